@@ -1,0 +1,230 @@
+"""What a price or activity row changes: marks, the view, volatility, turnover, basis. (SEMANTICS 2, phases 1 and 2.)"""
+
+from typing import Any
+
+from carryfold.domain.fold._compile import compiled
+from carryfold.domain.fold.arithmetic import clamp, e8, weight
+from carryfold.domain.fold.codes import BAR_CLOSED, COMPOSITE, DAY_NS, HOUR
+from carryfold.domain.fold.state import MARKS_KEPT, NEVER, TURNOVER_KEPT
+
+SUSPECT_BASIS = 0.03
+
+
+@compiled
+def seen(p: Any, row: Any) -> None:
+    """Note that the pair has market data."""
+    if p.market_known_at == NEVER:
+        p.first_at = row.event_at
+    p.market_known_at = row.known_at
+
+
+@compiled
+def keep_mark(p: Any, event_at: int, mark: float) -> None:
+    """Keep a mark for pricing settlements; the oldest kept one gives way."""
+    k = p.mark_count % MARKS_KEPT
+    p.mark_at[k] = event_at
+    p.mark[k] = mark
+    p.mark_count += 1
+
+
+@compiled
+def mark_for(p: Any, settled_at: int) -> float:
+    """The mark in force at `settled_at`: the newest one not after it, of equals the one kept last; 0 if there is none."""
+    kept = min(p.mark_count, MARKS_KEPT)
+    best_at = NEVER
+    best = 0.0
+    for i in range(p.mark_count - kept, p.mark_count):
+        k = i % MARKS_KEPT
+        if p.mark_at[k] <= settled_at and p.mark_at[k] >= best_at:
+            best_at = p.mark_at[k]
+            best = p.mark[k]
+    return best
+
+
+@compiled
+def observe_price(p: Any, book: Any, params: Any, row: Any) -> None:
+    """A quote or a bar. Late rows and suspect rows only leave their mark; one-legged rows also their volatility and
+    turnover; the others become the view."""
+    seen(p, row)
+    is_bar = row.kind == BAR_CLOSED
+    if is_bar:
+        spot = row.a
+        perp = row.b
+        mark = row.c if row.c > 0.0 else perp
+    else:
+        spot = (row.a + row.b) / 2.0 if row.a > 0.0 and row.b > 0.0 else 0.0
+        perp = (row.c + row.d) / 2.0 if row.c > 0.0 and row.d > 0.0 else 0.0
+        mark = perp
+    if mark > 0.0:
+        keep_mark(p, row.event_at, mark)
+    if row.event_at <= p.price_at:
+        book.late += book.started
+        return
+    p.price_at = row.event_at
+    both = spot > 0.0 and perp > 0.0
+    b = 0.0
+    if both:
+        b = perp / spot - 1.0
+        suspect = not _acceptable(p, b, row.event_at)
+        p.both_b = b
+        p.both_suspect = 1 if suspect else 0
+        if suspect:
+            book.suspect += book.started
+            return
+    if perp > 0.0:
+        _observe_volatility(p, perp, row.event_at)
+    if is_bar and row.d >= 0.0:
+        p.perp_turnover_count = _add_turnover(
+            p.perp_turnover_at, p.perp_turnover, p.perp_turnover_count, row.event_at, row.d
+        )
+        p.perp_hourly = row.d * 60.0 / row.slot
+        if params.strategy == COMPOSITE:
+            _observe_hourly(p)
+    if both:
+        p.viewed = 1
+        p.view_at = row.event_at
+        p.view_known_at = row.known_at
+        p.quoted = 0 if is_bar else 1
+        p.spot = spot
+        p.perp = perp
+        p.accepted_b = b
+        if not is_bar:
+            p.spot_bid = row.a
+            p.spot_ask = row.b
+            p.perp_bid = row.c
+            p.perp_ask = row.d
+        if p.held != 0 and p.held_priced != 0:
+            revalue(p, book, params)
+        if params.strategy == COMPOSITE:
+            _observe_basis(p, mark / spot - 1.0, row.event_at)
+
+
+@compiled
+def _acceptable(p: Any, b: float, event_at: int) -> bool:
+    """The suspect-price rule: a basis that jumps is believed when it is small, near the last one, or seen twice."""
+    return (
+        p.viewed == 0
+        or abs(b) <= SUSPECT_BASIS
+        or abs(b - p.accepted_b) <= SUSPECT_BASIS
+        or (p.both_suspect != 0 and abs(b - p.both_b) <= SUSPECT_BASIS)
+        or event_at - p.view_at > DAY_NS
+    )
+
+
+@compiled
+def revalue(p: Any, book: Any, params: Any) -> None:
+    """Mark the held legs to the view and carry the difference into the book's sums."""
+    spot_value = e8(p.spot_units * p.unit * p.spot)
+    perp_value = e8(p.perp_units * p.unit * p.perp)
+    margin = e8(params.margin_fraction * (p.perp_units * p.unit * p.perp))
+    book.spot_value += spot_value - p.spot_value
+    book.perp_value += perp_value - p.perp_value
+    book.margin += margin - p.margin
+    p.spot_value = spot_value
+    p.perp_value = perp_value
+    p.margin = margin
+
+
+@compiled
+def _observe_volatility(p: Any, perp: float, event_at: int) -> None:
+    """Hourly variance of the perpetual's return, an average over 168 returns."""
+    if p.vol_price > 0.0:
+        r = perp / p.vol_price - 1.0
+        hourly = r * r * 3600e9 / float(event_at - p.vol_at)
+        if p.vol_count == 0:
+            p.vol_m = hourly
+        else:
+            p.vol_m += weight(168.0) * (hourly - p.vol_m)
+        p.vol_count += 1
+    p.vol_price = perp
+    p.vol_at = event_at
+
+
+@compiled
+def _add_turnover(at: Any, amounts: Any, count: int, event_at: int, amount: float) -> int:
+    """Add a row's turnover to its hour's entry, or open one; rows of an hour before the newest entry's are ignored.
+    Gives the new count of entries."""
+    bucket = (event_at - 1) // HOUR
+    if count > 0:
+        newest = (count - 1) % TURNOVER_KEPT
+        newest_bucket = (at[newest] - 1) // HOUR
+        if bucket < newest_bucket:
+            return count
+        if bucket == newest_bucket:
+            amounts[newest] += amount
+            at[newest] = event_at
+            return count
+    k = count % TURNOVER_KEPT
+    at[k] = event_at
+    amounts[k] = amount
+    return count + 1
+
+
+@compiled
+def turnover_24h(at: Any, amounts: Any, count: int) -> float:
+    """Turnover of the 24 h that end with the newest entry, summed oldest first; 0 if unknown."""
+    if count == 0:
+        return 0.0
+    since = at[(count - 1) % TURNOVER_KEPT] - DAY_NS
+    total = 0.0
+    for i in range(max(0, count - TURNOVER_KEPT), count):
+        k = i % TURNOVER_KEPT
+        if at[k] > since:
+            total += amounts[k]
+    return total
+
+
+@compiled
+def _observe_hourly(p: Any) -> None:
+    """Averages of the smaller known leg's hourly turnover over a day and a week."""
+    hourly = p.perp_hourly
+    if p.spot_hourly >= 0.0 and (hourly < 0.0 or p.spot_hourly < hourly):
+        hourly = p.spot_hourly
+    if p.hourly_count == 0:
+        p.hourly_day = hourly
+        p.hourly_week = hourly
+    else:
+        p.hourly_day += weight(24.0) * (hourly - p.hourly_day)
+        p.hourly_week += weight(168.0) * (hourly - p.hourly_week)
+    p.hourly_count += 1
+
+
+@compiled
+def observe_activity(p: Any, book: Any, params: Any, row: Any) -> None:
+    """Turnover of either leg from an ActivityObserved row."""
+    seen(p, row)
+    if row.event_at <= p.activity_at:
+        book.late += book.started
+        return
+    p.activity_at = row.event_at
+    if row.a >= 0.0:
+        p.spot_turnover_count = _add_turnover(
+            p.spot_turnover_at, p.spot_turnover, p.spot_turnover_count, row.event_at, row.a
+        )
+        p.spot_hourly = row.a * 60.0 / row.slot
+    if row.b >= 0.0:
+        p.perp_turnover_count = _add_turnover(
+            p.perp_turnover_at, p.perp_turnover, p.perp_turnover_count, row.event_at, row.b
+        )
+        p.perp_hourly = row.b * 60.0 / row.slot
+    if params.strategy == COMPOSITE and (row.a >= 0.0 or row.b >= 0.0):
+        _observe_hourly(p)
+
+
+@compiled
+def _observe_basis(p: Any, b: float, event_at: int) -> None:
+    """Sample the basis once an hour; z is measured against the averages before the sample enters them."""
+    hour = event_at // HOUR
+    if hour <= p.basis_hour:
+        return
+    p.basis_hour = hour
+    if p.basis_count == 0:
+        p.basis_m = b
+        p.basis_d = 5e-4
+    else:
+        spread = max(p.basis_d, 1e-4)
+        p.basis_z = (b - p.basis_m) / (1.2533 * spread) if p.basis_count >= 48 else 0.0
+        e = clamp(b - p.basis_m, -4.0 * spread, 4.0 * spread)
+        p.basis_m += weight(168.0) * e
+        p.basis_d += weight(168.0) * (abs(e) - p.basis_d)
+    p.basis_count += 1

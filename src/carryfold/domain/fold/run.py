@@ -1,0 +1,197 @@
+"""The fold for Python callers: states, `fold`, `simulate`, `simulate_many`.
+
+All three run the one compiled `advance`; they differ in who answers orders and in how many parameter sets they carry.
+Rows come as whole instants in known order; the states are changed in place.
+"""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from carryfold.domain.fold._compile import CODE_DIGEST
+from carryfold.domain.fold.codes import HEALTHY
+from carryfold.domain.fold.fills import FOREVER
+from carryfold.domain.fold.state import BOOK, DAY, DECISION, FILL, NEVER, ORDER, PAIR
+from carryfold.domain.fold.step import OUTPUT_PER_PAIR, OUTPUT_PER_ROW, advance
+from carryfold.domain.params import Parameters
+from carryfold.domain.rows import E8, ROW, Rows
+
+__all__ = ["Output", "SizeOutOfRange", "State", "fold", "simulate", "simulate_many"]
+
+Array = npt.NDArray[np.void]
+
+_OUTPUT_MIN: Final = 4096
+_BLOCK: Final = 4096  # rows a set folds before the next set does: they stay in the processor's cache
+
+
+class SizeOutOfRange(ValueError):
+    """A quantity or an amount is so large that doubles and int64 of 1e-8 no longer hold it exactly (2**53)."""
+
+
+class Output(NamedTuple):
+    """What a call brought out, in order: arrays of state.DECISION, state.FILL and state.DAY."""
+
+    decisions: Array
+    fills: Array
+    days: Array
+
+
+class State:
+    """One run's state: `pair` (state.PAIR), `book` (state.BOOK, one record), the simulated venue's `order`
+    (state.ORDER) and the pairs in symbol order, `ranks`. Grows between instants when pairs are added."""
+
+    def __init__(self, params: Parameters, *, start: int = 0, universe: int = 0, simulated: bool = True) -> None:
+        self.params = params
+        self.record = params.record()
+        self.symbols: list[bytes] = []
+        self.pair: Array = np.zeros(0, PAIR)
+        self.order: Array = np.zeros(0, ORDER)
+        self.ranks: npt.NDArray[np.int64] = np.zeros(0, np.int64)
+        self.book: Array = np.zeros(1, BOOK)
+        book: Any = self.book[0]
+        book["simulated"] = simulated
+        book["start"] = start
+        book["universe"] = max(universe, 1)
+        book["period"] = NEVER
+        capital = round(params.capital * E8)
+        for name in ("capital", "day_start_equity", "peak", "peak_equity", "min_free"):
+            book[name] = capital
+        book["theta"] = 1.0
+        book["min_health"] = HEALTHY
+
+    def add_pairs(self, symbols: Sequence[bytes], selected: Iterable[bool] | None = None) -> None:
+        """Append pairs, in the order of their ids. `symbols` decide ties, by their bytes; equal ones by id."""
+        fresh = np.zeros(len(symbols), PAIR)
+        for name in ("market_known_at", "price_at", "settled_at", "predicted_at", "activity_at", "view_at", "view_known_at"):
+            fresh[name] = NEVER
+        for name in ("basis_hour", "ar_end"):
+            fresh[name] = NEVER
+        for name in ("spot_hourly", "perp_hourly"):
+            fresh[name] = -1.0
+        fresh["lot_units"] = 1
+        fresh["selected"] = 1 if selected is None else np.fromiter(selected, np.int64, len(symbols))
+        orders = np.zeros(len(symbols), ORDER)
+        orders["due_at"] = FOREVER
+        self.pair = np.concatenate([self.pair, fresh])
+        self.order = np.concatenate([self.order, orders])
+        self.symbols += symbols
+        self.ranks = np.array(sorted(range(len(self.symbols)), key=lambda i: (self.symbols[i], i)), np.int64)
+
+    def copy(self) -> "State":
+        """An independent state with the same contents."""
+        twin = State.__new__(State)
+        twin.params, twin.record, twin.symbols = self.params, self.record.copy(), list(self.symbols)
+        twin.pair, twin.order, twin.book = self.pair.copy(), self.order.copy(), self.book.copy()
+        twin.ranks = self.ranks
+        return twin
+
+    def hash(self) -> str:
+        """BLAKE2b-128 of the listed pairs in symbol order, the orders and the book; comparable within one code version."""
+        digest = hashlib.blake2b(CODE_DIGEST.encode(), digest_size=16)
+        for i in self.ranks:
+            if self.pair[i]["listed"]:
+                digest.update(self.symbols[i] + b"\0" + self.pair[i].tobytes() + self.order[i].tobytes())
+        digest.update(self.book.tobytes())
+        return digest.hexdigest()
+
+    def dump(self) -> bytes:
+        """The snapshot: everything but the code, which `load` insists on."""
+        return msgspec.msgpack.encode(
+            {
+                "code": CODE_DIGEST,
+                "params": msgspec.to_builtins(self.params),
+                "symbols": self.symbols,
+                "pair": self.pair.tobytes(),
+                "order": self.order.tobytes(),
+                "book": self.book.tobytes(),
+            }
+        )
+
+    @classmethod
+    def load(cls, data: bytes) -> "State":
+        """The state of a `dump`. Raises ValueError if it was made by other code."""
+        saved = msgspec.msgpack.decode(data)
+        if saved["code"] != CODE_DIGEST:
+            raise ValueError("the snapshot was made by another version of the fold")
+        state = cls(msgspec.convert(saved["params"], Parameters))
+        state.add_pairs(saved["symbols"])
+        state.pair = np.frombuffer(saved["pair"], PAIR).copy()
+        state.order = np.frombuffer(saved["order"], ORDER).copy()
+        state.book = np.frombuffer(saved["book"], BOOK).copy()
+        return state
+
+
+def _advance(state: State, rows: Rows) -> Output:
+    """Run rows through `advance` until all are consumed, with buffers large enough for any instant."""
+    assert rows.dtype == ROW, "rows must be rows.ROW records"
+    parts: list[Output] = []
+    size = _OUTPUT_MIN
+    while True:
+        decisions, fills, days = np.zeros(size, DECISION), np.zeros(size, FILL), np.zeros(size, DAY)
+        try:
+            consumed, dn, fn, yn = advance(
+                state.pair, state.book, state.order, state.record, state.ranks, rows, 1, decisions, fills, days
+            )
+        except OverflowError as error:
+            raise SizeOutOfRange(f"size out of range: a quantity or amount reaches 2^53 at {_where(state, rows)}") from error
+        parts.append(Output(decisions[:dn].copy(), fills[:fn].copy(), days[:yn].copy()))
+        if consumed == len(rows):
+            break
+        if consumed == 0:
+            size = 2 * size + OUTPUT_PER_PAIR * len(state.pair) + OUTPUT_PER_ROW * len(rows)
+        rows = rows[consumed:]
+    if len(parts) == 1:
+        return parts[0]
+    return Output(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+
+
+def _where(state: State, rows: Rows) -> str:
+    return f"an instant after {int(state.book[0]['now'])} ns and not after {int(rows[-1]['known_at'])} ns"
+
+
+def fold(state: State, rows: Rows) -> Output:
+    """Fold live rows: observe, decide; what became of the orders comes back as rows. `state` must be made with
+    simulated=False. Raises SizeOutOfRange."""
+    assert not state.book[0]["simulated"], "fold wants a live state"
+    return _advance(state, rows)
+
+
+def simulate(state: State, rows: Rows) -> Output:
+    """Fold rows with the simulated venue answering the orders. Raises SizeOutOfRange."""
+    assert state.book[0]["simulated"], "simulate wants a simulated state"
+    return _advance(state, rows)
+
+
+def simulate_many(states: Sequence[State], rows: Rows, *, threads: int = 1) -> None:
+    """Fold the same rows through many simulated states, one parameter set each, on `threads` threads, keeping no
+    detail: read the results from the states. Bit-equal to `simulate` of each. Raises SizeOutOfRange."""
+    assert all(state.book[0]["simulated"] for state in states), "simulate_many wants simulated states"
+    bounds = _instant_bounds(rows)
+    with ThreadPoolExecutor(threads) as pool:
+        shares = [states[i::threads] for i in range(threads)]
+        for done in [pool.submit(_simulate_share, share, rows, bounds) for share in shares if share]:
+            done.result()
+
+
+def _simulate_share(states: Sequence[State], rows: Rows, bounds: Sequence[int]) -> None:
+    decisions, fills, days = np.zeros(1, DECISION), np.zeros(1, FILL), np.zeros(1, DAY)
+    for first, end in zip(bounds, bounds[1:], strict=False):
+        block = rows[first:end]
+        for s in states:
+            try:
+                advance(s.pair, s.book, s.order, s.record, s.ranks, block, 0, decisions, fills, days)
+            except OverflowError as error:
+                raise SizeOutOfRange(f"size out of range: {s.params}") from error
+
+
+def _instant_bounds(rows: Rows) -> list[int]:
+    """Cuts of `rows` into blocks of about _BLOCK rows, at instant boundaries."""
+    starts = np.flatnonzero(np.diff(rows["known_at"], prepend=NEVER))
+    wanted = np.arange(0, len(rows), _BLOCK)
+    cuts = starts[np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)]
+    return [*np.unique(cuts).tolist(), len(rows)]

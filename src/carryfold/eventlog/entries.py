@@ -1,0 +1,132 @@
+"""What is handed to `append` and what comes back.
+
+Entries are checked here, before a transaction is open, so that a bad entry costs its own caller one error and nobody
+else anything: `columns` is called by the submitting thread, the writer only sees entries that can be stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from carryfold.eventlog.errors import AppendRefused
+from carryfold.eventlog.record import MAX_BATCH_BYTES, decode_pairs, encode_pairs
+
+MAX_KEY_BYTES: Final = 511  # LMDB's own limit
+MAX_EVENT_BYTES: Final = MAX_BATCH_BYTES - 16
+MAX_APPEND_EVENTS: Final = 1 << 20
+_CHECK_EVENTS: Final = 4_096
+_MAX_TIME: Final = 2**63 - 1
+
+
+class Entry(NamedTuple):
+    """One event to append. `payload` is exactly one msgpack value; `known_at` None means live: known from its
+    commit."""
+
+    payload: bytes
+    key: bytes | None = None
+    known_at: int | None = None
+
+
+AnyEntry = Entry | tuple[bytes] | tuple[bytes, bytes | None] | tuple[bytes, bytes | None, int | None]
+
+
+class Conflict(msgspec.Struct, frozen=True):
+    """An entry whose key is taken by other content. It was not stored; the event at `seq` stays."""
+
+    index: int
+    key: bytes
+    seq: int
+
+
+class AppendResult(msgspec.Struct, frozen=True):
+    """What one append did. With `count` 0 nothing was written: `first_seq` is the seq the next event will get,
+    `last_seq` the log's last one, and `recorded_at` that of the last commit. `duplicates` were dropped, `conflicts`
+    not stored."""
+
+    first_seq: int
+    count: int
+    duplicates: int
+    conflicts: list[Conflict]
+    recorded_at: int
+
+    @property
+    def last_seq(self) -> int:
+        """Seq of the last event appended."""
+        return self.first_seq + self.count - 1
+
+
+class Columns(NamedTuple):
+    """Checked entries, turned on their side. `keys` and `known_at` are None when no entry has one."""
+
+    payloads: tuple[bytes, ...]
+    keys: tuple[bytes | None, ...] | None
+    known_at: tuple[int | None, ...] | None
+
+
+def columns(entries: Sequence[AnyEntry]) -> Columns:
+    """Check entries and turn them on their side. Raises AppendRefused, naming the first bad entry."""
+    count = len(entries)
+    if count == 0:
+        return Columns((), None, None)
+    if count > MAX_APPEND_EVENTS:
+        raise AppendRefused(f"{count} events in one append, the limit is {MAX_APPEND_EVENTS}: append them in parts")
+    try:
+        turned: Any = tuple(zip(*entries, strict=True))
+    except ValueError:
+        turned = ()
+    if len(turned) != len(Entry._fields):
+        turned = tuple(zip(*(_whole(index, entry) for index, entry in enumerate(entries)), strict=True))
+    payloads, keys, known_at = turned
+    _check_payloads(payloads)
+    return Columns(
+        payloads,
+        None if keys.count(None) == count else _checked_keys(keys),
+        None if known_at.count(None) == count else _checked_times(known_at),
+    )
+
+
+def _whole(index: int, entry: Sequence[Any]) -> Entry:
+    if not 1 <= len(entry) <= len(Entry._fields):
+        raise AppendRefused(f"entry {index} has {len(entry)} fields, expected payload, key, known_at")
+    return Entry(*entry)
+
+
+def _check_payloads(payloads: tuple[bytes, ...]) -> None:
+    if set(map(type, payloads)) != {bytes}:
+        index = next(index for index, payload in enumerate(payloads) if type(payload) is not bytes)
+        raise AppendRefused(f"the payload of entry {index} is not bytes")
+    sizes = list(map(len, payloads))
+    if max(sizes) > MAX_EVENT_BYTES:
+        index = sizes.index(max(sizes))
+        raise AppendRefused(f"the payload of entry {index} has {sizes[index]} bytes, the limit is {MAX_EVENT_BYTES}")
+    for start in range(0, len(payloads), _CHECK_EVENTS):
+        part = payloads[start : start + _CHECK_EVENTS]
+        # Decoding the joined array costs a fraction of decoding each event; only a failure looks closer.
+        if not _are_values(part, sizes[start : start + _CHECK_EVENTS]):
+            index = next(start + offset for offset, one in enumerate(part) if not _are_values((one,), [len(one)]))
+            raise AppendRefused(f"the payload of entry {index} is not one msgpack value")
+
+
+def _are_values(payloads: tuple[bytes, ...], sizes: list[int]) -> bool:
+    try:
+        pairs = decode_pairs(encode_pairs(payloads, 0))
+    except msgspec.DecodeError:
+        return False
+    return [len(memoryview(raw)) for _, raw in pairs] == sizes
+
+
+def _checked_keys(keys: tuple[bytes | None, ...]) -> tuple[bytes | None, ...]:
+    for index, key in enumerate(keys):
+        if key is not None and (type(key) is not bytes or not 1 <= len(key) <= MAX_KEY_BYTES):
+            raise AppendRefused(f"the key of entry {index} is not 1 to {MAX_KEY_BYTES} bytes")
+    return keys
+
+
+def _checked_times(known_at: tuple[int | None, ...]) -> tuple[int | None, ...]:
+    for index, at in enumerate(known_at):
+        if at is not None and (type(at) is not int or not 0 <= at <= _MAX_TIME):
+            raise AppendRefused(f"known_at of entry {index} is not int64 nanoseconds since 1970")
+    return known_at

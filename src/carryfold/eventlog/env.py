@@ -1,0 +1,303 @@
+"""LMDB environments, opened once per process and shared by everyone in it.
+
+LMDB forbids a second open of the same environment in one process, forbids growing the map while a transaction is
+open, and must not be carried across a fork. `SharedEnv` keeps these three rules so that the rest of the package need
+not think of them: transactions run inside `read()` and `write()`, which are short and never held across a yield, and
+`exclusive` operations (grow, adopt another process's growth, reopen after a failed commit) wait until no transaction
+of this process is open.
+
+`check_size` reads the two meta pages in plain Python, because a file shorter than they say kills the process (SIGBUS)
+on the first touch of a missing page. It finds every cut; it does not find a page of zeros, which only `verify` (in a
+child) can.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from struct import Struct
+from typing import Final, NamedTuple
+
+import lmdb
+
+from carryfold.eventlog.errors import FormatUnknown, LogClosed, LogCorrupt, LogError, LogTruncated
+
+GIB: Final = 1 << 30
+DATA_NAME: Final = "data.mdb"
+MAX_READERS: Final = 256
+
+_OPEN_TRIES: Final = 50  # opening can fail while another process is creating the environment (py-lmdb #289, #309)
+_OPEN_PAUSE_S: Final = 0.02
+_ORDER: Final = "<" if sys.byteorder == "little" else ">"
+_META_HEAD: Final = Struct(_ORDER + "IIQQI")  # magic, data version, address, map size, page size
+_META_TAIL: Final = Struct(_ORDER + "QQ")  # last page, transaction
+_PAGE_HEADER: Final = 16
+_META_TAIL_AT: Final = _PAGE_HEADER + 24 + 2 * 48  # after the records of the two built-in tables
+_LMDB_MAGIC: Final = 0xBEEFC0DE
+
+
+class Options(NamedTuple):
+    """How one kind of environment is opened. Only the tables and the durability differ; the rest is in `_open`."""
+
+    tables: tuple[bytes, ...]
+    map_size: int
+    metasync: bool = True
+
+
+class Meta(NamedTuple):
+    """What the newest meta page of a data file says."""
+
+    map_size: int
+    page_size: int
+    last_page: int
+    transaction: int
+
+
+class SharedEnv:
+    """One open environment. Use `acquire` and `release`; do not construct."""
+
+    def __init__(self, path: Path, options: Options, *, writable: bool, map_size: int) -> None:
+        self.path = path
+        self._options = options
+        self._writable = writable
+        self._holders = 1
+        self._pid = os.getpid()
+        self._idle = threading.Condition()
+        self._users = 0
+        self._exclusive = False
+        self._open(map_size)
+
+    @property
+    def env(self) -> lmdb.Environment:
+        """For calls that need no transaction (info, reader_check, copy)."""
+        if self._env is None:
+            raise LogClosed(f"{self.path} is closed")
+        if self._pid != os.getpid():
+            raise LogClosed(
+                f"{self.path} was opened by process {self._pid}: start processes by spawning, not by forking"
+            )
+        return self._env
+
+    def table(self, name: bytes) -> lmdb._Database:
+        """The handle of a table; valid inside the transaction it is used in, not longer."""
+        return self._tables[name]
+
+    @contextmanager
+    def read(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """A read transaction. Adopts a map that another process has grown.
+
+        LMDB's own errors, which only a damaged file can cause here, become LogCorrupt.
+        """
+        self._enter()
+        try:
+            try:
+                transaction = self.env.begin()
+            except lmdb.MapResizedError:
+                transaction = None
+            if transaction is not None:
+                with transaction:
+                    yield transaction
+                return
+        except lmdb.ReadersFullError as error:
+            raise LogError(f"{self.path} has {MAX_READERS} readers already: close some") from error
+        except lmdb.Error as error:
+            raise LogCorrupt(f"{self.path / DATA_NAME} cannot be read ({error})") from error
+        finally:
+            self._leave()
+        self.adopt_map_size()
+        with self.read() as transaction:
+            yield transaction
+
+    @contextmanager
+    def write(self) -> Iterator[lmdb.Transaction[bytes]]:
+        """A write transaction: committed at the end of the block, aborted when the block raises."""
+        self._enter()
+        try:
+            with self.env.begin(write=True) as transaction:
+                yield transaction
+        finally:
+            self._leave()
+
+    def grow(self, map_size: int) -> None:
+        """Make room. Only the process that owns the log may call this (py-lmdb #269)."""
+        with self._alone():
+            self.env.set_mapsize(map_size)
+
+    def adopt_map_size(self) -> None:
+        """Follow a map grown by another process."""
+        with self._alone():
+            self.env.set_mapsize(0)
+
+    def reopen(self) -> None:
+        """Close and open again: after a failed commit LMDB's state in memory cannot be trusted."""
+        with self._alone():
+            map_size = self.env.info()["map_size"]
+            self.env.close()
+            self._open(map_size)
+
+    def map_size(self) -> int:
+        """Bytes of address space the environment may fill."""
+        return self.env.info()["map_size"]
+
+    def _make_writable(self, map_size: int) -> None:
+        with self._alone():
+            self.env.close()
+            self._writable = True
+            self._open(map_size)
+
+    def _open(self, map_size: int) -> None:
+        self._env: lmdb.Environment | None = None
+        for attempt in range(_OPEN_TRIES):
+            try:
+                self._env, self._tables = _open(self.path, self._options, self._writable, map_size)
+            except (lmdb.Error, FileNotFoundError):
+                if attempt == _OPEN_TRIES - 1 or self._writable:
+                    raise
+                time.sleep(_OPEN_PAUSE_S)
+            else:
+                return
+
+    def _close(self) -> None:
+        with self._alone():
+            if self._env is not None:
+                self._env.close()
+                self._env = None
+
+    def _enter(self) -> None:
+        with self._idle:
+            self._idle.wait_for(lambda: not self._exclusive)
+            self._users += 1
+
+    def _leave(self) -> None:
+        with self._idle:
+            self._users -= 1
+            if self._users == 0:
+                self._idle.notify_all()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._idle:
+            self._idle.wait_for(lambda: not self._exclusive)
+            self._exclusive = True
+            self._idle.wait_for(lambda: self._users == 0)
+        try:
+            yield
+        finally:
+            with self._idle:
+                self._exclusive = False
+                self._idle.notify_all()
+
+
+_shared: dict[Path, SharedEnv] = {}
+_shared_lock = threading.Lock()
+
+
+def acquire(path: Path, options: Options, *, writable: bool, map_size: int | None = None) -> SharedEnv:
+    """The environment at `path`, opened if nobody in this process has it open. Pair with `release`."""
+    key = path.resolve()
+    wanted = options.map_size if map_size is None else map_size
+    with _shared_lock:
+        shared = _shared.get(key)
+        if shared is None or shared._pid != os.getpid():
+            shared = _shared[key] = SharedEnv(key, options, writable=writable, map_size=wanted)
+            return shared
+        if writable and not shared._writable:
+            shared._make_writable(wanted)
+        shared._holders += 1
+        return shared
+
+
+def release(shared: SharedEnv) -> None:
+    """Give up one `acquire`; the last one closes the environment."""
+    with _shared_lock:
+        shared._holders -= 1
+        if shared._holders == 0:
+            shared._close()
+            if _shared.get(shared.path) is shared:
+                del _shared[shared.path]
+
+
+def read_meta(path: Path) -> Meta | None:
+    """What the data file says about itself, or None while there is no file or an empty one.
+
+    Raises LogCorrupt when neither meta page is readable, FormatUnknown for another engine's format.
+    """
+    try:
+        with path.open("rb") as file:
+            first = file.read(4096)
+            if not first:
+                return None
+            candidates = [_parse_meta(path, first)]
+            page_size = candidates[0].page_size if candidates[0] is not None else os.sysconf("SC_PAGE_SIZE")
+            file.seek(page_size)
+            candidates.append(_parse_meta(path, file.read(4096)))
+    except FileNotFoundError:
+        return None
+    metas = [meta for meta in candidates if meta is not None]
+    if not metas:
+        raise LogCorrupt(f"{path} does not start with a readable header")
+    return max(metas, key=lambda meta: meta.transaction)
+
+
+def check_size(path: Path) -> Meta | None:
+    """Raise LogTruncated when the file is shorter than its header says.
+
+    Sound for an environment in which nothing is ever deleted, as in the log: every page up to the last was written.
+    """
+    meta = read_meta(path)
+    if meta is None:
+        return None
+    size = path.stat().st_size  # after the header: a live writer only makes the file longer
+    expected = (meta.last_page + 1) * meta.page_size
+    if size < expected:
+        raise LogTruncated(path, size, expected)
+    return meta
+
+
+def _parse_meta(path: Path, page: bytes) -> Meta | None:
+    if len(page) < _META_TAIL_AT + _META_TAIL.size:
+        return None
+    magic, version, _, map_size, page_size = _META_HEAD.unpack_from(page, _PAGE_HEADER)
+    if magic != _LMDB_MAGIC:
+        return None
+    if version != 1:
+        raise FormatUnknown(f"{path} has LMDB data format {version}, this program knows 1")
+    last_page, transaction = _META_TAIL.unpack_from(page, _META_TAIL_AT)
+    return Meta(map_size, page_size, last_page, transaction)
+
+
+def _open(
+    path: Path, options: Options, writable: bool, map_size: int
+) -> tuple[lmdb.Environment, dict[bytes, lmdb._Database]]:
+    # The fixes for hostile files exist only in the LMDB that py-lmdb bundles and patches, not in a system library.
+    if lmdb.version(subpatch=True)[3] != 1:
+        raise AssertionError("py-lmdb must use the LMDB it bundles and patches")
+    env = lmdb.open(
+        str(path),
+        map_size=map_size if writable else 0,  # 0: readers take the size from the file
+        subdir=True,
+        readonly=not writable,
+        metasync=options.metasync,
+        sync=True,
+        map_async=False,
+        mode=0o700,  # the files become 0600
+        create=writable,
+        readahead=True,
+        writemap=False,  # with writemap a full disk is SIGBUS, and a stray write damages the file
+        meminit=True,  # without it heap leftovers, keys among them, could reach the disk
+        max_readers=MAX_READERS,
+        max_dbs=len(options.tables),
+        max_spare_txns=0,
+        lock=True,
+    )
+    try:
+        tables = {name: env.open_db(name, create=writable) for name in options.tables}
+    except lmdb.Error:
+        env.close()
+        raise
+    return env, tables

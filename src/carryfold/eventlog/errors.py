@@ -1,0 +1,109 @@
+"""What can go wrong with a log, named by what the caller should do about it.
+
+Every error here comes from the world (a disk, another process, a damaged file), never from a bug, and `str(error)` is
+one line that can be shown to a user as it is: what is wrong, where, and what to do. Bugs raise AssertionError or
+TypeError.
+"""
+
+# ruff: noqa: N818 - each name says what happened, which reads better in `except` than a suffix
+from __future__ import annotations
+
+from pathlib import Path
+
+RESTORE = "restore a copy made with `carryfold log backup`"
+
+
+class LogError(Exception):
+    """Base of everything this package raises on purpose."""
+
+
+class NoLog(LogError):
+    """There is nothing to read yet in this home."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(f"no event log in {home}: append or import something first")
+
+
+class LogClosed(LogError):
+    """The handle was closed, or was carried into another process by a fork."""
+
+
+class OwnerLocked(LogError):
+    """Another process owns the log. `pid` is None when the owner has not written it yet."""
+
+    def __init__(self, home: Path, pid: int | None) -> None:
+        self.pid = pid
+        who = f"process {pid}" if pid is not None else "another process"
+        super().__init__(f"the log in {home} is owned by {who}: stop it first, or send it a command")
+
+
+class NoOwner(LogError):
+    """Nobody listens on the command socket: the caller may take the lock itself."""
+
+    def __init__(self, home: Path) -> None:
+        super().__init__(f"no process owns the log in {home}")
+
+
+class CommandRefused(LogError):
+    """The owner understood the connection and said no; the text is the owner's."""
+
+
+class CommandUnanswered(LogError):
+    """The owner did not answer in time: the command may or may not have been obeyed."""
+
+
+class LogCorrupt(LogError):
+    """The stored bytes are not what was committed. `seq` is the first event that cannot be trusted, if known."""
+
+    def __init__(self, message: str, seq: int | None = None) -> None:
+        self.seq = seq
+        where = f" at seq {seq}" if seq is not None else ""
+        super().__init__(f"the log is damaged{where}: {message}; {RESTORE}")
+
+
+class LogTruncated(LogError):
+    """The data file is shorter than its own meta page says: touching it could kill the process."""
+
+    def __init__(self, path: Path, size: int, expected: int) -> None:
+        super().__init__(f"{path} is cut short: {size} bytes, its header says {expected}; {RESTORE}")
+
+
+class LostTail(LogError):
+    """The head kept outside the log remembers commits that the log no longer has."""
+
+    def __init__(self, message: str, path: Path) -> None:
+        super().__init__(f"{message}; {RESTORE}, or delete {path} to go on without the lost events")
+
+
+class FormatUnknown(LogError):
+    """The log was written by a version this program does not know."""
+
+
+class DiskFailed(LogError):
+    """The disk refused a write; nothing of the refused append was acknowledged."""
+
+
+class DiskFull(DiskFailed):
+    """No room for the append: free space, then append again. Nothing acknowledged is lost."""
+
+
+class MapFull(LogError):
+    """The log reached its largest allowed size. It stays readable; open it with a larger max_map_size."""
+
+    def __init__(self, path: Path, limit: int) -> None:
+        super().__init__(f"{path} reached its size limit of {limit} bytes: open the log with a larger max_map_size")
+
+
+class AppendRefused(LogError):
+    """The entries cannot be stored as they are (not msgpack, too large, a key too long); nothing was written."""
+
+
+class NameTaken(LogError):
+    """A write-once name of the research store exists already."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} is recorded already and is never overwritten")
+
+
+class ImportRefused(LogError):
+    """A file of JSON lines does not rebuild the log it was exported from."""

@@ -1,0 +1,116 @@
+"""Names and places: the folders of a home, the tables of the log, and what its `meta` table holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import lmdb
+
+from carryfold.eventlog.env import DATA_NAME, GIB, Options, SharedEnv
+from carryfold.eventlog.errors import FormatUnknown, LogCorrupt, LostTail
+from carryfold.eventlog.headfile import HEAD_NAME
+from carryfold.eventlog.record import FORMAT_VERSION, SEQ, Head, decode_head, decode_record
+
+EVENTS: Final = b"events"
+KEYS: Final = b"keys"
+META: Final = b"meta"
+LOG_OPTIONS: Final = Options(tables=(EVENTS, KEYS, META), map_size=64 * GIB)
+DEFAULT_MAX_MAP_SIZE: Final = 1024 * GIB
+
+_FORMAT: Final = b"format"
+_ENGINE: Final = b"engine"
+_USER: Final = b"user:"  # settings of the caller are kept apart from our own
+
+
+def log_dir(home: Path) -> Path:
+    """The environment of the log."""
+    return home / "log"
+
+
+def data_file(home: Path) -> Path:
+    """The one file that holds the log."""
+    return log_dir(home) / DATA_NAME
+
+
+def last_head(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> Head:
+    """Where the log ends, as this transaction sees it."""
+    with transaction.cursor(env.table(EVENTS)) as cursor:
+        if not cursor.last():
+            return Head()
+        key, value = cursor.item()
+    return decode_head(decode_seq(key), value)
+
+
+def decode_seq(key: bytes) -> int:
+    """The seq a record is stored under."""
+    if len(key) != SEQ.size:
+        raise LogCorrupt("a record is stored under a key that is not a seq")
+    return int.from_bytes(key, "big")
+
+
+def check_format(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> bool:
+    """False when the log is new and has no format yet. Raises FormatUnknown."""
+    stored = transaction.get(_FORMAT, db=env.table(META))
+    if stored is None:
+        return False
+    if stored != _format_bytes():
+        raise FormatUnknown(
+            f"the log in {env.path} has format {stored.decode(errors='replace')}, this program knows {FORMAT_VERSION}:"
+            " use the version of carryfold that wrote it"
+        )
+    return True
+
+
+def write_format(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> None:
+    """Stamp a new log with its format and the engine that made it."""
+    table = env.table(META)
+    engine = ".".join(map(str, env.env.lib_version()))
+    transaction.put(_FORMAT, _format_bytes(), db=table)
+    transaction.put(_ENGINE, f"LMDB {engine}".encode(), db=table)
+
+
+def check_outside_head(transaction: lmdb.Transaction[bytes], env: SharedEnv, outside: Head, home: Path) -> None:
+    """Raise LostTail unless the log still has the commit that the head kept outside it remembers."""
+    last = last_head(transaction, env)
+    if outside.seq > last.seq:
+        raise LostTail(
+            f"{data_file(home)} ends at seq {last.seq}, but seq {outside.seq} was committed", home / HEAD_NAME
+        )
+    if outside.seq == 0:
+        return
+    with transaction.cursor(env.table(EVENTS)) as cursor:
+        # The batch that ends at outside.seq is the one before the first that starts later.
+        found = cursor.prev() if cursor.set_range(SEQ.pack(outside.seq + 1)) else cursor.last()
+        batch = decode_record(decode_seq(cursor.key()), cursor.value()) if found else None
+    if batch is None or batch.head != outside:
+        raise LostTail(
+            f"{data_file(home)} is not the log that {HEAD_NAME} was written for: they differ at seq {outside.seq}",
+            home / HEAD_NAME,
+        )
+
+
+def get_setting(transaction: lmdb.Transaction[bytes], env: SharedEnv, name: str) -> bytes | None:
+    """A caller's setting."""
+    return transaction.get(_USER + name.encode(), db=env.table(META))
+
+
+def put_setting(transaction: lmdb.Transaction[bytes], env: SharedEnv, name: str, value: bytes) -> None:
+    """Store or replace a caller's setting."""
+    transaction.put(_USER + name.encode(), value, db=env.table(META))
+
+
+def settings(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> dict[str, bytes]:
+    """Every setting of the caller."""
+    found: dict[str, bytes] = {}
+    with transaction.cursor(env.table(META)) as cursor:
+        if cursor.set_range(_USER):
+            for key, value in cursor:
+                if not key.startswith(_USER):
+                    break
+                found[key[len(_USER) :].decode()] = value
+    return found
+
+
+def _format_bytes() -> bytes:
+    return str(FORMAT_VERSION).encode()

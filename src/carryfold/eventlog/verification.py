@@ -1,0 +1,169 @@
+"""Is every byte of a log what was committed? LMDB keeps no checksums, so this does.
+
+`verify` walks the log in a spawned process, because a damaged page can kill the process that touches it (SIGABRT,
+SIGBUS): that death becomes one line, naming the batch that was being read. Checked, in this order: the size of the
+data file; the format; for each batch its place, digest, link to the one before, times, and count against the decoded
+payload; for each key its checksum and the content of the event it names; the head kept outside the log. Not found: a
+change by someone who also recomputed the digests, and a missing entry of the key table.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from carryfold.eventlog import tables
+from carryfold.eventlog.errors import LogCorrupt, LogError
+from carryfold.eventlog.headfile import read_head
+from carryfold.eventlog.keytable import decode_key_value
+from carryfold.eventlog.reader import LogReader
+from carryfold.eventlog.record import SEQ, Batch, Head, content_digest, decode_pairs, is_intact
+
+WINDOW_EVENTS: Final = 4_000_000  # content digests held in memory at once: 64 MB
+_DIGEST_BYTES: Final = 16
+_NO_EVENT: Final = 0
+
+
+class VerifyReport(msgspec.Struct, frozen=True):
+    """What `verify` found. `error` is one line, None when `ok`; `bad_seq` the first event that cannot be trusted."""
+
+    ok: bool
+    events: int
+    batches: int
+    head_seq: int
+    head_digest: bytes
+    error: str | None = None
+    bad_seq: int | None = None
+
+
+def verify(home: Path, *, in_child: bool = True) -> VerifyReport:
+    """Check the whole log, beside a live owner if there is one. Never raises for what is wrong with the log.
+
+    With `in_child` False the walk runs here: only for a process that may die.
+    """
+    if not in_child:
+        return walk(home)
+    with tempfile.TemporaryFile() as progress:
+        command = [sys.executable, "-m", "carryfold.eventlog.verify", "--walk", str(progress.fileno()), str(home)]
+        child = subprocess.run(command, pass_fds=(progress.fileno(),), capture_output=True, check=False)  # noqa: S603
+        reached = os.pread(progress.fileno(), SEQ.size, 0)
+    if child.returncode in (0, 1):
+        try:
+            return msgspec.json.decode(child.stdout, type=VerifyReport)
+        except msgspec.MsgspecError:
+            return _died(home, f"printed no report ({_last_line(child.stderr)})", reached)
+    if child.returncode < 0:
+        return _died(home, f"was killed by {signal.Signals(-child.returncode).name}", reached)
+    return _died(home, f"exited with {child.returncode} ({_last_line(child.stderr)})", reached)
+
+
+def walk(home: Path, progress_fd: int | None = None) -> VerifyReport:
+    """The check itself, in this process. The seq being read is written to `progress_fd`, for whoever survives us."""
+    walker = _Walker(home, progress_fd)
+    try:
+        walker.run()
+    except LogError as error:
+        return walker.report(str(error), error.seq if isinstance(error, LogCorrupt) else None)
+    return walker.report(None, None)
+
+
+class _Walker:
+    def __init__(self, home: Path, progress_fd: int | None) -> None:
+        self.head = Head()
+        self._batches = 0
+        self._home = home
+        self._progress_fd = progress_fd
+        self._window_start = 1
+        self._window = bytearray()
+
+    def report(self, error: str | None, bad_seq: int | None) -> VerifyReport:
+        return VerifyReport(
+            error is None, self.head.seq, self._batches, self.head.seq, self.head.digest, error, bad_seq
+        )
+
+    def run(self) -> None:
+        # Read before the log: a live owner then can only have made the log longer than this head.
+        outside = read_head(self._home)
+        if outside is not None and outside.seq > 0 and not tables.data_file(self._home).exists():
+            raise LogCorrupt(f"{tables.data_file(self._home)} is missing, but seq {outside.seq} was committed")
+        with LogReader.open(self._home) as reader:
+            upto = reader.last.seq
+            self._note(1)
+            for batch in reader.read():
+                self._check_batch(batch)
+                self._note(self.head.seq + 1)
+                if len(self._window) >= WINDOW_EVENTS * _DIGEST_BYTES or self.head.seq >= upto:
+                    self._check_keys(reader, is_last=self.head.seq >= upto)
+                if self.head.seq >= upto:
+                    break
+            if upto == 0:
+                self._check_keys(reader, is_last=True)
+            if outside is not None:
+                reader.check_outside_head(outside)
+
+    def _check_batch(self, batch: Batch) -> None:
+        seq = self.head.seq + 1
+        if batch.first_seq != seq:
+            raise LogCorrupt(f"the next batch starts at seq {batch.first_seq}: events are missing", seq)
+        if batch.previous != self.head.digest:
+            raise LogCorrupt("the batch does not follow the one before it", seq)
+        if not is_intact(batch):
+            raise LogCorrupt("the digest of the batch does not match its bytes", seq)
+        try:
+            pairs = decode_pairs(batch.payload)
+        except msgspec.DecodeError as error:
+            raise LogCorrupt(f"the batch cannot be decoded ({error})", seq) from error
+        if not pairs or len(pairs) != batch.count:
+            raise LogCorrupt(f"the batch has {len(pairs)} events, its header says {batch.count}", seq)
+        known = [at for at, _ in pairs]
+        if (min(known), max(known)) != (batch.known_min, batch.known_max):
+            raise LogCorrupt("the known_at bounds in the header are not those of the events", seq)
+        if batch.known_max > batch.recorded_at or batch.recorded_at < self.head.recorded_at:
+            raise LogCorrupt("the times of the batch run backwards", seq)
+        for _, event in pairs:
+            self._window += content_digest(event)
+        self.head = batch.head
+        self._batches += 1
+
+    def _check_keys(self, reader: LogReader, *, is_last: bool) -> None:
+        """Compare every key that points into the window, then begin the next window."""
+        self._note(_NO_EVENT)
+        end = self._window_start + len(self._window) // _DIGEST_BYTES
+        for key, value in reader.iter_key_values():
+            found = decode_key_value(key, value)
+            if found is None:
+                raise LogCorrupt(f"the entry of key {key!r} does not match its checksum")
+            seq, digest = found
+            if seq < 1 or (is_last and seq >= end and seq > reader.last.seq):
+                raise LogCorrupt(f"key {key!r} names seq {seq}, which is not in the log")
+            if self._window_start <= seq < end:
+                at = (seq - self._window_start) * _DIGEST_BYTES
+                if self._window[at : at + _DIGEST_BYTES] != digest:
+                    raise LogCorrupt(f"key {key!r} names an event with other content", seq)
+        self._window_start = end
+        self._window.clear()
+
+    def _note(self, seq: int) -> None:
+        if self._progress_fd is not None:
+            os.pwrite(self._progress_fd, SEQ.pack(seq), 0)
+
+
+def _died(home: Path, how: str, reached: bytes) -> VerifyReport:
+    """The child reads ahead a slice at a time, so the seq is where the slice began. 0: it had come to the keys."""
+    seq = int.from_bytes(reached, "big") or None
+    where = f"in a page from seq {seq} on" if seq is not None else "outside the events"
+    error = LogCorrupt(f"the process that checked {tables.data_file(home)} {how}, {where}", seq)
+    whole = 0 if seq is None else seq - 1
+    return VerifyReport(False, whole, 0, whole, b"", str(error), seq)
+
+
+def _last_line(text: bytes) -> str:
+    lines = text.decode(errors="replace").strip().splitlines()
+    return lines[-1] if lines else "no message"

@@ -1,0 +1,183 @@
+"""The files of a tape: parts full of rows, and the manifest that says which parts there are.
+
+A part is nothing but rows, sorted by (known_at, seq), all of one UTC day of known_at, and is never changed once it is named in
+a manifest: what replaces it has another name. The manifest is replaced by a rename after a flush. Parts are not flushed one
+by one: each is checked against the manifest whenever it is read, so one torn by a power loss is noticed, and the tape, which
+holds nothing that the log does not, is built again.
+"""
+
+import os
+import zlib
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from carryfold.domain.rows import ROW, Rows
+from carryfold.eventlog.record import Head
+from carryfold.projections.cursor import day_of, format_day
+from carryfold.projections.tape_rows import PairName
+
+__all__ = [
+    "FORMAT", "LOCK_NAME", "MANIFEST_NAME", "Manifest", "Part", "TapeDamaged", "all_in_place", "checksum", "load_manifest",
+    "read_part", "remove_strangers", "save_manifest", "tape_dir", "write_part",
+]  # fmt: skip
+
+FORMAT: Final = 1
+MANIFEST_NAME: Final = "manifest"
+LOCK_NAME: Final = "lock"
+_MAGIC: Final = b"CFTP"
+_SUFFIX: Final = ".rows"
+_PAGE_WORDS: Final = 512
+_ROW_WORDS: Final = ROW.itemsize // 8
+
+
+class TapeDamaged(Exception):
+    """A part is gone, too short, or not what was written."""
+
+    def __init__(self, part: "Part", reason: str) -> None:
+        self.part = part
+        super().__init__(f"{part.name}: {reason}")
+
+
+class Part(msgspec.Struct, frozen=True, array_like=True):
+    """One file of rows. Times in ns; `first_known` and `last_known` are those of its first and last row."""
+
+    name: str
+    rows: int
+    first_known: int
+    last_known: int
+    min_seq: int
+    max_seq: int
+    checksum: int
+
+    @property
+    def day(self) -> int:
+        """Number of the UTC day that all its rows belong to."""
+        return day_of(self.first_known)
+
+
+class Manifest(msgspec.Struct):
+    """What a tape consists of: `parts` in known order, no two of which share an instant. `head` is where the log ended that it
+    was made from, `code` stands for the code that made the rows, `pairs` and `runs` are the tables behind pair and slot."""
+
+    format: int
+    code: bytes
+    head: Head
+    pairs: list[PairName]
+    runs: list[int]
+    parts: list[Part]
+
+    @property
+    def rows(self) -> int:
+        """Rows in all parts."""
+        return sum(part.rows for part in self.parts)
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(Manifest)
+
+
+def tape_dir(home: Path) -> Path:
+    """The folder of the tape in a home."""
+    return home / "tape"
+
+
+def load_manifest(folder: Path) -> Manifest | None:
+    """The manifest, or None when there is none that is whole and of this format."""
+    try:
+        data = (folder / MANIFEST_NAME).read_bytes()
+    except FileNotFoundError:
+        return None
+    body = data[8:]
+    if data[:4] != _MAGIC or data[4:8] != zlib.crc32(body).to_bytes(4, "big"):
+        return None
+    try:
+        manifest = _DECODER.decode(body)
+    except msgspec.MsgspecError:
+        return None
+    return manifest if manifest.format == FORMAT else None
+
+
+def save_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace the manifest: after a crash there is the old one or the new one."""
+    body = _ENCODER.encode(manifest)
+    temporary = folder / (MANIFEST_NAME + ".new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(_MAGIC + zlib.crc32(body).to_bytes(4, "big") + body)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(folder / MANIFEST_NAME)
+    directory = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def write_part(folder: Path, token: str, number: int, rows: Rows) -> Part:
+    """Write sorted rows of one UTC day to a new file. `token` is new at each update, so no name is used twice."""
+    known, seq = rows["known_at"], rows["seq"]
+    first, last = int(known[0]), int(known[-1])
+    assert day_of(first) == day_of(last), "a part holds rows of one day"
+    name = f"{format_day(day_of(first))}.{token}.{number:04d}{_SUFFIX}"
+    descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb", buffering=0) as file:
+        left = memoryview(_bytes(rows))
+        while left:
+            left = left[file.write(left) :]
+    return Part(name, len(rows), first, last, int(seq.min()), int(seq.max()), checksum(rows))
+
+
+def read_part(folder: Path, part: Part, into: Rows) -> None:
+    """Read a whole part into `into`, which has its length, and check it. Raises TapeDamaged; never serves a damaged row."""
+    left = memoryview(_bytes(into))
+    try:
+        with (folder / part.name).open("rb", buffering=0) as file:
+            while left:
+                count = file.readinto(left)
+                if not count:
+                    raise TapeDamaged(part, "it is cut short")
+                left = left[count:]
+    except FileNotFoundError:
+        raise TapeDamaged(part, "it is gone") from None
+    if checksum(into) != part.checksum:
+        raise TapeDamaged(part, "its bytes are not those that were written")
+
+
+def checksum(rows: Rows) -> int:
+    """CRC-32 of the sums of each 4 KiB of rows: nearly free beside reading them (a plain CRC-32 would halve the speed).
+
+    Any change within one 8-byte word changes it, as does a page that is missing, blank or in another's place.
+    """
+    words = _words(rows)
+    whole = len(words) // _PAGE_WORDS * _PAGE_WORDS
+    sums = words[:whole].reshape(-1, _PAGE_WORDS).sum(axis=1)
+    return zlib.crc32(words[whole:].sum().tobytes(), zlib.crc32(sums.tobytes()))
+
+
+def all_in_place(folder: Path, manifest: Manifest) -> bool:
+    """Is there a file of the right size for each part?"""
+    with os.scandir(folder) as entries:
+        sizes = {entry.name: entry.stat().st_size for entry in entries if entry.name.endswith(_SUFFIX)}
+    return all(sizes.get(part.name) == part.rows * ROW.itemsize for part in manifest.parts)
+
+
+def remove_strangers(folder: Path, manifest: Manifest) -> None:
+    """Remove what no manifest needs any more: parts that were replaced, and what a crash left behind."""
+    kept = {part.name for part in manifest.parts} | {MANIFEST_NAME, LOCK_NAME}
+    with os.scandir(folder) as entries:
+        strangers = [entry.path for entry in entries if entry.name not in kept and entry.is_file(follow_symlinks=False)]
+    for path in strangers:
+        Path(path).unlink(missing_ok=True)
+
+
+def _words(rows: Rows) -> npt.NDArray[np.uint64]:
+    return rows.view(np.uint64).reshape(len(rows) * _ROW_WORDS)
+
+
+def _bytes(rows: Rows) -> npt.NDArray[np.uint8]:
+    return rows.view(np.uint8).reshape(rows.nbytes)

@@ -1,0 +1,362 @@
+"""Rows of random markets: small, seeded, and full of everything that goes wrong in real data.
+
+A `Shape` says what may happen; the numbers come from `random.Random(seed)`. Nothing here is realistic for its own
+sake: rates sit on the thresholds, prices jump, fills meet settlements.
+"""
+
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from math import nextafter
+from random import Random
+
+from carryfold.domain.rows import ROW, Kind, Rows, empty_rows
+
+__all__ = ["EPOCH", "FEEDS", "FLAGS", "RowTuple", "Shape", "as_rows", "rows_of"]
+
+RowTuple = tuple[int, int, int, int, int, int, float, float, float, float]
+
+SECOND = 10**9
+MINUTE = 60 * SECOND
+HOUR = 3600 * SECOND
+DAY = 24 * HOUR
+EPOCH = 19_675 * DAY  # 2023-11-14, a day like any other
+
+FEEDS = ("bars 60", "bars 15", "bars 480", "quotes", "mixed")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a market may contain. The defaults are the dullest market there is."""
+
+    seed: int = 0
+    pairs: int = 1
+    hours: int = 72
+    start_h: int = 0
+    feed: str = "bars 60"
+    unpriced: bool = False
+    short_intervals: bool = False
+    intervals_given: bool = True
+    interval_switches: bool = False
+    gaps: bool = False
+    jitter: bool = False
+    ties: bool = False
+    suspects: bool = False
+    holes: bool = False
+    late: bool = False
+    bulk: bool = False
+    predictions: bool = False
+    activity: bool = False
+    revisions: bool = False
+    operations: bool = False
+    listings: bool = False
+    changes: bool = False
+    delistings: bool = False
+    endings: bool = False
+    jumps: bool = False
+    odd_lots: bool = False
+
+
+FLAGS = [option.name for option in fields(Shape) if isinstance(option.default, bool)]
+"""The options of a shape that are on or off."""
+
+
+class PairMaker:
+    """Makes the rows of one pair; known_at order and seq come later."""
+
+    def __init__(self, rng: Random, shape: Shape, pair: int, shared: list[float]) -> None:
+        self.rng, self.shape, self.pair = rng, shape, pair
+        self.rows: list[RowTuple] = []
+        self.begin = EPOCH + shape.start_h * HOUR
+        self.end = self.begin + shape.hours * HOUR
+        self.rates = shared if shape.ties and rng.random() < 0.7 else rate_path(rng, shape.hours + 1)
+        self.priced = not (shape.unpriced and rng.random() < 0.5)
+        self.priced_from = self.begin
+        self.spot_before = shape.unpriced and rng.random() < 0.3
+        self.path = self.price_path()
+
+    def put(self, known_at: int, event_at: int, kind: Kind, *values: float, slot: int = 0) -> None:
+        a, b, c, d = (*values, 0.0, 0.0, 0.0, 0.0)[:4]
+        row = (max(known_at, 0), event_at, 0, self.pair, int(kind), slot, float(a), float(b), float(c), float(d))
+        self.rows.append(row)
+
+    def make(self) -> list[RowTuple]:
+        self.listing()
+        feed = self.shape.feed
+        if feed == "mixed":
+            feed = self.rng.choice(FEEDS[:4])
+        if feed == "quotes":
+            self.quotes()
+        else:
+            self.bars(int(feed.split()[1]))
+        settled = self.settlements()
+        if self.shape.predictions:
+            self.predictions(settled)
+        if self.shape.activity:
+            self.activity()
+        if self.shape.revisions:
+            self.revisions(settled)
+        if self.shape.changes:
+            self.changes()
+        self.disturb()
+        return self.rows
+
+    # Listings -------------------------------------------------------------------------------------------------
+
+    def listing(self) -> None:
+        rng, shape = self.rng, self.shape
+        lot, least = 1e-6, 5.0
+        if shape.odd_lots:
+            price = max(1.0, self.path[0][0]) if self.priced else 1.0
+            lot = rng.choice([lot for lot in (1e-6, 0.001, 0.01, 0.1, 1.0, 10.0) if lot * price < 700.0])
+            least = rng.choice([0.0, 1.0, 5.0, 100.0, 500.0])
+        at = known = 0
+        if shape.listings:
+            choice = rng.random()
+            if choice < 0.5:
+                at = known = self.begin + int(rng.random() * 0.4 * (self.end - self.begin))
+            elif choice < 0.7:
+                at = self.begin - rng.choice([1, 20, 29, 31, 400]) * DAY
+            elif choice < 0.8:
+                known = self.begin
+                at = self.begin + rng.randrange(1, max(2, shape.hours // 2)) * HOUR
+            elif choice < 0.85:
+                return
+        flips = self.shape.unpriced and self.priced and rng.random() < 0.4
+        self.put(known, at, Kind.PAIR_LISTED, lot, least, 1.0, float(self.priced and not flips))
+        if flips:
+            self.priced_from = self.begin + rng.randrange(0, max(1, shape.hours // 2)) * HOUR
+            when = rng.choice([0, self.priced_from, self.priced_from + SECOND])
+            self.put(when, self.priced_from, Kind.PAIR_CHANGED, 0.0, -1.0, -1.0, 1.0)
+
+    def changes(self) -> None:
+        rng = self.rng
+        for _ in range(rng.randrange(0, 4)):
+            at = self.moment()
+            choice = rng.random()
+            if choice < 0.35:
+                self.put(at, at, Kind.PAIR_CHANGED, rng.choice([1e-6, 0.001, 0.1, 1.0]), -1.0, -1.0, -1.0)
+            elif choice < 0.55:
+                self.put(at, at, Kind.PAIR_CHANGED, 0.0, rng.choice([0.0, 5.0, 900.0, 2000.0]), -1.0, -1.0)
+            else:
+                gone_ms = float((at + 5 * HOUR) // 10**6)
+                self.put(at, at, Kind.PAIR_CHANGED, 0.0, -1.0, gone_ms, -1.0)
+                if rng.random() < 0.5:
+                    cleared = at + rng.randrange(1, 30) * 30 * MINUTE
+                    self.put(cleared, cleared, Kind.PAIR_CHANGED, 0.0, -1.0, 0.0, -1.0)
+
+    def moment(self) -> int:
+        """Some time inside the market, often on an hour or a second beside it."""
+        at = self.begin + self.rng.randrange(0, self.shape.hours + 1) * HOUR
+        return at + self.rng.choice([0, 0, SECOND, 60 * SECOND, self.rng.randrange(0, HOUR)])
+
+    # Prices ---------------------------------------------------------------------------------------------------
+
+    def price_path(self) -> list[tuple[float, float, float]]:
+        """Spot, perp and mark per quarter of an hour."""
+        rng, shape = self.rng, self.shape
+        spot = rng.choice([0.0625, 0.7, 1.0, 23.5, 1800.0, 30000.0]) * rng.uniform(0.8, 1.2)
+        calm = rng.choice([0.0, 0.0005, 0.003])
+        basis, shift, shift_left = 0.0, 0.0, 0
+        path = []
+        for _ in range(shape.hours * 4 + 8):
+            spot *= 1.0 + rng.gauss(0.0, 1.0) * calm
+            if shape.jumps and rng.random() < 0.02:
+                spot *= rng.choice([0.55, 0.7, 0.9, 1.1, 1.3, 1.5, 2.0])
+            basis = 0.9 * basis + rng.gauss(0.0, 0.0004)
+            if shape.suspects:
+                if shift_left > 0:
+                    shift_left -= 1
+                elif rng.random() < 0.03:
+                    shift = rng.choice([-0.3, -0.1, -0.04, 0.031, 0.05, 0.1])
+                    shift_left = rng.choice([0, 1, 1, 2, 12, 60, 200])
+                else:
+                    shift = 0.0
+            perp = spot * (1.0 + basis + shift)
+            path.append((spot, perp, perp * (1.0 + rng.gauss(0.0, 0.0002))))
+        return path
+
+    def at(self, t: int) -> tuple[float, float, float]:
+        index = (t - self.begin) // (15 * MINUTE)
+        spot, perp, mark = self.path[min(max(index, 0), len(self.path) - 1)]
+        if not self.priced and not self.spot_before:
+            spot = 0.0
+        if t < self.priced_from:
+            spot = 0.0
+        if self.shape.holes and self.rng.random() < 0.06:
+            hole = self.rng.random()
+            spot, perp = (0.0, perp) if hole < 0.5 else (spot, 0.0)
+        if self.shape.holes and self.rng.random() < 0.2:
+            mark = 0.0
+        return spot, perp, mark
+
+    def bars(self, minutes: int) -> None:
+        rng = self.rng
+        delay = rng.choice([SECOND, SECOND, SECOND, 0, 30 * SECOND])
+        offset = 0 if rng.random() < 0.8 else rng.randrange(0, minutes) * MINUTE
+        scale = rng.choice([3e2, 1e5, 1e6, 1e8])
+        step = minutes * MINUTE
+        close = self.begin + offset
+        while close <= self.end:
+            spot, perp, mark = self.at(close)
+            turnover = rng.choice([-1.0, 0.0]) if rng.random() < 0.05 else scale * rng.uniform(0.1, 3.0)
+            if not (self.shape.holes and rng.random() < 0.03):
+                self.put(close + delay, close, Kind.BAR_CLOSED, spot, perp, mark, turnover, slot=minutes)
+            close += step
+
+    def quotes(self) -> None:
+        rng = self.rng
+        width = rng.choice([0.0, 1e-4, 5e-4])
+        every = rng.choice([10, 20, 45]) * MINUTE
+        t = self.begin + rng.randrange(0, MINUTE)
+        while t <= self.end:
+            spot, perp, _ = self.at(t)
+            values = [spot * (1.0 - width), spot * (1.0 + width), perp * (1.0 - width), perp * (1.0 + width)]
+            if self.shape.holes and rng.random() < 0.04:
+                values[rng.randrange(4)] = 0.0
+            self.put(t + rng.choice([0, 0, 200_000_000]), t, Kind.QUOTED, *values)
+            t += rng.choice([every, every, 3 * SECOND, rng.randrange(SECOND, 2 * every)])
+
+    def activity(self) -> None:
+        rng = self.rng
+        minutes = rng.choice([15, 60, 60, 480])
+        scale = rng.choice([2e2, 1e4, 1e6, 1e8])
+        known = self.begin + rng.choice([0, 0, 7 * MINUTE])
+        while known <= self.end:
+            spot = -1.0 if rng.random() < 0.3 else scale * rng.uniform(0.0, 2.0)
+            perp = -1.0 if rng.random() < 0.6 else scale * rng.uniform(0.0, 2.0)
+            self.put(known + SECOND, known, Kind.ACTIVITY_OBSERVED, spot, perp, rng.choice([-1.0, 1e5]), slot=minutes)
+            known += minutes * MINUTE
+
+    # Rates ----------------------------------------------------------------------------------------------------
+
+    def settlements(self) -> list[tuple[int, float, int]]:
+        """Settled rates; returns (T, rate, interval_h) of each."""
+        rng, shape = self.rng, self.shape
+        hours = rng.choice([1, 1, 1, 2, 4]) if shape.short_intervals else rng.choice([4, 8, 8])
+        given = shape.intervals_given if rng.random() < 0.8 else not shape.intervals_given
+        delay = rng.choice([60, 60, 60, 1, 0, 4]) * SECOND
+        switch_at = self.moment() if shape.interval_switches else self.end + 1
+        settled = []
+        nominal = -(-self.begin // (hours * HOUR)) * (hours * HOUR)
+        while nominal <= self.end:
+            if nominal >= switch_at:
+                hours = rng.choice([1, 2, 4, 6, 8])
+                switch_at = self.end + 1 if rng.random() < 0.6 else nominal + rng.randrange(8, 60) * HOUR
+            at = nominal
+            if shape.jitter and rng.random() < 0.6:
+                at += rng.choice([-6, -5, -4, -1, 0, 1, 2, 3, 4, 5, 6, 8, 30, 500, 590, 601]) * SECOND
+            rate = self.rates[min((nominal - self.begin) // HOUR, len(self.rates) - 1)] * (hours / 8.0)
+            if not (shape.gaps and rng.random() < 0.06):
+                said = float(hours) if given else 0.0
+                if shape.interval_switches and rng.random() < 0.03:
+                    said = 0.0 if given else float(hours)
+                self.put(at + delay, at, Kind.FUNDING_SETTLED, rate, said)
+                settled.append((at, rate, hours))
+            nominal += hours * HOUR
+        return settled
+
+    def predictions(self, settled: list[tuple[int, float, int]]) -> None:
+        rng = self.rng
+        named = rng.random() < 0.5
+        for (at, _, _), (following, rate, hours) in pairwise(settled):
+            interval = following - at
+            for _ in range(rng.randrange(0, 5)):
+                back = rng.choice([5, 9, 10, 11, 30, 200, 290, 310, 3000]) * SECOND
+                ahead = rng.choice([10, 25, 59, 60, 61, 120, 1000]) * SECOND
+                t = rng.choice([following - back, at + ahead, at + int(interval * rng.random())])
+                said = 0.0 if t < at + 30 * SECOND else rate + rng.choice([0.0, 0.0, rng.gauss(0.0, 0.0001)])
+                mark = self.at(t)[2] if rng.random() < 0.7 else 0.0
+                next_ms = float(following // SECOND * 1000)
+                known = t + rng.choice([0, 0, SECOND, 100 * SECOND])
+                self.put(known, t, Kind.FUNDING_PREDICTED, said, float(hours) if named else 0.0, mark, next_ms)
+
+    def revisions(self, settled: list[tuple[int, float, int]]) -> None:
+        rng = self.rng
+        for at, rate, hours in settled:
+            if rng.random() < 0.15:
+                known = at + rng.choice([60 * SECOND, 61 * SECOND, HOUR, 9 * HOUR])
+                right = rng.choice([-rate, rate * 0.5, rate + 0.0001, 0.0])
+                self.put(known, at, Kind.FUNDING_REVISED, right, float(hours), rate)
+
+    # What goes wrong ------------------------------------------------------------------------------------------
+
+    def disturb(self) -> None:
+        """Data that ends, delistings, rows that come late, and rows that all become known in one instant."""
+        rng, shape = self.rng, self.shape
+        if shape.delistings and rng.random() < 0.5:
+            at = self.moment()
+            self.put(at, at - rng.choice([0, 0, SECOND, HOUR]), Kind.PAIR_DELISTED)
+            if rng.random() < 0.7:
+                limit = at + rng.choice([0, 120 * SECOND, 9 * HOUR])
+                self.rows = [row for row in self.rows if row[0] <= limit]
+        if shape.endings and rng.random() < 0.6:
+            limit, again = self.moment(), self.end + 1
+            if rng.random() < 0.4:
+                again = limit + rng.randrange(1, max(2, shape.hours // 2)) * HOUR
+            self.rows = [row for row in self.rows if row[0] <= limit or row[0] > again]
+        if shape.late:
+            for index, row in enumerate(self.rows):
+                if row[4] <= Kind.ACTIVITY_OBSERVED and rng.random() < 0.04:
+                    more = rng.choice([SECOND, 10 * SECOND, HOUR, 3 * HOUR, 10 * HOUR])
+                    self.rows[index] = (row[0] + more, *row[1:])
+        if shape.bulk and rng.random() < 0.7:
+            first = self.moment()
+            last = first + rng.choice([2, 10, 30, 60]) * HOUR
+            for index, row in enumerate(self.rows):
+                if first <= row[0] <= last:
+                    self.rows[index] = (last, *row[1:])
+
+
+def rate_path(rng: Random, hours: int) -> list[float]:
+    """An 8 h-equivalent rate per hour: regimes on and around the default thresholds."""
+    path: list[float] = []
+    while len(path) < hours:
+        level = rng.choice([0.0001, 0.0001, 0.0003, 0.0004, 0.0006, 0.0015, 0.003, 0.0, -0.0003, -0.0005, -0.001])
+        noise = rng.choice([0.0, 0.0, 0.00001, 0.0001])
+        for _ in range(rng.choice([1, 4, 8, 16, 24, 48, 72])):
+            rate = level + rng.gauss(0.0, 1.0) * noise
+            if noise == 0.0 and rng.random() < 0.1:
+                rate = nextafter(rate, rng.choice([-1.0, 1.0]))
+            if rng.random() < 0.01:
+                rate = rng.choice([-0.02, -0.005, 0.005, 0.02])
+            path.append(rate)
+    return path[:hours]
+
+
+def operations_of(rng: Random, shape: Shape) -> list[RowTuple]:
+    """Rows of no pair: clocks, feeds, ticks."""
+    begin, rows = EPOCH + shape.start_h * HOUR, []
+    for _ in range(rng.randrange(1, 12)):
+        t = begin + rng.randrange(0, shape.hours * 3600) * SECOND
+        kind = rng.choice(
+            [Kind.CLOCK_TICKED, Kind.CLOCK_TICKED, Kind.FEED_LOST, Kind.FEED_CONNECTED, Kind.CLOCK_STEPPED]
+        )
+        rows.append((t, t, 0, -1, int(kind), 0, 2.5 if kind == Kind.CLOCK_STEPPED else 0.0, 0.0, 0.0, 0.0))
+        if kind == Kind.CLOCK_STEPPED:
+            t += rng.choice([MINUTE, HOUR, 20 * HOUR])
+            rows.append((t, t, 0, -1, int(kind), 0, 0.0, 0.0, 0.0, 0.0))
+    return rows
+
+
+def rows_of(shape: Shape) -> tuple[list[RowTuple], list[bytes]]:
+    """The rows of a market in known order (mixed inside an instant) and the symbols by pair id."""
+    rng = Random(shape.seed)
+    names = [b"AAA", b"AB", b"B", b"BTC", b"BTCUSDT", b"Z1", b"ZZ", b"a", b"1000X"]
+    symbols = rng.sample(names, shape.pairs)
+    shared = rate_path(rng, shape.hours + 1)
+    rows: list[RowTuple] = []
+    for pair in range(shape.pairs):
+        rows += PairMaker(rng, shape, pair, shared).make()
+    if shape.operations:
+        rows += operations_of(rng, shape)
+    rng.shuffle(rows)
+    rows.sort(key=lambda row: row[0])
+    return [(row[0], row[1], seq, *row[3:]) for seq, row in enumerate(rows, 1)], symbols
+
+
+def as_rows(rows: list[RowTuple]) -> Rows:
+    """The same rows as an array of ROW records."""
+    image = empty_rows(len(rows))
+    image[:] = rows
+    assert image.dtype == ROW
+    return image
