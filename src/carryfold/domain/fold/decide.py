@@ -73,7 +73,10 @@ def is_dead(p: Any, params: Any, t: int) -> bool:
 def throttle(book: Any, params: Any) -> None:
     """The drawdown throttle theta follows the equity down at once and comes back a quarter at a time."""
     now = float(equity(book))
-    book.peak = max(book.peak, now)
+    if now >= book.peak:
+        book.peak = now
+        if book.theta == 1.0:
+            return
     raw = clip(1.0 - (book.peak - now) / book.peak / params.drawdown_limit)
     quarter = np.floor(4.0 * raw + 0.5) / 4.0
     if quarter < book.theta:

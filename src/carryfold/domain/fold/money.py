@@ -58,13 +58,14 @@ def need(params: Any, size: float) -> int:
 @compiled
 def charge_borrow(book: Any, params: Any, t: int) -> None:
     """Interest on negative cash, at the first instant of each UTC hour after the first."""
-    hour = t // HOUR
-    if hour <= book.hour:
+    if t < book.hour_end:
         return
+    end = (t // HOUR + 1) * HOUR
     u = cash(book)
     if u < 0:
-        book.borrow += np.int64(np.rint(float(-u) * params.borrow_apr / 8760.0 * float(hour - book.hour)))
-    book.hour = hour
+        hours = float((end - book.hour_end) // HOUR)
+        book.borrow += np.int64(np.rint(float(-u) * params.borrow_apr / 8760.0 * hours))
+    book.hour_end = end
 
 
 @compiled

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from carryfold.domain.fold._compile import compiled
 from carryfold.domain.fold.arithmetic import clamp, e8, weight
 from carryfold.domain.fold.codes import BAR_CLOSED, COMPOSITE, DAY_NS, HOUR
@@ -21,7 +23,7 @@ def seen(p: Any, row: Any) -> None:
 @compiled
 def keep_mark(p: Any, event_at: int, mark: float) -> None:
     """Keep a mark for pricing settlements; the oldest kept one gives way."""
-    k = p.mark_count % MARKS_KEPT
+    k = p.mark_count & (MARKS_KEPT - 1)
     p.mark_at[k] = event_at
     p.mark[k] = mark
     p.mark_count += 1
@@ -34,7 +36,7 @@ def mark_for(p: Any, settled_at: int) -> float:
     best_at = NEVER
     best = 0.0
     for i in range(p.mark_count - kept, p.mark_count):
-        k = i % MARKS_KEPT
+        k = i & (MARKS_KEPT - 1)
         if p.mark_at[k] <= settled_at and p.mark_at[k] >= best_at:
             best_at = p.mark_at[k]
             best = p.mark[k]
@@ -77,8 +79,8 @@ def observe_price(p: Any, book: Any, params: Any, row: Any) -> None:
         p.perp_turnover_count = _add_turnover(
             p.perp_turnover_at, p.perp_turnover, p.perp_turnover_count, row.event_at, row.d
         )
-        p.perp_hourly = row.d * 60.0 / row.slot
         if params.strategy == COMPOSITE:
+            p.perp_hourly = row.d * 60.0 / row.slot
             _observe_hourly(p)
     if both:
         p.viewed = 1
@@ -144,20 +146,26 @@ def _observe_volatility(p: Any, perp: float, event_at: int) -> None:
 def _add_turnover(at: Any, amounts: Any, count: int, event_at: int, amount: float) -> int:
     """Add a row's turnover to its hour's entry, or open one; rows of an hour before the newest entry's are ignored.
     Gives the new count of entries."""
-    bucket = (event_at - 1) // HOUR
-    if count > 0:
-        newest = (count - 1) % TURNOVER_KEPT
-        newest_bucket = (at[newest] - 1) // HOUR
-        if bucket < newest_bucket:
+    newest = _slot(count - 1)
+    if count > 0 and event_at <= at[newest] + HOUR:
+        hour = (event_at - 1) // HOUR
+        newest_hour = (at[newest] - 1) // HOUR
+        if hour < newest_hour:
             return count
-        if bucket == newest_bucket:
+        if hour == newest_hour:
             amounts[newest] += amount
             at[newest] = event_at
             return count
-    k = count % TURNOVER_KEPT
+    k = _slot(count)
     at[k] = event_at
     amounts[k] = amount
     return count + 1
+
+
+@compiled
+def _slot(i: int) -> int:
+    """Where the i-th entry of a turnover ring is kept."""
+    return np.int64(np.uint64(i) % np.uint64(TURNOVER_KEPT))
 
 
 @compiled
@@ -165,10 +173,10 @@ def turnover_24h(at: Any, amounts: Any, count: int) -> float:
     """Turnover of the 24 h that end with the newest entry, summed oldest first; 0 if unknown."""
     if count == 0:
         return 0.0
-    since = at[(count - 1) % TURNOVER_KEPT] - DAY_NS
+    since = at[_slot(count - 1)] - DAY_NS
     total = 0.0
     for i in range(max(0, count - TURNOVER_KEPT), count):
-        k = i % TURNOVER_KEPT
+        k = _slot(i)
         if at[k] > since:
             total += amounts[k]
     return total
@@ -214,10 +222,9 @@ def observe_activity(p: Any, book: Any, params: Any, row: Any) -> None:
 @compiled
 def _observe_basis(p: Any, b: float, event_at: int) -> None:
     """Sample the basis once an hour; z is measured against the averages before the sample enters them."""
-    hour = event_at // HOUR
-    if hour <= p.basis_hour:
+    if event_at < p.basis_hour_end:
         return
-    p.basis_hour = hour
+    p.basis_hour_end = (event_at // HOUR + 1) * HOUR
     if p.basis_count == 0:
         p.basis_m = b
         p.basis_d = 5e-4

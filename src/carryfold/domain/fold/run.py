@@ -57,7 +57,7 @@ class State:
         book["simulated"] = simulated
         book["start"] = start
         book["universe"] = max(universe, 1)
-        book["period"] = NEVER
+        book["due_at"] = NEVER
         capital = round(params.capital * E8)
         for name in ("capital", "day_start_equity", "peak", "peak_equity", "min_free"):
             book[name] = capital
@@ -69,7 +69,7 @@ class State:
         fresh = np.zeros(len(symbols), PAIR)
         for name in ("market_known_at", "price_at", "settled_at", "predicted_at", "activity_at", "view_at", "view_known_at"):
             fresh[name] = NEVER
-        for name in ("basis_hour", "ar_end"):
+        for name in ("basis_hour_end", "ar_end"):
             fresh[name] = NEVER
         for name in ("spot_hourly", "perp_hourly"):
             fresh[name] = -1.0

@@ -15,7 +15,7 @@ NEVER: Final = -(2**62)
 
 MARKS_KEPT: Final = 8
 CLOSED_KEPT: Final = 4
-TURNOVER_KEPT: Final = 24
+TURNOVER_KEPT: Final = 24  # hours
 
 PAIR: Final = np.dtype(
     [
@@ -77,7 +77,7 @@ PAIR: Final = np.dtype(
         ("hourly_day", "f8"),  # EMA24
         ("hourly_week", "f8"),  # EMA168
         # basis
-        ("basis_hour", "i8"),
+        ("basis_hour_end", "i8"),  # end of the UTC hour of the last sample
         ("basis_count", "i8"),
         ("basis_m", "f8"),
         ("basis_d", "f8"),
@@ -149,9 +149,9 @@ BOOK: Final = np.dtype(
         ("start", "i8"),  # decisions begin at the first instant at or after it
         ("universe", "i8"),  # pairs selected for the run
         ("now", "i8"),  # the last instant folded
-        ("period", "i8"),  # decision period of the last decision
-        ("day", "i8"),
-        ("hour", "i8"),
+        ("due_at", "i8"),  # when the next decision is due: the end of the last one's period
+        ("day_end", "i8"),  # end of the UTC day of the last instant
+        ("hour_end", "i8"),  # end of the UTC hour up to which borrow interest is charged
         # money
         ("capital", "i8"),
         ("funding", "i8"),

@@ -90,6 +90,19 @@ def _comes_before(a: Any, b: Any) -> bool:
 
 
 @compiled
+def _surely_before(a: Any, b: Any) -> bool:
+    """True if two neighbours are in canonical order by phase, event time and pair alone."""
+    if a.kind != b.kind:
+        phase_a = phase_of(a.kind)
+        phase_b = phase_of(b.kind)
+        if phase_a != phase_b:
+            return phase_a < phase_b
+    if a.event_at != b.event_at:
+        return a.event_at < b.event_at
+    return a.pair < b.pair
+
+
+@compiled
 def _sort_instant(rows: Any, first: int, end: int, order: Any) -> None:
     """Indexes of rows[first:end] in canonical order, by a shell sort (instants are short)."""
     n = end - first
@@ -135,11 +148,8 @@ def _observe_listing(p: Any, row: Any) -> None:
 
 @compiled
 def _observe(pairs: Any, book: Any, params: Any, row: Any) -> int:
-    """Phases 1 and 2 of one row; gives the later phases the row is wanted in again, as bits."""
+    """Phase 2 of one row; gives the later phases the row is wanted in again, as bits."""
     kind = row.kind
-    if kind <= BAR_CLOSED:
-        observe_price(pairs[row.pair], book, params, row)
-        return 0
     if kind == FUNDING_SETTLED:
         observe_settled(pairs[row.pair], book, params, row)
         book.settlements += book.started
@@ -164,13 +174,14 @@ def _observe(pairs: Any, book: Any, params: Any, row: Any) -> int:
 
 
 @compiled
-def _close_day(book: Any, day: int, days: Any, day_n: int) -> int:
+def _close_day(book: Any, t: int, days: Any, day_n: int) -> int:
     """The UTC-day close: the book as it stands before the first instant of the new day."""
     now = equity(book)
     _sample_drawdown(book, now)
     book.day_start_equity = now
     book.peak = max(float(now), book.peak - (book.peak - float(now)) / 90.0)
-    book.day = day
+    day = t // DAY_NS
+    book.day_end = (day + 1) * DAY_NS
     r = days[min(day_n, len(days) - 1)]
     r.day = day
     r.equity = now
@@ -188,8 +199,10 @@ def _close_day(book: Any, day: int, days: Any, day_n: int) -> int:
 @compiled
 def _sample_drawdown(book: Any, now: int) -> None:
     """One equity sample for the maximum drawdown."""
-    book.peak_equity = max(book.peak_equity, now)
-    book.max_drawdown = max(book.max_drawdown, (book.peak_equity - now) / book.peak_equity)
+    if now >= book.peak_equity:
+        book.peak_equity = now
+    else:
+        book.max_drawdown = max(book.max_drawdown, (book.peak_equity - now) / book.peak_equity)
 
 
 @compiled
@@ -198,7 +211,7 @@ def _sample(book: Any, params: Any, t: int) -> None:
     _sample_drawdown(book, equity(book))
     book.min_free = min(book.min_free, free_capital(book))
     book.min_health = min(book.min_health, margin_health(book, params))
-    if book.sampled_at > 0:
+    if book.sampled_at > 0 and book.held != 0:
         book.deployed_e8_h += float(book.spot_cost + book.margin) * (float(t - book.sampled_at) / float(HOUR))
     book.sampled_at = t
 
@@ -279,10 +292,22 @@ def advance(
     while first < n:
         t = rows[first].known_at
         end = first + 1
+        prices = -1  # index of the last price row of the instant, and of the last other row
+        others = -1
         in_order = True
+        if rows[first].kind <= BAR_CLOSED:
+            prices = first
+        else:
+            others = first
         while end < n and rows[end].known_at == t:
-            if in_order and not _surely_before(rows[end - 1], rows[end]):
-                in_order = False
+            if rows[end].kind <= BAR_CLOSED:
+                if prices >= 0 and not _surely_before(rows[prices], rows[end]):
+                    in_order = False
+                prices = end
+            else:
+                if others >= 0 and not _surely_before(rows[others], rows[end]):
+                    in_order = False
+                others = end
             end += 1
         if detail != 0:
             output = OUTPUT_PER_PAIR * pair_n + OUTPUT_PER_ROW * (end - first)
@@ -294,23 +319,29 @@ def advance(
             _sort_instant(rows, first, end, order)
 
         # the start of the run, and the close of a UTC day before the day's first rows
-        day = t // DAY_NS
         if book.started == 0:
             if t >= book.start:
                 book.started = 1
-                book.day = day
-                book.hour = t // HOUR
-        elif day > book.day:
-            yn = _close_day(book, day, days, yn)
+                book.day_end = (t // DAY_NS + 1) * DAY_NS
+                book.hour_end = (t // HOUR + 1) * HOUR
+        elif t >= book.day_end:
+            yn = _close_day(book, t, days, yn)
         if book.started != 0:
             book.rows += end - first
 
         # (1) prices, (2) rates, predictions, activity, listings
+        if prices >= 0:
+            for k in range(first, end):
+                row = rows[k] if in_order else rows[order[k - first]]
+                if row.kind <= BAR_CLOSED:
+                    observe_price(pairs[row.pair], book, params, row)
         later = 0
-        for k in range(first, end):
-            row = rows[k] if in_order else rows[order[k - first]]
-            later |= _observe(pairs, book, params, row)
-        due = book.started != 0 and t // period_ns > book.period
+        if others >= 0:
+            for k in range(first, end):
+                row = rows[k] if in_order else rows[order[k - first]]
+                if row.kind > BAR_CLOSED:
+                    later |= _observe(pairs, book, params, row)
+        due = book.started != 0 and t >= book.due_at
 
         # (3) settlements
         if later & MONEY and book.simulated != 0:
@@ -339,7 +370,7 @@ def advance(
             charge_borrow(book, params, t)
         # (8) the decision
         if due:
-            book.period = t // period_ns
+            book.due_at = (t // period_ns + 1) * period_ns
             if book.pending_entries != 0 and book.simulated != 0:
                 drop_stale_entries(pairs, book, orders, params, ranks, t)
             throttle(book, params)
@@ -357,16 +388,3 @@ def advance(
             yn = 0
         first = end
     return first, dn, fn, yn
-
-
-@compiled
-def _surely_before(a: Any, b: Any) -> bool:
-    """True if two neighbours are in canonical order by phase, event time and pair alone."""
-    if a.kind != b.kind:
-        phase_a = phase_of(a.kind)
-        phase_b = phase_of(b.kind)
-        if phase_a != phase_b:
-            return phase_a < phase_b
-    if a.event_at != b.event_at:
-        return a.event_at < b.event_at
-    return a.pair < b.pair
