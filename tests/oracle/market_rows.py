@@ -72,6 +72,7 @@ class PairMaker:
         self.priced = not (shape.unpriced and rng.random() < 0.5)
         self.priced_from = self.begin
         self.spot_before = shape.unpriced and rng.random() < 0.3
+        self.jumps: list[int] = []
         self.path = self.price_path()
 
     def put(self, known_at: int, event_at: int, kind: Kind, *values: float, slot: int = 0) -> None:
@@ -157,11 +158,12 @@ class PairMaker:
         spot = rng.choice([0.0625, 0.7, 1.0, 23.5, 1800.0, 30000.0]) * rng.uniform(0.8, 1.2)
         calm = rng.choice([0.0, 0.0005, 0.003])
         basis, shift, shift_left = 0.0, 0.0, 0
-        path = []
+        path: list[tuple[float, float, float]] = []
         for _ in range(shape.hours * 4 + 8):
             spot *= 1.0 + rng.gauss(0.0, 1.0) * calm
             if shape.jumps and rng.random() < 0.02:
                 spot *= rng.choice([0.55, 0.7, 0.9, 1.1, 1.3, 1.5, 2.0])
+                self.jumps.append(self.begin + len(path) * 15 * MINUTE)
             basis = 0.9 * basis + rng.gauss(0.0, 0.0004)
             if shape.suspects:
                 if shift_left > 0:
@@ -285,6 +287,8 @@ class PairMaker:
         rng, shape = self.rng, self.shape
         if shape.delistings and rng.random() < 0.5:
             at = self.moment()
+            if self.jumps and rng.random() < 0.5:  # between the row that liquidates a short and the next one
+                at = -(-rng.choice(self.jumps) // HOUR) * HOUR + 2 * MINUTE
             self.put(at, at - rng.choice([0, 0, SECOND, HOUR]), Kind.PAIR_DELISTED)
             if rng.random() < 0.7:
                 limit = at + rng.choice([0, 120 * SECOND, 9 * HOUR])

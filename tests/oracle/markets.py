@@ -59,7 +59,9 @@ def parameters_of(seed: int) -> Parameters:
     if profile < 0.25:
         settings.update(account="split", margin_fraction=rng.choice([0.01, 0.02, 0.05, 0.1]))
     elif profile < 0.45:
-        settings.update(account="uta", margin_fraction=0.0, capital=rng.choice([1010.0, 2020.0, 3050.0]))
+        settings.update(
+            account="uta", margin_fraction=0.0, notional=1000.0, capital=rng.choice([1010.0, 2020.0, 3050.0])
+        )
         settings.update(mmr=rng.choice([0.005, 0.9, 0.9]), borrow_apr=rng.choice([0.1, 5.0]))
     if rng.random() < 0.5:
         settings.update(spot_taker_bp=rng.choice([0.0, 1.0]), perp_taker_bp=rng.choice([0.0, 0.7]))

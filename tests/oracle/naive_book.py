@@ -262,9 +262,9 @@ class Book:
             perp_worse = (p.half_spread_bp + p.slippage_bp + perp_impact) / 1e4
             spot_base, perp_base = price.spot_mid, price.perp_mid
         if buying_spot:
-            spot, perp = spot_base * (1.0 + spot_worse), perp_base * (1.0 - perp_worse)
+            spot, perp = spot_base * (1.0 + spot_worse), perp_base * max(0.0, 1.0 - perp_worse)
         else:
-            spot, perp = spot_base * (1.0 - spot_worse), perp_base * (1.0 + perp_worse)
+            spot, perp = spot_base * max(0.0, 1.0 - spot_worse), perp_base * (1.0 + perp_worse)
         self.slippage += e8(abs(spot - price.spot_mid) * position.lots * position.lot)
         if position.liquidated_at is None:
             self.slippage += e8(abs(perp - price.perp_mid) * position.lots * position.lot)

@@ -19,7 +19,10 @@ import numba
 
 __all__ = ["CODE_DIGEST", "cache_folder", "compiled", "is_compiled"]
 
-_SOURCES: Final = (*sorted(Path(__file__).parent.glob("*.py")), *(Path(__file__).parent.parent / n for n in ("params.py", "rows.py")))
+_SOURCES: Final = (
+    *sorted(Path(__file__).parent.glob("*.py")),
+    *(Path(__file__).parent.parent / n for n in ("params.py", "rows.py")),
+)
 
 
 def _digest(*parts: bytes) -> str:

@@ -1,6 +1,5 @@
 """Rounding, averages and bounds: the few arithmetic rules everything else is written with."""
 
-
 import numpy as np
 
 from carryfold.domain.fold._compile import compiled
@@ -55,5 +54,3 @@ def clamp(value: float, low: float, high: float) -> float:
 def mixed(trace: int, value: int) -> int:
     """One step of the rolling digest of decisions (FNV-1a on 64-bit words, wrapping)."""
     return (trace ^ value) * 1099511628211
-
-

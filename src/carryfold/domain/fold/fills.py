@@ -50,7 +50,7 @@ def fill_price(p: Any, params: Any, perp_leg: bool, buy: bool, impact: float) ->
         side = p.perp if perp_leg else p.spot
     if buy:
         return side * (1.0 + cost_bp / 1e4)
-    return side * (1.0 - cost_bp / 1e4)
+    return side * max(0.0, 1.0 - cost_bp / 1e4)
 
 
 @compiled
@@ -70,6 +70,13 @@ def _clear_order(p: Any, book: Any, order: Any) -> None:
     p.pending = NOTHING
     p.pending_e8 = 0
     order.due_at = FOREVER
+
+
+@compiled
+def drop_entry(p: Any, book: Any, order: Any) -> None:
+    """A pending entry that found no market is given up, and its slot and capital with it."""
+    _clear_order(p, book, order)
+    book.dropped += 1
 
 
 @compiled
@@ -225,7 +232,9 @@ def close_delisted(
 ) -> int:
     """The market is gone (PairDelisted, or its data ended): an order is dropped, the perpetual closes at its last mark,
     the spot leg sells at a haircut. Gives the new number of fills."""
-    if p.pending != NOTHING:
+    if p.pending == ENTRY:
+        drop_entry(p, book, order)
+    elif p.pending != NOTHING:
         _clear_order(p, book, order)
     if p.held == 0:
         return fill_n
@@ -298,17 +307,8 @@ def place(p: Any, book: Any, order: Any, params: Any, t: int, action: int) -> No
 
 
 @compiled
-def drop_entry(p: Any, book: Any, order: Any) -> None:
-    """A pending entry that found no market is given up, and its slot and capital with it."""
-    _clear_order(p, book, order)
-    book.dropped += 1
-
-
-@compiled
 def is_due(p: Any, order: Any, t: int, entries: bool) -> bool:
     """True if the pair's open order (an entry, or an exit) trades at this instant, which brought an accepted row."""
     if p.pending == NOTHING or p.view_known_at != t or t <= p.pending_at or t < order.due_at:
         return False
     return (p.pending == ENTRY) == entries
-
-

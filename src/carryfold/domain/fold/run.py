@@ -63,11 +63,20 @@ class State:
             book[name] = capital
         book["theta"] = 1.0
         book["min_health"] = HEALTHY
+        self._buffers = _buffers(0)
 
     def add_pairs(self, symbols: Sequence[bytes], selected: Iterable[bool] | None = None) -> None:
         """Append pairs, in the order of their ids. `symbols` decide ties, by their bytes; equal ones by id."""
         fresh = np.zeros(len(symbols), PAIR)
-        for name in ("market_known_at", "price_at", "settled_at", "predicted_at", "activity_at", "view_at", "view_known_at"):
+        for name in (
+            "market_known_at",
+            "price_at",
+            "settled_at",
+            "predicted_at",
+            "activity_at",
+            "view_at",
+            "view_known_at",
+        ):
             fresh[name] = NEVER
         for name in ("basis_hour_end", "ar_end"):
             fresh[name] = NEVER
@@ -88,7 +97,14 @@ class State:
         twin.params, twin.record, twin.symbols = self.params, self.record.copy(), list(self.symbols)
         twin.pair, twin.order, twin.book = self.pair.copy(), self.order.copy(), self.book.copy()
         twin.ranks = self.ranks
+        twin._buffers = _buffers(0)
         return twin
+
+    def buffers(self, size: int) -> Output:
+        """Output buffers of at least `size` records, kept for the next call."""
+        if len(self._buffers.days) < size:
+            self._buffers = _buffers(size)
+        return self._buffers
 
     def hash(self) -> str:
         """BLAKE2b-128 of the listed pairs in symbol order, the orders and the book; comparable within one code version."""
@@ -126,19 +142,25 @@ class State:
         return state
 
 
+def _buffers(size: int) -> Output:
+    return Output(np.zeros(size, DECISION), np.zeros(size, FILL), np.zeros(size, DAY))
+
+
 def _advance(state: State, rows: Rows) -> Output:
     """Run rows through `advance` until all are consumed, with buffers large enough for any instant."""
     assert rows.dtype == ROW, "rows must be rows.ROW records"
     parts: list[Output] = []
     size = _OUTPUT_MIN
     while True:
-        decisions, fills, days = np.zeros(size, DECISION), np.zeros(size, FILL), np.zeros(size, DAY)
+        decisions, fills, days = state.buffers(size)
         try:
             consumed, dn, fn, yn = advance(
                 state.pair, state.book, state.order, state.record, state.ranks, rows, 1, decisions, fills, days
             )
         except OverflowError as error:
-            raise SizeOutOfRange(f"size out of range: a quantity or amount reaches 2^53 at {_where(state, rows)}") from error
+            raise SizeOutOfRange(
+                f"size out of range: a quantity or amount reaches 2^53 at {_where(state, rows)}"
+            ) from error
         parts.append(Output(decisions[:dn].copy(), fills[:fn].copy(), days[:yn].copy()))
         if consumed == len(rows):
             break
@@ -179,7 +201,7 @@ def simulate_many(states: Sequence[State], rows: Rows, *, threads: int = 1) -> N
 
 
 def _simulate_share(states: Sequence[State], rows: Rows, bounds: Sequence[int]) -> None:
-    decisions, fills, days = np.zeros(1, DECISION), np.zeros(1, FILL), np.zeros(1, DAY)
+    decisions, fills, days = _buffers(1)
     for first, end in zip(bounds, bounds[1:], strict=False):
         block = rows[first:end]
         for s in states:

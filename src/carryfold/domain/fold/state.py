@@ -8,7 +8,19 @@ from typing import Final
 
 import numpy as np
 
-__all__ = ["BOOK", "CLOSED_KEPT", "DAY", "DECISION", "FILL", "GATES", "MARKS_KEPT", "NEVER", "ORDER", "PAIR", "TURNOVER_KEPT"]
+__all__ = [
+    "BOOK",
+    "CLOSED_KEPT",
+    "DAY",
+    "DECISION",
+    "FILL",
+    "GATES",
+    "MARKS_KEPT",
+    "NEVER",
+    "ORDER",
+    "PAIR",
+    "TURNOVER_KEPT",
+]
 
 NEVER: Final = -(2**62)
 """A time before all times. Differences with real times still fit an int64."""

@@ -217,9 +217,7 @@ def _sample(book: Any, params: Any, t: int) -> None:
 
 
 @compiled
-def _fill_orders(
-    pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, t: int, fills: Any, fn: int
-) -> int:
+def _fill_orders(pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, t: int, fills: Any, fn: int) -> int:
     """Phase 5: liquidations, then due exits, then due entries, each in symbol order."""
     if params.account == SPLIT:
         for r in range(len(ranks)):
@@ -249,16 +247,12 @@ def _delist(pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, rows: A
                 pairs[i].delisted = 1
                 pairs[i].delisted_at = rows[k].event_at
                 if book.simulated != 0:
-                    fn = close_delisted(
-                        pairs[i], book, orders[i], params, rows[k].known_at, i, F_DELISTED, fills, fn
-                    )
+                    fn = close_delisted(pairs[i], book, orders[i], params, rows[k].known_at, i, F_DELISTED, fills, fn)
     return fn
 
 
 @compiled
-def _delist_dead(
-    pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, t: int, fills: Any, fn: int
-) -> int:
+def _delist_dead(pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, t: int, fills: Any, fn: int) -> int:
     """Held or ordered pairs whose data ended are treated as delisted."""
     for r in range(len(ranks)):
         i = ranks[r]
@@ -270,7 +264,16 @@ def _delist_dead(
 
 @compiled
 def advance(
-    pairs: Any, books: Any, orders: Any, parameters: Any, ranks: Any, rows: Any, detail: int, decisions: Any, fills: Any, days: Any
+    pairs: Any,
+    books: Any,
+    orders: Any,
+    parameters: Any,
+    ranks: Any,
+    rows: Any,
+    detail: int,
+    decisions: Any,
+    fills: Any,
+    days: Any,
 ) -> tuple[int, int, int, int]:
     """Run `rows` (whole instants, in known order) through the fold.
 
@@ -376,9 +379,7 @@ def advance(
             throttle(book, params)
             if book.held != 0:
                 dn, fn = decide_exits(pairs, book, orders, params, ranks, t, decisions, dn, fills, fn)
-            dn, fn = decide_entries(
-                pairs, book, orders, params, ranks, t, chosen, scores, decisions, dn, fills, fn
-            )
+            dn, fn = decide_entries(pairs, book, orders, params, ranks, t, chosen, scores, decisions, dn, fills, fn)
             # (9) equity
             _sample(book, params, t)
         book.now = t

@@ -1,0 +1,29 @@
+"""Backtests over the tape: selection, run, figures, trades, comparison, look-ahead checks."""
+
+from carryfold.projections.backtest.compare import Comparison, compare, hold_return
+from carryfold.projections.backtest.figures import Figures, YearFigures, compute_figures, money
+from carryfold.projections.backtest.lookahead import LookaheadReport, check_lookahead
+from carryfold.projections.backtest.run import Backtest, run_backtest, run_blocks
+from carryfold.projections.backtest.selection import Selection, SelectionError, select_pairs
+from carryfold.projections.backtest.trades import Trade, decision_rows, list_trades
+
+__all__ = [
+    "Backtest",
+    "Comparison",
+    "Figures",
+    "LookaheadReport",
+    "Selection",
+    "SelectionError",
+    "Trade",
+    "YearFigures",
+    "check_lookahead",
+    "compare",
+    "compute_figures",
+    "decision_rows",
+    "hold_return",
+    "list_trades",
+    "money",
+    "run_backtest",
+    "run_blocks",
+    "select_pairs",
+]
