@@ -9,7 +9,19 @@ from typing import Any
 import msgspec
 import pytest
 
-from carryfold.eventlog import AppendRefused, Batch, Clock, Conflict, Entry, EventLog, LogClosed, LogReader, verify
+from carryfold.eventlog import (
+    AppendRefused,
+    Batch,
+    Clock,
+    Conflict,
+    Entry,
+    EventLog,
+    LogClosed,
+    LogReader,
+    tables,
+    verify,
+)
+from carryfold.eventlog.env import acquire, release
 
 pack = msgspec.msgpack.encode
 
@@ -187,3 +199,14 @@ def test_a_closed_log_says_so(home: Path) -> None:
 
     with pytest.raises(LogClosed):
         log.append([(pack(1),)])
+
+
+def test_the_log_is_opened_so_that_a_commit_is_on_the_disk_when_it_returns(home: Path) -> None:
+    options = tables.LOG_OPTIONS
+    EventLog.open(home).close()
+    shared = acquire(tables.log_dir(home), options, writable=True)
+    flags = shared.env.flags()
+    release(shared)
+
+    assert (flags["sync"], flags["metasync"], flags["meminit"], flags["lock"]) == (True, True, True, True)
+    assert (flags["writemap"], flags["map_async"]) == (False, False)

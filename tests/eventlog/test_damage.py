@@ -12,6 +12,8 @@ import msgspec
 import pytest
 
 from carryfold.eventlog import EventLog, FormatUnknown, LogCorrupt, LogError, LogReader, LogTruncated, LostTail, verify
+from carryfold.eventlog.keytable import encode_key_value
+from carryfold.eventlog.record import NO_DIGEST, encode_pairs, encode_record
 
 pack = msgspec.msgpack.encode
 PAGE = 4_096
@@ -266,9 +268,52 @@ def test_two_batches_that_changed_places_are_named(home: Path) -> None:
     assert (report.ok, report.bad_seq) == (False, 71)
 
 
-def test_a_key_that_names_no_event_is_found(home: Path) -> None:
-    from carryfold.eventlog.keytable import encode_key_value
+def test_a_batch_under_a_later_seq_is_named(home: Path) -> None:
+    fill(home)
+    with lmdb.open(str(home / "log"), max_dbs=3) as env, env.begin(db=env.open_db(b"events")) as transaction:
+        last = transaction.get((391).to_bytes(8, "big"))
+    _forge(home, b"events", (391).to_bytes(8, "big"), None)
+    _forge(home, b"events", (395).to_bytes(8, "big"), last)
 
+    report = verify(home)
+
+    assert (report.ok, report.bad_seq) == (False, 391)
+
+
+@pytest.mark.parametrize(
+    ("count", "recorded_at", "known", "words"),
+    [
+        (3, 9, (5, 6), "has 2 events, its header says 3"),
+        (2, 9, (4, 6), "known_at bounds"),
+        (2, 9, (5, 7), "known_at bounds"),
+        (2, 5, (5, 6), "run backwards"),
+    ],
+)
+def test_a_header_that_does_not_describe_its_events_is_named_although_its_digest_is_right(
+    home: Path, count: int, recorded_at: int, known: tuple[int, int], words: str
+) -> None:
+    EventLog.open(home).close()
+    payload = encode_pairs([pack("a"), pack("b")], [5, 6])
+    value, _ = encode_record(count, recorded_at, *known, NO_DIGEST, payload)
+    _forge(home, b"events", (1).to_bytes(8, "big"), value)
+
+    report = verify(home, in_child=False)
+
+    assert (report.ok, report.bad_seq) == (False, 1)
+    assert report.error is not None
+    assert words in report.error
+
+
+def test_a_key_that_names_an_event_of_other_content_is_found(home: Path) -> None:
+    fill(home, 2)
+    _forge(home, b"keys", b"ghost", encode_key_value(b"ghost", 11, bytes(16)))
+
+    report = verify(home)
+
+    assert (report.ok, report.bad_seq) == (False, 11)
+
+
+def test_a_key_that_names_no_event_is_found(home: Path) -> None:
     fill(home, 2)
     _forge(home, b"keys", b"ghost", encode_key_value(b"ghost", 21, bytes(16)))
 

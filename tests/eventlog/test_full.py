@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+import lmdb
 import msgspec
 import pytest
 from tests.eventlog.conftest import Spawn
 
-from carryfold.eventlog import DiskFull, EventLog, LogReader, MapFull, verify
+from carryfold.eventlog import DiskFailed, DiskFull, EventLog, LogReader, MapFull, verify
+from carryfold.eventlog.env import SharedEnv
 
 payload = msgspec.msgpack.encode("x" * 1_000)
 
@@ -65,6 +69,34 @@ def test_f05_a_file_size_limit_loses_nothing(home: Path, spawn: Spawn) -> None:
     assert verify(home).ok
     with LogReader.open(home) as reader:
         assert reader.last.seq == int(after)
+
+
+@pytest.mark.parametrize("is_committed", [True, False])
+def test_after_a_failed_commit_the_file_says_whether_it_happened(
+    home: Path, monkeypatch: pytest.MonkeyPatch, is_committed: bool
+) -> None:
+    real = SharedEnv.write
+
+    @contextmanager
+    def fail(env: SharedEnv) -> Iterator[lmdb.Transaction[bytes]]:
+        with real(env) as transaction:
+            yield transaction
+            if not is_committed:
+                raise lmdb.Error("mdb_txn_commit", errno.EIO)
+        raise lmdb.Error("mdb_txn_commit", errno.EIO)
+
+    with EventLog.open(home) as log:
+        log.append([(payload, b"before")])
+        with monkeypatch.context() as broken:
+            broken.setattr(SharedEnv, "write", fail)
+            if is_committed:
+                assert log.append([(payload, b"k")]).first_seq == 2
+            else:
+                with pytest.raises(DiskFailed, match="nothing of this append was written"):
+                    log.append([(payload, b"k")])
+        result = log.append([(payload, b"k"), (payload, b"after")])
+        assert (result.first_seq, result.duplicates) == ((3, 1) if is_committed else (2, 0))
+    assert verify(home).ok
 
 
 def test_f06_the_map_grows_and_the_whole_append_is_tried_again(home: Path) -> None:

@@ -131,8 +131,10 @@ class Market:
             elif group == "activity":
                 self._turnover(row.event_at, row.a, row.b, row.slot)
             elif row.kind == Kind.PAIR_LISTED:
+                if row.event_at == 0 and self.listing_seen:
+                    continue  # an assumed listing never overrides a real one
                 self.listing_seen, self.listed_at = True, row.event_at
-                self.lot, self.min_notional, self.priced = row.a, row.b, row.d != 0
+                self.lot, self.min_notional, self.priced = row.a, row.b, self.priced or row.d != 0
             elif row.kind == Kind.PAIR_CHANGED:
                 self._changed(row)
         return accepted

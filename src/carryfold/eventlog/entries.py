@@ -7,18 +7,19 @@ else anything: `columns` is called by the submitting thread, the writer only see
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
 from carryfold.eventlog.errors import AppendRefused
-from carryfold.eventlog.record import MAX_BATCH_BYTES, decode_pairs, encode_pairs
+from carryfold.eventlog.record import MAX_BATCH_BYTES, encode_array
 
 MAX_KEY_BYTES: Final = 511  # LMDB's own limit
 MAX_EVENT_BYTES: Final = MAX_BATCH_BYTES - 16
 MAX_APPEND_EVENTS: Final = 1 << 20
 _CHECK_EVENTS: Final = 4_096
 _MAX_TIME: Final = 2**63 - 1
+_VALUES: Final = msgspec.msgpack.Decoder(list[msgspec.Raw])
 
 
 class Entry(NamedTuple):
@@ -112,13 +113,17 @@ def _check_payloads(payloads: tuple[bytes, ...]) -> None:
 
 def _are_values(payloads: tuple[bytes, ...], sizes: list[int]) -> bool:
     try:
-        pairs = decode_pairs(encode_pairs(payloads, 0))
+        values = _VALUES.decode(encode_array(payloads))
     except msgspec.DecodeError:
         return False
-    return [len(memoryview(raw)) for _, raw in pairs] == sizes
+    return [memoryview(value).nbytes for value in values] == sizes
 
 
 def _checked_keys(keys: tuple[bytes | None, ...]) -> tuple[bytes | None, ...]:
+    if set(map(type, keys)) == {bytes}:
+        sizes = set(map(len, cast("tuple[bytes, ...]", keys)))
+        if min(sizes) >= 1 and max(sizes) <= MAX_KEY_BYTES:
+            return keys
     for index, key in enumerate(keys):
         if key is not None and (type(key) is not bytes or not 1 <= len(key) <= MAX_KEY_BYTES):
             raise AppendRefused(f"the key of entry {index} is not 1 to {MAX_KEY_BYTES} bytes")

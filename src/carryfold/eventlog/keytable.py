@@ -1,6 +1,6 @@
 """The table of keys: which event a key names, and a digest of its content.
 
-    key -> seq (8 bytes big-endian) | BLAKE2b-128 of the payload | CRC-32 of key, seq and digest
+    key -> seq (8 bytes big-endian) | BLAKE2b-128 of the payload | CRC-32 of seq, digest and key
 
 The digest decides duplicate or conflict without reading the event. The CRC protects what the log's own chain does not
 cover.
@@ -34,7 +34,7 @@ class Kept(NamedTuple):
 def encode_key_value(key: bytes, seq: int, digest: bytes) -> bytes:
     """The stored value of one key."""
     body = seq.to_bytes(_SEQ_BYTES, "big") + digest
-    return body + crc32(key, crc32(body)).to_bytes(4, "big")
+    return body + crc32(body + key).to_bytes(4, "big")
 
 
 def decode_key_value(key: bytes, value: bytes) -> tuple[int, bytes] | None:
@@ -42,7 +42,7 @@ def decode_key_value(key: bytes, value: bytes) -> tuple[int, bytes] | None:
     if len(value) != _VALUE.size:
         return None
     seq, digest, crc = _VALUE.unpack(value)
-    return (seq, digest) if crc == crc32(key, crc32(value[:_DIGEST_END])) else None
+    return (seq, digest) if crc == crc32(value[:_DIGEST_END] + key) else None
 
 
 def put_keys(
@@ -65,11 +65,11 @@ def put_keys(
 
 def _items(keys: Sequence[bytes | None], digests: Sequence[bytes], first_seq: int) -> list[tuple[bytes, bytes]]:
     """Sorted, because neighbouring keys share pages; of equal keys the earlier entry comes first."""
-    items = []
-    for seq, (key, digest) in enumerate(zip(keys, digests, strict=True), first_seq):
-        if key is not None:
-            body = seq.to_bytes(8, "big") + digest
-            items.append((key, body + crc32(key, crc32(body)).to_bytes(4, "big")))
+    items = [
+        (key, encode_key_value(key, seq, digest))
+        for seq, (key, digest) in enumerate(zip(keys, digests, strict=True), first_seq)
+        if key is not None
+    ]
     items.sort()
     return items
 

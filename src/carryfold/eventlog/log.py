@@ -217,7 +217,7 @@ class EventLog:
 
     def _disk_error(self, error: lmdb.Error) -> DiskFailed:
         path = tables.data_file(self.home)
-        code = error.code
+        code = getattr(error, "code", errno.EIO)  # only errors raised by LMDB itself carry one
         disk = os.statvfs(self.home)
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         # LMDB reports a short write, which is how a full disk shows, as a plain input/output error.

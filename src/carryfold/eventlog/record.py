@@ -84,6 +84,11 @@ def encode_pairs(payloads: Sequence[bytes], known_at: Sequence[int] | int) -> by
     return b"".join(parts)
 
 
+def encode_array(payloads: Sequence[bytes]) -> bytes:
+    """The events alone as one msgpack array."""
+    return _array_header(len(payloads)) + b"".join(payloads)
+
+
 def decode_pairs(payload: bytes) -> list[tuple[int, msgspec.Raw]]:
     """[(known_at, undecoded event)]. Raises msgspec.DecodeError when the bytes are not such an array."""
     return _PAIRS.decode(payload)

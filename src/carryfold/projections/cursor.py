@@ -1,10 +1,10 @@
 """Cursors and times: which part of the log exists for a reader, and how people write the bounds down.
 
-A cursor is two bounds: nothing that became known after `as_of` and nothing recorded after `upto_seq` exists for its reader.
-Times are int64 UTC nanoseconds inside the program and RFC 3339 text at its edges. Text is accepted as an RFC 3339 time with
-its offset (`2025-01-31T08:00:00Z`, `2025-01-31T09:00+01:00`, up to nine decimals) or as a date, which means its first moment
-in UTC. A bare number is refused: it does not say whether it counts seconds, milliseconds or nanoseconds; and so is a time
-without an offset.
+A cursor is two bounds: nothing that became known after `as_of` and nothing recorded after `upto_seq` exists for its
+reader. Times are int64 UTC nanoseconds inside the program and RFC 3339 text at its edges. Text is accepted as an RFC
+3339 time with its offset (`2025-01-31T08:00:00Z`, `2025-01-31T09:00+01:00`, up to nine decimals) or as a date, which
+means its first moment in UTC. A bare number is refused: it does not say whether it counts seconds, milliseconds or
+nanoseconds; and so is a time without an offset.
 """
 
 import re
@@ -51,9 +51,7 @@ NOW: Final = Cursor()
 
 def parse_cursor(as_of: str | None = None, upto_seq: str | int | None = None) -> Cursor:
     """A cursor from what a user wrote; None: no bound. Raises CursorError."""
-    return Cursor(
-        MAX if as_of is None else parse_time(as_of), MAX if upto_seq is None else parse_seq(upto_seq)
-    )
+    return Cursor(MAX if as_of is None else parse_time(as_of), MAX if upto_seq is None else parse_seq(upto_seq))
 
 
 def parse_seq(text: str | int) -> int:

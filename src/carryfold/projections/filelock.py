@@ -1,6 +1,7 @@
 """A lock between processes, for the short times in which something derived is brought up to date.
 
-Held through a file that stays where it is. The kernel gives the lock back when its holder dies, so nobody waits for the dead.
+Held through a file that stays where it is. The kernel gives the lock back when its holder dies, so nobody waits for
+the dead.
 """
 
 import fcntl

@@ -1,11 +1,11 @@
 """Is this still the log that something was derived from?
 
-The digest of a batch covers everything before it. Whatever is derived from a log keeps the seq and the digest it has come
-to; when the log has another digest there (a backup was restored, another log was put in its place), it starts anew.
+The digest of a batch covers everything before it. Whatever is derived from a log keeps the seq and the digest it has
+come to; when the log has another digest there (a backup was restored, another log was put in its place), it starts
+anew.
 """
 
-from carryfold.eventlog.reader import LogReader
-from carryfold.eventlog.record import NO_DIGEST, Head
+from carryfold.eventlog import Head, LogReader
 
 __all__ = ["digest_at", "has_head"]
 
@@ -13,7 +13,7 @@ __all__ = ["digest_at", "has_head"]
 def digest_at(reader: LogReader, seq: int) -> bytes | None:
     """The digest of the log from its start to `seq`, or None when no batch ends there."""
     if seq == 0:
-        return NO_DIGEST
+        return Head().digest
     for batch in reader.read(seq - 1, limit_batches=1):
         if batch.last_seq == seq:
             return batch.digest

@@ -1,12 +1,14 @@
-"""The tape: the log as fixed-width rows in known order, ready for the fold. Disposable, made from the log and nothing else.
+"""The tape: the log as fixed-width rows in known order, ready for the fold. Disposable, made from the log and nothing
+else.
 
-Guarantees: `blocks` hands out exactly the input and outcome rows of the log that its cursor admits, ordered by known_at and
-then seq, in whole instants, in bounded memory; a damaged or foreign file is never served, the tape is built again instead; a
-tape that is being read may be brought up to date by other processes at the same time, and its reader does not notice.
-Not guaranteed: that the log was intact (see its `verify`).
+Guarantees: `blocks` hands out exactly the input and outcome rows of the log that its cursor admits, ordered by
+known_at and then seq, in whole instants, in bounded memory; a damaged or foreign file is never served, the tape is
+built again instead; a tape that is being read may be brought up to date by other processes at the same time, and its
+reader does not notice. Not guaranteed: that the log was intact (see its `verify`).
 """
 
-from collections.abc import Callable, Collection, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -15,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carryfold.domain.rows import ROW, Rows
-from carryfold.eventlog.reader import LogReader
+from carryfold.eventlog import Head, LogReader
 from carryfold.projections.cursor import MAX, NOW, Cursor, format_day
 from carryfold.projections.lineage import has_head
 from carryfold.projections.tape_build import Progress, bring_up_to_date
@@ -27,6 +29,8 @@ __all__ = ["BLOCK_ROWS", "PairName", "Tape", "TapeDay", "TapeError"]
 
 BLOCK_ROWS: Final = 65_536
 _RETRIES: Final = 3
+
+PairTable = npt.NDArray[np.bool_]
 
 
 class TapeDay(msgspec.Struct, frozen=True):
@@ -47,20 +51,22 @@ class Tape:
         self.home = home
         self._folder = tape_dir(home)
         self._reader = reader
-        self._manifest = manifest
+        self._manifest = manifest  # what we show
+        self._parts = manifest.parts  # where it is now: the same rows and maybe later ones
 
     @classmethod
     def open(cls, home: Path, reader: LogReader, *, progress: Progress | None = None) -> Self:
         """The tape of all that the log holds now, built or brought up to date first where that is needed.
 
-        `progress` is called with (events read, events to read). Raises TapeError, or OSError when the disk refuses a write.
-        The reader has to stay open as long as the tape is in use.
+        `progress` is called with (events read, events to read). Raises TapeError, or OSError when the disk refuses a
+        write. The reader has to stay open as long as the tape is in use.
         """
         return cls(home, reader, bring_up_to_date(tape_dir(home), reader, progress=progress))
 
     def refresh(self, progress: Progress | None = None) -> None:
         """Take in what was appended since. Iterations that have begun stay with what they began with."""
         self._manifest = bring_up_to_date(self._folder, self._reader, progress=progress)
+        self._parts = self._manifest.parts
 
     @property
     def pairs(self) -> list[PairName]:
@@ -109,20 +115,95 @@ class Tape:
         pair_ids: Collection[int] | None = None,
         block_rows: int = BLOCK_ROWS,
     ) -> Iterator[Rows]:
-        """Blocks of rows in known order that the cursor admits, each a writable, contiguous array of its own of dtype ROW.
+        """Blocks of rows in known order that the cursor admits, each a writable, contiguous array of its own of dtype
+        ROW.
 
-        Rows have since <= known_at < until (ns), and belong to one of `pair_ids` or to no pair. `since` only skips. A block holds
-        whole instants and at most about `block_rows` rows, fewer after filtering, more for a longer instant; never none.
-        Only files that may hold such rows are read. Raises TapeError when the log was replaced while reading.
+        Rows have since <= known_at < until (ns), and belong to one of `pair_ids` or to no pair. `since` only skips. A
+        block holds whole instants and at most about `block_rows` rows, fewer after filtering, more for a longer
+        instant; never none. Only files that may hold such rows are read. Raises TapeError when the log was replaced
+        while reading.
         """
         assert block_rows > 0
-        start, stop = since or 0, min(MAX if until is None else until, cursor.as_of + 1)
+        first = 0 if since is None else since
+        last = min(MAX if until is None else until - 1, cursor.as_of)
         head = self._manifest.head
         upto_seq = min(cursor.upto_seq, head.seq)
         wanted = None if pair_ids is None else _pair_table(pair_ids, len(self.pairs))
-        manifest = self._manifest
-        for attempt in range(_RETRIES):
+        failures = 0
+        while True:
             try:
-                for rows in self._whole_parts(manifest, start, stop, upto_seq, block_rows):
-                    start = int(rows["known_at"][-1]) + 1
-        ...
+                for rows, max_seq in self._groups(first, last, upto_seq, block_rows):
+                    first, failures = int(rows["known_at"][-1]) + 1, 0
+                    recorded = rows if max_seq <= upto_seq else rows.compress(rows["seq"] <= upto_seq)
+                    yield from _cut(_of_pairs(recorded, wanted), block_rows)
+            except TapeDamaged as damage:
+                # Built anew, or brought up to date by another process: go on where we are, in the files of now.
+                failures += 1
+                self._heal(head, damage, failures)
+            else:
+                return
+
+    def _groups(self, first: int, last: int, upto_seq: int, least_rows: int) -> Iterator[tuple[Rows, int]]:
+        """Rows with first <= known_at <= last of as many parts at a time as have `least_rows`; and their greatest seq.
+        Parts that have nothing up to `upto_seq` are left out."""
+        group: list[Part] = []
+        for part in self._parts:
+            if part.last_known < first or part.first_known > last or part.min_seq > upto_seq:
+                continue
+            group.append(part)
+            if sum(part.rows for part in group) >= least_rows:
+                yield _between(first, last, _read(self._folder, group)), max(part.max_seq for part in group)
+                group = []
+        if group:
+            yield _between(first, last, _read(self._folder, group)), max(part.max_seq for part in group)
+
+    def _heal(self, head: Head, damage: TapeDamaged, failures: int) -> None:
+        if failures > _RETRIES:
+            raise TapeError(f"the tape in {self._folder} cannot be read back ({damage}): check the disk") from damage
+        manifest = bring_up_to_date(self._folder, self._reader, doubted=damage.part)
+        if not has_head(self._reader, head):
+            raise TapeError(f"the log in {self.home} was replaced while its tape was read: open it again") from damage
+        self._parts = manifest.parts
+
+
+def _read(folder: Path, parts: Sequence[Part]) -> Rows:
+    """All rows of some parts."""
+    rows = np.empty(sum(part.rows for part in parts), ROW)
+    start = 0
+    for part in parts:
+        read_part(folder, part, rows[start : start + part.rows])
+        start += part.rows
+    return rows
+
+
+def _between(first: int, last: int, rows: Rows) -> Rows:
+    """The sorted rows with first <= known_at <= last."""
+    known = rows["known_at"]
+    start = bisect_left(known, first) if known[0] < first else 0
+    stop = bisect_right(known, last) if known[-1] > last else len(rows)
+    return rows[start:stop]
+
+
+def _of_pairs(rows: Rows, wanted: PairTable | None) -> Rows:
+    return rows if wanted is None else rows.compress(wanted[rows["pair"]])
+
+
+def _cut(rows: Rows, block_rows: int) -> Iterator[Rows]:
+    """Pieces of about `block_rows`, none of which ends inside an instant."""
+    start = 0
+    while start < len(rows):
+        near = start + block_rows
+        stop = len(rows) if near >= len(rows) else end_of_instant(rows, near)
+        yield rows[start:stop]
+        start = stop
+
+
+def _pair_table(pair_ids: Collection[int], pairs: int) -> PairTable:
+    """By pair id: is it wanted? The last entry, which `NO_PAIR` reaches as index -1, always is."""
+    table = np.zeros(pairs + 1, np.bool_)
+    for pair in pair_ids:
+        if not 0 <= pair < pairs:
+            raise TapeError(f"there is no pair {pair}: the tape has {pairs}")
+        table[pair] = True
+    table[NO_PAIR] = True
+    return table

@@ -1,8 +1,8 @@
 """Bringing a tape up to date with its log.
 
-Read what was appended since, sort it into UTC days, and merge each of those days with what the tape has of it. Rows that are
-all later than the tape only make its last part longer or add parts; late rows rewrite the parts of their day that they fall
-into. One process builds at a time; the others wait and then find the work done.
+Read what was appended since, sort it into UTC days, and merge each of those days with what the tape has of it. Rows
+that are all later than the tape only make its last part longer or add parts; late rows rewrite the parts of their day
+that they fall into. One process builds at a time; the others wait and then find the work done.
 """
 
 import secrets
@@ -12,12 +12,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from carryfold.domain.codec import BATCH_DECODER
 from carryfold.domain.rows import Rows, empty_rows
-from carryfold.eventlog.reader import LogReader
-from carryfold.eventlog.record import Head
+from carryfold.eventlog import Head, LogReader
 from carryfold.projections.filelock import exclusive
 from carryfold.projections.lineage import has_head
 from carryfold.projections.tape_files import (
@@ -33,7 +30,7 @@ from carryfold.projections.tape_files import (
     save_manifest,
     write_part,
 )
-from carryfold.projections.tape_merge import PartsSource, Runs, RunSource, Source, end_of_instant, merge
+from carryfold.projections.tape_merge import PartsSource, Runs, RunSource, Source, end_of_instant, joined, merge
 from carryfold.projections.tape_rows import RowBuilder, code_digest
 
 __all__ = ["PART_ROWS", "Progress", "bring_up_to_date"]
@@ -50,9 +47,9 @@ def bring_up_to_date(
 ) -> Manifest:
     """The manifest of a tape that holds all of the log as it is now, after building whatever was missing.
 
-    The tape is built from nothing when there is none, when it was made by other code or from another log, or when a file of
-    it is gone or has another size, or when the `doubted` part turns out to be damaged.
-    Raises TapeError for a log that cannot be put on a tape, OSError when the disk refuses a write.
+    The tape is built from nothing when there is none, when it was made by other code or from another log, or when a
+    file of it is gone or has another size, or when the `doubted` part turns out to be damaged. Raises TapeError for a
+    log that cannot be put on a tape, OSError when the disk refuses a write.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with exclusive(folder / LOCK_NAME):
@@ -92,9 +89,7 @@ def _build(folder: Path, reader: LogReader, old: Manifest, progress: Progress | 
     return manifest
 
 
-def _stage(
-    reader: LogReader, head: Head, builder: RowBuilder, runs: Runs, progress: Progress | None
-) -> Head:
+def _stage(reader: LogReader, head: Head, builder: RowBuilder, runs: Runs, progress: Progress | None) -> Head:
     """Rows of everything after `head` into `runs`; returns the new head."""
     start = head.seq
     for number, batch in enumerate(reader.read(start)):
@@ -149,7 +144,7 @@ class _PartWriter:
         written: list[Part] = []
         rest = empty_rows()
         for piece in pieces:
-            rows = np.concatenate([rest, piece]) if len(rest) else piece
+            rows = joined([rest, piece]) if len(rest) else piece
             start = 0
             while len(rows) - start >= PART_ROWS:
                 stop = end_of_instant(rows, start + PART_ROWS)

@@ -1,9 +1,9 @@
 """The files of a tape: parts full of rows, and the manifest that says which parts there are.
 
-A part is nothing but rows, sorted by (known_at, seq), all of one UTC day of known_at, and is never changed once it is named in
-a manifest: what replaces it has another name. The manifest is replaced by a rename after a flush. Parts are not flushed one
-by one: each is checked against the manifest whenever it is read, so one torn by a power loss is noticed, and the tape, which
-holds nothing that the log does not, is built again.
+A part is nothing but rows, sorted by (known_at, seq), all of one UTC day of known_at, and is never changed once it is
+named in a manifest: what replaces it has another name. The manifest is replaced by a rename after a flush. Parts are
+not flushed one by one: each is checked against the manifest whenever it is read, so one torn by a power loss is
+noticed, and the tape, which holds nothing that the log does not, is built again.
 """
 
 import os
@@ -16,13 +16,13 @@ import numpy as np
 import numpy.typing as npt
 
 from carryfold.domain.rows import ROW, Rows
-from carryfold.eventlog.record import Head
+from carryfold.eventlog import Head
 from carryfold.projections.cursor import day_of, format_day
 from carryfold.projections.tape_rows import PairName
 
 __all__ = [
-    "FORMAT", "LOCK_NAME", "MANIFEST_NAME", "Manifest", "Part", "TapeDamaged", "all_in_place", "checksum", "load_manifest",
-    "read_part", "remove_strangers", "save_manifest", "tape_dir", "write_part",
+    "FORMAT", "LOCK_NAME", "MANIFEST_NAME", "Manifest", "Part", "TapeDamaged", "all_in_place", "checksum",
+    "load_manifest", "read_part", "remove_strangers", "save_manifest", "tape_dir", "write_part",
 ]  # fmt: skip
 
 FORMAT: Final = 1
@@ -34,7 +34,7 @@ _PAGE_WORDS: Final = 512
 _ROW_WORDS: Final = ROW.itemsize // 8
 
 
-class TapeDamaged(Exception):
+class TapeDamaged(Exception):  # noqa: N818 - said as what is the matter, like the log's errors
     """A part is gone, too short, or not what was written."""
 
     def __init__(self, part: "Part", reason: str) -> None:
@@ -60,8 +60,9 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Manifest(msgspec.Struct):
-    """What a tape consists of: `parts` in known order, no two of which share an instant. `head` is where the log ended that it
-    was made from, `code` stands for the code that made the rows, `pairs` and `runs` are the tables behind pair and slot."""
+    """What a tape consists of: `parts` in known order, no two of which share an instant. `head` is where the log ended
+    that it was made from, `code` stands for the code that made the rows, `pairs` and `runs` are the tables behind pair
+    and slot."""
 
     format: int
     code: bytes
@@ -126,24 +127,27 @@ def write_part(folder: Path, token: str, number: int, rows: Rows) -> Part:
     name = f"{format_day(day_of(first))}.{token}.{number:04d}{_SUFFIX}"
     descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb", buffering=0) as file:
-        left = memoryview(_bytes(rows))
+        left = rows.view(np.uint8).data
         while left:
             left = left[file.write(left) :]
     return Part(name, len(rows), first, last, int(seq.min()), int(seq.max()), checksum(rows))
 
 
 def read_part(folder: Path, part: Part, into: Rows) -> None:
-    """Read a whole part into `into`, which has its length, and check it. Raises TapeDamaged; never serves a damaged row."""
-    left = memoryview(_bytes(into))
+    """Read a whole part into `into`, which has its length, and check it. Raises TapeDamaged."""
     try:
-        with (folder / part.name).open("rb", buffering=0) as file:
-            while left:
-                count = file.readinto(left)
-                if not count:
-                    raise TapeDamaged(part, "it is cut short")
-                left = left[count:]
+        descriptor = os.open(f"{folder}/{part.name}", os.O_RDONLY)
     except FileNotFoundError:
         raise TapeDamaged(part, "it is gone") from None
+    try:
+        left = into.view(np.uint8).data
+        while left:
+            count = os.readv(descriptor, [left])
+            if not count:
+                raise TapeDamaged(part, "it is cut short")
+            left = left[count:]
+    finally:
+        os.close(descriptor)
     if checksum(into) != part.checksum:
         raise TapeDamaged(part, "its bytes are not those that were written")
 
@@ -177,7 +181,3 @@ def remove_strangers(folder: Path, manifest: Manifest) -> None:
 
 def _words(rows: Rows) -> npt.NDArray[np.uint64]:
     return rows.view(np.uint64).reshape(len(rows) * _ROW_WORDS)
-
-
-def _bytes(rows: Rows) -> npt.NDArray[np.uint8]:
-    return rows.view(np.uint8).reshape(rows.nbytes)

@@ -1,7 +1,7 @@
 """Sorting more rows than fit into memory: sorted runs on the disk, then one merge for each UTC day.
 
-Rows come in seq order and leave in known order, by known_at and then seq. However long the log or a day is, a small multiple
-of `RUN_ROWS` + `MERGE_ROWS` rows is in memory at a time; only a single instant longer than that takes more.
+Rows come in seq order and leave in known order, by known_at and then seq. However long the log or a day is, a small
+multiple of `RUN_ROWS` + `MERGE_ROWS` rows is in memory at a time; only a single instant longer than that takes more.
 """
 
 import os
@@ -19,7 +19,7 @@ from carryfold.projections.tape_files import Part, read_part
 
 __all__ = [
     "MERGE_ROWS", "RUN_ROWS", "PartsSource", "RunSource", "Runs", "Source", "end_of_instant", "in_known_order",
-    "merge",
+    "joined", "merge",
 ]  # fmt: skip
 
 RUN_ROWS: Final = 1 << 19  # 32 MiB
@@ -29,7 +29,12 @@ _LEAST_TAKEN: Final = 256
 
 def in_known_order(rows: Rows) -> Rows:
     """Rows sorted by (known_at, seq). Rows of equal known_at must come in seq order."""
-    return rows[np.argsort(rows["known_at"], kind="stable")]
+    return rows.take(np.argsort(rows["known_at"], kind="stable"))  # six times faster than indexing
+
+
+def joined(pieces: Sequence[Rows]) -> Rows:
+    """The pieces one after the other. As plain words: numpy copies records of several fields three times slower."""
+    return np.concatenate([piece.view(np.int64) for piece in pieces]).view(ROW)
 
 
 def end_of_instant(rows: Rows, position: int) -> int:
@@ -58,16 +63,16 @@ def merge(sources: Sequence[Source]) -> Iterator[Rows]:
         # What a source has not shown yet is not earlier than the last it has shown: before that moment all is known.
         shown = [int(rows["known_at"][-1]) for rows, source in zip(held, sources, strict=True) if source.left]
         if not shown:
-            yield in_known_order(np.concatenate(held))
+            yield in_known_order(joined(held))
             return
         until = min(shown)
         cuts = [bisect_left(rows["known_at"], until) for rows in held]
         if any(cuts):
-            yield in_known_order(np.concatenate([rows[:cut] for rows, cut in zip(held, cuts, strict=True)]))
+            yield in_known_order(joined([rows[:cut] for rows, cut in zip(held, cuts, strict=True)]))
         for index, (source, cut) in enumerate(zip(sources, cuts, strict=True)):
             rows = held[index][cut:]
             if source.left and (len(rows) < share or int(rows["known_at"][-1]) == until):
-                rows = np.concatenate([rows, source.take(share)])
+                rows = joined([rows, source.take(share)])
             held[index] = rows
 
 
@@ -111,7 +116,7 @@ class Runs:
         self._file.close()
 
     def _sorted(self) -> "_Run":
-        rows = in_known_order(np.concatenate(self._waiting))
+        rows = in_known_order(joined(self._waiting))
         self._waiting.clear()
         self._waiting_rows = 0
         return _Run(rows)
@@ -135,7 +140,7 @@ class _Run:
         """Write the rows to the end of a file and forget them."""
         assert self._rows is not None
         self._descriptor, self._offset = descriptor, os.lseek(descriptor, 0, os.SEEK_END)
-        left = memoryview(self._rows.view(np.uint8).reshape(self._rows.nbytes))
+        left = self._rows.view(np.uint8).data
         while left:
             left = left[os.write(descriptor, left) :]
         self._rows = None
@@ -144,8 +149,7 @@ class _Run:
         if self._rows is not None:
             return self._rows[start:stop]
         rows = np.empty(stop - start, ROW)
-        buffer = memoryview(rows.view(np.uint8).reshape(rows.nbytes))
-        count = os.preadv(self._descriptor, [buffer], self._offset + start * ROW.itemsize)
+        count = os.preadv(self._descriptor, [rows.view(np.uint8).data], self._offset + start * ROW.itemsize)
         assert count == rows.nbytes, "the staging file is shorter than what was written to it"
         return rows
 

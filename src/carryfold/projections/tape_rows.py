@@ -13,6 +13,7 @@ from struct import error as StructError  # noqa: N812 - it is an exception, name
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+
 from carryfold.domain import codec, events, rows
 from carryfold.domain.events import Event, RunStarted
 from carryfold.domain.rows import KIND_OF, KINDS, PAIR_KINDS, ROW, Role, Rows, row_values
@@ -32,7 +33,8 @@ class TapeError(Exception):
 
 
 class PairName(NamedTuple):
-    """What a dense pair id stands for. A relisting under an old symbol has the next `listing` number, and an id of its own."""
+    """What a dense pair id stands for. A relisting under an old symbol has the next `listing` number, and an id of
+    its own."""
 
     venue: str
     symbol: str
@@ -44,16 +46,14 @@ class _Naming(NamedTuple):
     names_run: bool
 
 
-_NAMING: Final = {
-    cls: _Naming(kind in PAIR_KINDS, KINDS[kind].role is Role.OUTCOME) for cls, kind in KIND_OF.items()
-}
+_NAMING: Final = {cls: _Naming(kind in PAIR_KINDS, KINDS[kind].role is Role.OUTCOME) for cls, kind in KIND_OF.items()}
 
 
 class RowBuilder:
     """Turns decoded batches into rows. Give it the batches in seq order, each one once.
 
-    `pairs[id]` names a pair; `runs[slot]` is the seq of a run's RunStarted, with 0 (no run, seen by every fold) in slot 0.
-    An outcome of a run that never started gets slot `UNKNOWN_RUN`, which no fold listens to.
+    `pairs[id]` names a pair; `runs[slot]` is the seq of a run's RunStarted, with 0 (no run, seen by every fold) in
+    slot 0. An outcome of a run that never started gets slot `UNKNOWN_RUN`, which no fold listens to.
     """
 
     def __init__(self, pairs: Iterable[PairName] = (), runs: Iterable[int] = (0,)) -> None:
@@ -65,30 +65,30 @@ class RowBuilder:
     def build(self, first_seq: int, batch: Iterable[tuple[int, Event]]) -> Rows:
         """Rows of [(known_at, event)], in seq order, without those that have none. Raises TapeError."""
         packed: list[bytes] = []
+        add, pack, ids = packed.append, _PACK.pack, self._ids
         seq = first_seq
-        event: Event | None = None
+        event: Any = None
         try:
             for seq, (known_at, event) in enumerate(batch, first_seq):
                 values = row_values(event)
-                if values is not None:
-                    packed.append(self._pack(known_at, seq, event, values))
-                elif type(event) is RunStarted:
-                    self._start_run(seq)
+                if values is None:
+                    if type(event) is RunStarted:
+                        self._start_run(seq)
+                    continue
+                kind, slot, a, b, c, d = values
+                names_pair, names_run = _NAMING[type(event)]
+                pair: int | None = NO_PAIR
+                if names_pair:
+                    name = (event.venue, event.symbol, event.listing)
+                    pair = ids.get(name)
+                    if pair is None:
+                        pair = self._name_pair(name)
+                if names_run:
+                    slot = self._slots.get(event.run, UNKNOWN_RUN)
+                add(pack(known_at, event.event_at, seq, pair, kind, slot, a, b, c, d))
         except (StructError, OverflowError) as error:
             raise TapeError(f"seq {seq}, {type(event).__name__}, does not fit into a row: {error}") from None
         return np.frombuffer(bytearray().join(packed), ROW)
-
-    def _pack(self, known_at: int, seq: int, event: Any, values: tuple[int, int, float, float, float, float]) -> bytes:
-        kind, slot, a, b, c, d = values
-        names_pair, names_run = _NAMING[type(event)]
-        pair = NO_PAIR
-        if names_pair:
-            name = (event.venue, event.symbol, event.listing)
-            known = self._ids.get(name)
-            pair = self._name_pair(name) if known is None else known
-        if names_run:
-            slot = self._slots.get(event.run, UNKNOWN_RUN)
-        return _PACK.pack(known_at, event.event_at, seq, pair, kind, slot, a, b, c, d)
 
     def _name_pair(self, name: tuple[str, str, int]) -> int:
         if not name[1]:  # an event of the whole account, such as a correction of cash
@@ -107,7 +107,6 @@ class RowBuilder:
 def code_digest() -> bytes:
     """Stands for the code and the layout that make rows: rows made under another digest must be made again."""
     state = blake2b(f"{sys.byteorder} {ROW.descr}".encode(), digest_size=16)
-    for module in (events, codec, rows):
-        state.update(Path(module.__file__).read_bytes())
-    state.update(Path(__file__).read_bytes())
+    for source in (events.__file__, codec.__file__, rows.__file__, __file__):
+        state.update(Path(source).read_bytes())
     return state.digest()

@@ -1,7 +1,7 @@
 """When imported history could have been known: one rule per log, written by the first import and kept for ever.
 
-A bar is known `bar_delay_s` after its close, a settlement `settlement_delay_s` after its time. Two rules in one log would
-make the order of events depend on which import came first, so a second import with other delays is refused.
+A bar is known `bar_delay_s` after its close, a settlement `settlement_delay_s` after its time. Two rules in one log
+would make the order of events depend on which import came first, so a second import with other delays is refused.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """What an import did, file by file, and how a row is refused.
 
-A *rejected* row is malformed: it is counted under a reason that names the column, and the first ones are kept with their
-line. An *ignored* row is sound but not for us (an index kline, a USDC perpetual). Every row that was read is exactly one of
-accepted, rejected or ignored. Accepted rows become events, and those are appended, duplicates or conflicts.
+A *rejected* row is malformed: it is counted under a reason that names the column, and the first ones are kept with
+their line. An *ignored* row is sound but not for us (an index kline, a USDC perpetual). Every row that was read is
+exactly one of accepted, rejected or ignored. Accepted rows become events, and those are appended, duplicates or
+conflicts.
 """
 
 from __future__ import annotations
@@ -61,7 +62,8 @@ class FileReport(msgspec.Struct):
 
 
 class ImportReport(msgspec.Struct):
-    """What became of an import: its files in the order in which they were taken, and the sums."""
+    """What became of an import: its files in the order in which they were taken, and the sums. `pairs` counts the
+    pairs of its settlements and bars."""
 
     files: list[FileReport]
     notes: list[str] = []

@@ -1,8 +1,8 @@
 """Files as bounded pieces: plain, gzip or zip by content, lines of a limited length, damage told in one line.
 
-Guarantees: memory use does not depend on the size of a file or of a line; a file that breaks off (a gzip cut short, a read
-error) yields every whole line before the break, and then `error` says what happened. A line without its end in a broken
-file is not yielded: half a number looks like a number.
+Guarantees: memory use does not depend on the size of a file or of a line; a file that breaks off (a gzip cut short, a
+read error) yields every whole line before the break, and then `error` says what happened. A line without its end in a
+broken file is not yielded: half a number looks like a number.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _DAMAGE: Final = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplemen
 
 
 class Lines(NamedTuple):
-    """Consecutive lines. `odd`: somewhere in them is a quote or an underscore, which the quick way of reading cannot take."""
+    """Consecutive lines. `odd`: somewhere in them is a quote or an underscore, which the quick way of reading cannot
+    take."""
 
     first: int
     lines: list[str]
@@ -96,8 +97,8 @@ class Source:
             yield _decoded(carry, number, skipping)
 
     def documents(self) -> Iterator[tuple[int, bytes]]:
-        """(line, bytes) of each line, or (1, everything) when the first line alone is no document. Raises ImportRefused
-        when one is over MAX_JSON_BYTES."""
+        """(line, bytes) of each line, or (1, everything) when the first line alone is no document. One that is over
+        MAX_JSON_BYTES ends them and sets `error`."""
         yield from _json_lines(self, self.chunks())
 
     def _unpacked(self, file: BinaryIO) -> Iterator[bytes]:
@@ -116,7 +117,9 @@ def find_sources(path: Path) -> list[Source]:
     """What there is to read under `path`. Raises ImportRefused when it is missing, a folder, empty or not readable."""
     try:
         if path.is_dir():
-            raise ImportRefused(f"{path.name or path} is a folder: name the files in it, for example {path.name}/*.csv.gz")
+            raise ImportRefused(
+                f"{path.name or path} is a folder: name the files in it, for example {path.name}/*.csv.gz"
+            )
         with path.open("rb") as file:
             magic = file.read(4)
     except FileNotFoundError:
@@ -195,7 +198,8 @@ def _json_lines(source: Source, chunks: Iterator[bytes]) -> Iterator[tuple[int, 
                     yield number, line
                 number += 1
         if len(carry) > MAX_JSON_BYTES:
-            raise ImportRefused(f"{source.name}: a JSON document of more than {MAX_JSON_BYTES >> 20} MiB")
+            source.error = f"{source.name}: a JSON document of more than {MAX_JSON_BYTES >> 20} MiB"
+            return
     if carry.strip() and not source.error:
         yield number, carry
 

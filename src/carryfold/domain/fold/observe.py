@@ -10,6 +10,7 @@ from carryfold.domain.fold.codes import BAR_CLOSED, COMPOSITE, DAY_NS, HOUR
 from carryfold.domain.fold.state import MARKS_KEPT, NEVER, TURNOVER_KEPT
 
 SUSPECT_BASIS = 0.03
+IGNORED = -1
 
 
 @compiled
@@ -76,12 +77,12 @@ def observe_price(p: Any, book: Any, params: Any, row: Any) -> None:
     if perp > 0.0:
         _observe_volatility(p, perp, row.event_at)
     if is_bar and row.d >= 0.0:
-        p.perp_turnover_count = _add_turnover(
-            p.perp_turnover_at, p.perp_turnover, p.perp_turnover_count, row.event_at, row.d
-        )
-        if params.strategy == COMPOSITE:
-            p.perp_hourly = row.d * 60.0 / row.slot
-            _observe_hourly(p)
+        count = _add_turnover(p.perp_turnover_at, p.perp_turnover, p.perp_turnover_count, row.event_at, row.d)
+        if count != IGNORED:
+            p.perp_turnover_count = count
+            if params.strategy == COMPOSITE:
+                p.perp_hourly = row.d * 60.0 / row.slot
+                _observe_hourly(p)
     if both:
         p.viewed = 1
         p.view_at = row.event_at
@@ -144,14 +145,14 @@ def _observe_volatility(p: Any, perp: float, event_at: int) -> None:
 
 @compiled
 def _add_turnover(at: Any, amounts: Any, count: int, event_at: int, amount: float) -> int:
-    """Add a row's turnover to its hour's entry, or open one; rows of an hour before the newest entry's are ignored.
-    Gives the new count of entries."""
+    """Add a row's turnover to its hour's entry, or open one; gives the new count of entries. A row of an
+    hour before the newest entry's is IGNORED."""
     newest = _slot(count - 1)
     if count > 0 and event_at <= at[newest] + HOUR:
         hour = (event_at - 1) // HOUR
         newest_hour = (at[newest] - 1) // HOUR
         if hour < newest_hour:
-            return count
+            return IGNORED
         if hour == newest_hour:
             amounts[newest] += amount
             at[newest] = event_at
@@ -205,17 +206,20 @@ def observe_activity(p: Any, book: Any, params: Any, row: Any) -> None:
         book.late += book.started
         return
     p.activity_at = row.event_at
+    entered = False
     if row.a >= 0.0:
-        p.spot_turnover_count = _add_turnover(
-            p.spot_turnover_at, p.spot_turnover, p.spot_turnover_count, row.event_at, row.a
-        )
-        p.spot_hourly = row.a * 60.0 / row.slot
+        count = _add_turnover(p.spot_turnover_at, p.spot_turnover, p.spot_turnover_count, row.event_at, row.a)
+        if count != IGNORED:
+            p.spot_turnover_count = count
+            p.spot_hourly = row.a * 60.0 / row.slot
+            entered = True
     if row.b >= 0.0:
-        p.perp_turnover_count = _add_turnover(
-            p.perp_turnover_at, p.perp_turnover, p.perp_turnover_count, row.event_at, row.b
-        )
-        p.perp_hourly = row.b * 60.0 / row.slot
-    if params.strategy == COMPOSITE and (row.a >= 0.0 or row.b >= 0.0):
+        count = _add_turnover(p.perp_turnover_at, p.perp_turnover, p.perp_turnover_count, row.event_at, row.b)
+        if count != IGNORED:
+            p.perp_turnover_count = count
+            p.perp_hourly = row.b * 60.0 / row.slot
+            entered = True
+    if entered and params.strategy == COMPOSITE:
         _observe_hourly(p)
 
 

@@ -1,0 +1,149 @@
+"""The composition root: the one place where the commands' concrete parts are made and put together.
+
+Nothing heavy is imported before it is asked for, so that `carryfold --help` costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from carryfold.adapters.config import Config, load_config
+
+if TYPE_CHECKING:
+    from carryfold.adapters.terminal import Terminal
+    from carryfold.domain.params import Parameters
+    from carryfold.eventlog import EventLog, LogReader
+    from carryfold.projections.backtest import Backtest, Selection
+    from carryfold.projections.cursor import Cursor
+    from carryfold.projections.tape import Tape
+
+__all__ = ["Bench", "Place", "Request", "announce_compiling", "open_bench", "open_log", "open_reader", "open_tape"]
+
+_COMPILING: Final = "compiling the fold for this machine, once (about 20 s) ..."
+
+
+class Place(NamedTuple):
+    """Which home a command works in, and which configuration file was named. `given`: the user said so."""
+
+    home: Path
+    config_file: Path | None = None
+    given: bool = True
+
+    def load_config(self) -> Config:
+        """Raises ConfigError or OSError."""
+        return load_config(self.home, self.config_file)
+
+
+class Request(NamedTuple):
+    """What a run is asked to be about, as the user wrote it."""
+
+    strategy: str | None = None
+    settings: Sequence[str] = ()
+    pairs: str | None = None
+    venue: str | None = None
+    since: str | None = None
+    until: str | None = None
+    as_of: str | None = None
+    upto_seq: str | None = None
+
+    @property
+    def parameters(self) -> list[str]:
+        """The settings of the command line, the strategy first so that `--set strategy=` may overrule it."""
+        return [*([] if self.strategy is None else [f"strategy={self.strategy}"]), *self.settings]
+
+
+class Bench(NamedTuple):
+    """A request made concrete over one home's log: everything a run of the fold needs."""
+
+    reader: LogReader
+    tape: Tape
+    params: Parameters
+    selection: Selection
+    cursor: Cursor
+    since: int
+    until: int | None
+
+    @property
+    def rows_at_most(self) -> int:
+        """How many rows a run may have to read; for progress bars."""
+        from carryfold.projections.cursor import MAX
+
+        last = min(self.cursor.as_of, MAX if self.until is None else self.until)
+        return sum(day.rows for day in self.tape.days if day.first_known <= last)
+
+    def run(self, terminal: Terminal, params: Parameters | None = None, title: str = "") -> Backtest:
+        """One backtest, with a progress bar."""
+        from carryfold.projections.backtest import run_backtest
+
+        chosen = self.params if params is None else params
+        done = 0
+        with terminal.progress(title or f"folding {chosen.strategy}", self.rows_at_most) as advance:
+
+            def folded(rows: int) -> None:
+                nonlocal done
+                done += rows
+                advance(done)
+
+            return run_backtest(
+                self.tape,
+                chosen,
+                self.selection,
+                cursor=self.cursor,
+                since=self.since,
+                until=self.until,
+                progress=folded,
+            )
+
+
+def open_log(home: Path) -> EventLog:
+    """The owner's handle; makes the home when there is none."""
+    from carryfold.eventlog import EventLog
+
+    return EventLog.open(home)
+
+
+def open_reader(home: Path) -> LogReader:
+    """A reader beside whoever owns the log."""
+    from carryfold.eventlog import LogReader
+
+    return LogReader.open(home)
+
+
+def open_tape(home: Path, reader: LogReader, terminal: Terminal) -> Tape:
+    """The tape of all that is in the log, built first where that is needed."""
+    from carryfold.projections.tape import Tape
+
+    with terminal.progress("laying the log out as rows", 100) as advance:
+        return Tape.open(home, reader, progress=lambda read, total: advance(100 * read // max(total, 1)))
+
+
+@contextmanager
+def open_bench(place: Place, request: Request, terminal: Terminal) -> Iterator[Bench]:
+    """Check the request, then open what it needs. What is wrong with the request shows before any work is done."""
+    params = place.load_config().parse_parameters(request.parameters)
+    from carryfold.projections.cursor import CursorError, parse_cursor, parse_time
+
+    cursor = parse_cursor(request.as_of, request.upto_seq)
+    since = 0 if request.since is None else parse_time(request.since)
+    until = None if request.until is None else parse_time(request.until)
+    if until is not None and until <= since:
+        raise CursorError(f"--until {request.until} is not after --since {request.since or '1970-01-01'}")
+    symbols = None if request.pairs is None else [s.strip() for s in request.pairs.split(",") if s.strip()]
+    with open_reader(place.home) as reader:
+        tape = open_tape(place.home, reader, terminal)
+        from carryfold.projections.backtest import select_pairs
+
+        selection = select_pairs(tape, cursor, symbols=symbols, venue=request.venue, until=until)
+        announce_compiling(terminal)
+        yield Bench(reader, tape, params, selection, cursor, since, until)
+
+
+def announce_compiling(terminal: Terminal) -> None:
+    """Say so when the next fold will be compiled first."""
+    from carryfold.domain.fold import is_compiled
+
+    if not is_compiled():
+        terminal.note(_COMPILING)

@@ -1,0 +1,113 @@
+"""`carryfold.toml`: what a home (or `--config FILE`) sets once, so that it need not be typed each time.
+
+    [parameters]            any parameter of the strategies and of the simulated venue, by its name
+    [data]                  how `carryfold import` reads files
+
+Defaults are overruled by the file, the file by the command line. Numbers are read as the decimals they are written as.
+Anything the program does not know is refused with one line: a setting that is misspelt must not be silently without
+effect.
+"""
+
+import difflib
+import tomllib
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+if TYPE_CHECKING:
+    from carryfold.domain.params import Parameters
+
+__all__ = ["FILE_NAME", "Config", "ConfigError", "DataSettings", "load_config"]
+
+FILE_NAME: Final = "carryfold.toml"
+MAX_BYTES: Final = 1 << 20
+_TABLES: Final = ("parameters", "data")
+
+
+class ConfigError(ValueError):
+    """The configuration file cannot be used; the text is one line that says where and what to do."""
+
+
+class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How files of history are read; None: as `carryfold import` does by itself."""
+
+    venue: str | None = None
+    bar_delay_s: float = 1.0
+    settlement_delay_s: float = 60.0
+    bar_minutes: int | None = None
+
+
+class Config(msgspec.Struct, frozen=True):
+    """What one file says. `parameters` are texts of the form name=value; `source` None: there is no file."""
+
+    parameters: tuple[str, ...] = ()
+    data: DataSettings = DataSettings()
+    source: Path | None = None
+
+    def parse_parameters(self, settings: Iterable[str] = ()) -> "Parameters":
+        """Defaults, then this file, then `settings` (texts name=value). Raises ParameterError."""
+        from carryfold.domain.params import parse_settings
+
+        return parse_settings([*self.parameters, *settings])
+
+
+def load_config(home: Path, file: Path | None = None) -> Config:
+    """The given file, or the home's own if it has one. Raises ConfigError; OSError when it cannot be read."""
+    path = file if file is not None else home / FILE_NAME
+    try:
+        with path.open("rb") as stream:
+            data = stream.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        if file is None:
+            return Config()
+        raise ConfigError(f"{path}: no such file: name an existing file with --config, or leave it out") from None
+    if len(data) > MAX_BYTES:
+        raise ConfigError(f"{path}: larger than {MAX_BYTES >> 20} MiB, this is not a configuration")
+    try:
+        tables = tomllib.loads(data.decode(), parse_float=Decimal)
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not TOML: {error}") from None
+    for name, table in tables.items():
+        if name not in _TABLES:
+            raise ConfigError(f"{path}: unknown name '{name}'; there are the tables [parameters] and [data]")
+        if not isinstance(table, dict):
+            raise ConfigError(f"{path}: '{name}' must be a table: write [{name}] and its settings on lines below")
+    return Config(_parameters(path, tables.get("parameters", {})), _data(path, tables.get("data", {})), path)
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a sentence about an unknown name."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"
+
+
+def _parameters(path: Path, table: dict[str, Any]) -> tuple[str, ...]:
+    from carryfold.domain.params import ParameterError, Parameters, parse_settings
+
+    known = Parameters.__struct_fields__
+    for name, value in table.items():
+        if name not in known:
+            raise ConfigError(f"{path}: [parameters]: unknown parameter '{name}'{_did_you_mean(name, known)}")
+        if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
+            raise ConfigError(f"{path}: [parameters]: {name} must be a number or a word")
+    settings = tuple(f"{name}={value}" for name, value in table.items())
+    try:
+        parse_settings(settings)
+    except ParameterError as error:
+        raise ConfigError(f"{path}: [parameters]: {error}") from None
+    return settings
+
+
+def _data(path: Path, table: dict[str, Any]) -> DataSettings:
+    for name in table:
+        if name not in DataSettings.__struct_fields__:
+            known = DataSettings.__struct_fields__
+            raise ConfigError(f"{path}: [data]: unknown setting '{name}'{_did_you_mean(name, known)}")
+    plain = {name: float(value) if isinstance(value, Decimal) else value for name, value in table.items()}
+    try:
+        return msgspec.convert(plain, DataSettings)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{path}: [data]: {str(error).replace(' - at `$.', ', at ').rstrip('`')}") from None

@@ -1,0 +1,141 @@
+"""The events of a synthetic market, in known order, from a seed.
+
+Guarantees: a pure function of seed and options; the market of fewer days is the beginning of the market of more;
+pairs do not change when more of them are asked for. Everything is known a little after it happens: quotes 0.2 s, bars
+1 s, predictions 1 s, settlements 60 s. Not guaranteed: that a strategy that earns here earns anywhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from itertools import islice
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from carryfold.adapters.importing.availability import Availability, agree_on_availability
+from carryfold.adapters.synthetic.options import VENUE, SyntheticOptions
+from carryfold.adapters.synthetic.pair import (
+    ACTIVITY,
+    BAR,
+    PREDICTED,
+    QUOTED,
+    SETTLED,
+    Columns,
+    LifeEvent,
+    SyntheticPair,
+)
+from carryfold.adapters.synthetic.paths import BLOCK_DAYS, MarketPath
+from carryfold.adapters.synthetic.profile import NS_PER_DAY, make_profile
+from carryfold.domain.codec import encode, event_key
+from carryfold.domain.events import (
+    ActivityObserved,
+    BarClosed,
+    Event,
+    FundingPredicted,
+    FundingSettled,
+    PairChanged,
+    Quoted,
+)
+from carryfold.eventlog import EventLog
+
+BATCH: Final = 4_096
+
+
+def synthetic_events(
+    seed: int, options: SyntheticOptions | None = None, **changes: object
+) -> Iterator[tuple[Event, int]]:
+    """(event, known_at) of everything known before the last day ends, in known order.
+
+    Options may be given by name: `synthetic_events(7, pairs=20, days=365)`. Raises ValueError for impossible ones.
+    """
+    chosen = msgspec.structs.replace(options or SyntheticOptions(), **changes)
+    if seed < 0:
+        raise ValueError("the seed must not be negative")
+    return _events(seed, chosen)
+
+
+def write_synthetic(
+    log: EventLog,
+    seed: int,
+    options: SyntheticOptions | None = None,
+    *,
+    progress: Callable[[int], None] | None = None,
+    **changes: object,
+) -> int:
+    """Append a synthetic market and return the number of new events; writing it again adds none but quotes, which have
+    no identity. `progress` is told the number of events so far."""
+    events = synthetic_events(seed, options, **changes)
+    agree_on_availability(log, Availability())
+    written = made = 0
+    while batch := [(encode(event), event_key(event), known_at) for event, known_at in islice(events, BATCH)]:
+        written += log.append(batch).count
+        made += len(batch)
+        if progress is not None:
+            progress(made)
+    return written
+
+
+def _events(seed: int, options: SyntheticOptions) -> Iterator[tuple[Event, int]]:
+    start = options.start_ns
+    end = start + options.days * NS_PER_DAY
+    step_minutes = 5 if options.bar_minutes % 5 == 0 else 1
+    steps_a_day = 1_440 // step_minutes
+    priced = options.pairs - options.unpriced
+    pairs = [
+        SyntheticPair(seed, make_profile(seed, number, start, priced=number < priced), options, step_minutes)
+        for number in range(options.pairs)
+    ]
+    market = MarketPath(seed, steps_a_day)
+    symbols = [pair.profile.symbol for pair in pairs]
+    life = [one for pair in pairs for one in pair.life_events()]
+    later = Columns.empty()
+    for block in range(-(-options.days // BLOCK_DAYS)):
+        block_start = start + block * BLOCK_DAYS * NS_PER_DAY
+        shared = market.advance(block)
+        made = [pair.advance(block, block_start, shared) for pair in pairs]
+        rows = Columns.join([later, *made])
+        # What is known only after this block waits for the next: its own rows may be known earlier.
+        until = min(block_start + BLOCK_DAYS * NS_PER_DAY, end)
+        now, later = rows.split(rows.known_at < until)
+        coming = sorted((one for one in life if one.known_at < until), key=_life_order)
+        life = [one for one in life if one.known_at >= until]
+        yield from _merged(now.sorted(), coming, symbols, options.bar_minutes)
+
+
+def _life_order(one: LifeEvent) -> tuple[int, str, str]:
+    return one.known_at, one.event.symbol, type(one.event).__name__
+
+
+def _merged(rows: Columns, life: list[LifeEvent], symbols: list[str], minutes: int) -> Iterator[tuple[Event, int]]:
+    """Rows as events, with the life events of the pairs before the rows of the same moment."""
+    known = rows.known_at
+    cuts = [int(np.searchsorted(known, one.known_at, side="left")) for one in life]
+    first = 0
+    for cut, (event, known_at) in zip(cuts, life, strict=True):
+        yield from _decoded(rows.part(first, cut), symbols, minutes)
+        yield event, known_at
+        first = cut
+    yield from _decoded(rows.part(first, len(known)), symbols, minutes)
+
+
+def _decoded(rows: Columns, symbols: list[str], minutes: int) -> Iterator[tuple[Event, int]]:
+    columns: list[npt.NDArray[np.int64] | npt.NDArray[np.float64]] = list(rows)
+    for known_at, kind, pair, at, extra, a, b, c, d in zip(*(column.tolist() for column in columns), strict=True):
+        symbol = symbols[pair]
+        event: Event
+        if kind == BAR:
+            event = BarClosed(VENUE, symbol, 1, at, minutes, a, b, c, d)
+        elif kind == ACTIVITY:
+            event = ActivityObserved(VENUE, symbol, 1, at, minutes, a, -1.0, b)
+        elif kind == SETTLED:
+            event = FundingSettled(VENUE, symbol, 1, at, a, b)
+        elif kind == PREDICTED:
+            event = FundingPredicted(VENUE, symbol, 1, at, a, extra, b, c)
+        elif kind == QUOTED:
+            event = Quoted(VENUE, symbol, 1, at, a, b, c, d)
+        else:
+            event = PairChanged(VENUE, symbol, 1, at, interval_hours=a)
+        yield event, known_at

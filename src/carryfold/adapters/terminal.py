@@ -1,0 +1,153 @@
+"""Text for people and JSON for programs: what the commands print, and where.
+
+Guarantees: with `json` nothing but JSON reaches stdout, and everything said to a person goes to stderr; nothing is
+drawn with lines, colours or cursor movements unless a person can see it; text from files cannot move the cursor.
+"""
+
+import os
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from decimal import Decimal
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["Advance", "Terminal", "amount", "clean", "count", "percent", "ratio", "short_time", "to_json"]
+
+PIPED_WIDTH: Final = 220  # characters; a table that is narrower stays so
+NOTHING: Final = "-"
+
+Advance = Callable[[int], None]
+"""Told how much is done so far, in the units of the progress bar's total."""
+
+
+class Terminal:
+    """Where one command writes."""
+
+    def __init__(self, *, json: bool = False) -> None:
+        self.json = json
+
+    @cached_property
+    def out(self) -> "Console":
+        """Standard output, for people."""
+        return _console(stderr=False)
+
+    @cached_property
+    def err(self) -> "Console":
+        """Standard error."""
+        return _console(stderr=True)
+
+    def say(self, text: str = "", style: str | None = None) -> None:
+        """A line for people on stdout; on stderr when stdout belongs to a program."""
+        console = self.err if self.json else self.out
+        console.print(clean(text), style=style, soft_wrap=True)
+
+    def note(self, text: str) -> None:
+        """A line about the work itself, on stderr."""
+        self.err.print(clean(text), soft_wrap=True)
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", left: Iterable[int] = (0,)
+    ) -> None:
+        """A table; columns are aligned right but for those in `left`. An empty cell row draws a rule."""
+        console = self.err if self.json else self.out
+        console.print(_table(columns, rows, title, set(left), drawn=console.is_terminal))
+
+    def emit(self, value: Any) -> None:
+        """One line of JSON on stdout."""
+        sys.stdout.write(to_json(value) + "\n")
+
+    @contextmanager
+    def progress(self, title: str, total: int | None = None) -> Iterator[Advance]:
+        """A bar on stderr while something takes its time; without `total`, a sign of life. Nothing where nobody looks."""
+        if self.json or not self.err.is_terminal:
+            yield lambda _done: None
+            return
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")]
+        if total is None:
+            columns.pop()
+        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.err, transient=True) as bar:
+            task = bar.add_task(clean(title), total=total)
+            yield lambda done: bar.update(task, completed=done)
+
+
+def to_json(value: Any) -> str:
+    """JSON with exact decimals as numbers and null for what is not a number."""
+    import msgspec
+
+    return msgspec.json.Encoder(decimal_format="number").encode(value).decode()
+
+
+def clean(text: str) -> str:
+    """`text` without anything that a terminal would obey; line ends stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+def count(number: int | None) -> str:
+    """1,234."""
+    return NOTHING if number is None else f"{number:,}"
+
+
+def amount(value: Decimal | float | None, *, signed: bool = False) -> str:
+    """1,234.50 in quote."""
+    if value is None:
+        return NOTHING
+    text = f"{value:+,.2f}" if signed else f"{value:,.2f}"
+    return text.lstrip("+-") if text.lstrip("+-") == "0.00" else text
+
+
+def percent(fraction: float | None, digits: int = 2) -> str:
+    """0.1234 as 12.34 %."""
+    return NOTHING if fraction is None else f"{fraction * 100:,.{digits}f} %"
+
+
+def ratio(value: float | None) -> str:
+    """A figure without a unit."""
+    return NOTHING if value is None else f"{value:.2f}"
+
+
+def short_time(text: str | None) -> str:
+    """2025-01-31 08:00 of an RFC 3339 time."""
+    return NOTHING if text is None else text[:16].replace("T", " ")
+
+
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
+    return Console(stderr=stderr, width=width, markup=False, emoji=False, highlight=False)
+
+
+def _table(
+    columns: Sequence[str], rows: Iterable[Sequence[str]], title: str, left: set[int], *, drawn: bool
+) -> "Table":
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(
+        title=Text(clean(title), style="bold") if title else None,
+        title_justify="left",
+        box=box.SIMPLE_HEAD if drawn else None,
+        pad_edge=False,
+        padding=(0, 2, 0, 0),
+        header_style="bold" if drawn else "",
+        show_header=any(columns),
+    )
+    for index, name in enumerate(columns):
+        table.add_column(Text(name), justify="left" if index in left else "right", overflow="fold")
+    for row in rows:
+        if row:
+            table.add_row(*(Text(clean(cell)) for cell in row))
+        else:
+            table.add_section()
+    return table

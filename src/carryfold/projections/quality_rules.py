@@ -1,0 +1,86 @@
+"""The rules by which market data is judged, one pair at a time and in the order in which a fold takes it.
+
+The same rules as the fold's, written once more to be read: a test holds the two together. Times are event_at in ns.
+"""
+
+from typing import Final, NamedTuple
+
+from carryfold.projections.cursor import DAY_NS, HOUR_NS, MINUTE_NS
+
+__all__ = ["INTERVALS_H", "PriceRule", "Settlement", "SettlementRule"]
+
+INTERVALS_H: Final = (1, 2, 4, 6, 8)
+SNAP_NS: Final = 10 * MINUTE_NS
+SUSPECT_BASIS: Final = 0.03
+
+
+class Settlement(NamedTuple):
+    """What the rule says of a settled rate. `hours` is the interval in force, 0 while none is known or the row is late;
+    `missing` estimates how many settlements should have come between the one before and this one."""
+
+    late: bool
+    hours: float
+    missing: int
+
+
+class SettlementRule:
+    """Follows the settlements of a pair: which are late, what interval is in force, where some are missing."""
+
+    def __init__(self) -> None:
+        self._last_at: int | None = None
+        self._hours = 0.0
+        self._longer = 0.0
+
+    def see(self, event_at: int, given_hours: float) -> Settlement:
+        """Take the next settlement; `given_hours` 0: its source does not say."""
+        if self._last_at is not None and event_at <= self._last_at:
+            return Settlement(True, 0.0, 0)
+        spacing = 0 if self._last_at is None else event_at - self._last_at
+        self._last_at = event_at
+        self._adopt(given_hours, spacing)
+        interval = int(self._hours * HOUR_NS)
+        missing = max(1, round(spacing / interval) - 1) if interval and spacing > interval + SNAP_NS else 0
+        return Settlement(False, self._hours, missing)
+
+    def _adopt(self, given: float, spacing: int) -> None:
+        snapped = _snapped(spacing)
+        if given > 0:
+            self._hours, self._longer = given, 0.0
+        elif not snapped:
+            self._longer = 0.0 if spacing else self._longer
+        elif self._hours == 0 or snapped <= self._hours or snapped == self._longer:
+            self._hours, self._longer = snapped, 0.0
+        else:  # once may be a missing settlement, twice is a change
+            self._longer = snapped
+
+
+class PriceRule:
+    """Follows the price rows of a pair that have both legs and are not late: which of them are suspect."""
+
+    def __init__(self) -> None:
+        self._accepted: tuple[int, float] | None = None
+        self._before: tuple[float, bool] | None = None  # the row before: its basis, and was it suspect
+
+    def is_suspect(self, event_at: int, basis: float) -> bool:
+        """Take the next row; `basis` = perp/spot - 1."""
+        suspect = not self._believed(event_at, basis)
+        self._before = (basis, suspect)
+        if not suspect:
+            self._accepted = (event_at, basis)
+        return suspect
+
+    def _believed(self, event_at: int, basis: float) -> bool:
+        if self._accepted is None or abs(basis) <= SUSPECT_BASIS:
+            return True
+        accepted_at, accepted = self._accepted
+        if abs(basis - accepted) <= SUSPECT_BASIS or event_at - accepted_at > DAY_NS:
+            return True
+        return self._before is not None and self._before[1] and abs(basis - self._before[0]) <= SUSPECT_BASIS
+
+
+def _snapped(spacing: int) -> float:
+    """The usual interval that a spacing stands for, in hours; 0 if it is none of them."""
+    for hours in INTERVALS_H:
+        if abs(spacing - hours * HOUR_NS) <= SNAP_NS:
+            return float(hours)
+    return 0.0

@@ -1,0 +1,234 @@
+"""Settled funding rates of each pair under a cursor: the series, and what there is to say about it at a glance.
+
+A settlement counts with the rate that came first, as in the fold; what other sources said later is shown as a revision
+beside it. Intervals that no source gave are inferred in the order in which the rates became known, by the fold's rule.
+"""
+
+import math
+from collections import Counter
+from itertools import compress
+from struct import Struct
+from typing import Final
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from carryfold.domain.events import FundingRevised, FundingSettled
+from carryfold.projections.cursor import DAY_NS, MAX, NOW, Cursor, format_time
+from carryfold.projections.facts import pair_of_shard, pair_shard
+from carryfold.projections.quality_rules import Settlement, SettlementRule
+from carryfold.projections.runner import Projection, Projections, Stamp
+from carryfold.projections.tape import PairName
+
+__all__ = [
+    "RATES", "IntervalSeen", "RatePoint", "RateRevision", "RateSeries", "RateStatistics", "rate_series",
+    "rate_statistics",
+]  # fmt: skip
+
+BASE_RATE: Final = 0.0001
+"""The rate that venues settle when their interest component alone decides."""
+
+_SHARD_DAYS: Final = 366  # so that a new rate rewrites about a year of its pair
+_FACT: Final = np.dtype(
+    [
+        ("event_at", "i8"),
+        ("known_at", "i8"),
+        ("seq", "i8"),
+        ("rate", "f8"),
+        ("interval_hours", "f8"),
+        ("replaces", "f8"),  # of a revision
+        ("is_revision", "i8"),
+    ]
+)
+_PACK: Final = Struct("=qqqdddq")
+assert _PACK.size == _FACT.itemsize
+
+_Facts = npt.NDArray[np.void]  # of dtype _FACT
+
+
+class RatePoint(msgspec.Struct, frozen=True):
+    """One settlement. Times are RFC 3339; `interval_hours` null: not known then; `inferred`: no source gave it; `late`:
+    it became known after a later settlement of the pair, and takes no part in signals."""
+
+    settled_at: str
+    known_from: str
+    rate: float
+    interval_hours: float | None
+    inferred: bool
+    late: bool
+    seq: int
+
+
+class RateRevision(msgspec.Struct, frozen=True):
+    """Another rate that a source gave for a settlement."""
+
+    settled_at: str
+    known_from: str
+    rate: float
+    replaces: float
+    seq: int
+
+
+class RateSeries(msgspec.Struct, frozen=True):
+    """Settlements of a pair by time of settlement, and revisions as they came."""
+
+    venue: str
+    symbol: str
+    listing: int
+    points: list[RatePoint]
+    revisions: list[RateRevision]
+
+
+class IntervalSeen(msgspec.Struct, frozen=True):
+    """How many settlements had this interval in force; null: not known, or late."""
+
+    hours: float | None
+    count: int
+
+
+class RateStatistics(msgspec.Struct, frozen=True):
+    """Settlements of a pair at a glance. `share_base` is the fraction settled at exactly 0.0001, `gaps` the number of
+    places where settlements are missing, `missing` about how many of them."""
+
+    venue: str
+    symbol: str
+    listing: int
+    count: int
+    sum: float
+    mean: float
+    minimum: float
+    maximum: float
+    share_base: float
+    share_positive: float
+    first_settled_at: str
+    last_settled_at: str
+    intervals: list[IntervalSeen]
+    late: int
+    gaps: int
+    missing: int
+    revisions: int
+
+
+def _shard(_: Stamp, event: FundingSettled | FundingRevised) -> str:
+    pair = PairName(event.venue, event.symbol, event.listing)
+    return pair_shard(pair, f"{event.event_at // (_SHARD_DAYS * DAY_NS):04d}")
+
+
+def _apply(state: bytearray, stamp: Stamp, event: FundingSettled | FundingRevised) -> None:
+    revision = isinstance(event, FundingRevised)
+    replaces = event.replaces if isinstance(event, FundingRevised) else 0.0
+    state += _PACK.pack(event.event_at, stamp.known_at, stamp.seq, event.rate, event.interval_hours, replaces, revision)
+
+
+RATES: Final[Projection[bytearray]] = Projection(
+    "rates", 1, (FundingSettled, FundingRevised), _shard, bytearray, _apply, bytes, bytearray
+)
+"""Every settlement and revision as packed rows, a shard for each pair and year."""
+
+
+def rate_series(
+    projections: Projections, pair: PairName, cursor: Cursor = NOW, *, since: int = 0, until: int = MAX
+) -> RateSeries:
+    """The series of a pair under a cursor, of settlements with since <= event_at < until (ns)."""
+    facts = _facts(projections, cursor, pair_shard(pair)).get(pair, np.empty(0, _FACT))
+    settled, revised = _split(facts)
+    points = [
+        _point(row, said)
+        for row, said in zip(settled.tolist(), _judged(settled), strict=True)
+        if since <= row[0] < until
+    ]
+    revisions = [
+        RateRevision(format_time(event_at), format_time(known_at), rate, replaces, seq)
+        for event_at, known_at, seq, rate, _, replaces, _ in revised.tolist()
+        if since <= event_at < until
+    ]
+    return RateSeries(*pair, sorted(points, key=lambda point: point.settled_at), revisions)
+
+
+def rate_statistics(
+    projections: Projections,
+    cursor: Cursor = NOW,
+    *,
+    pair: PairName | None = None,
+    since: int = 0,
+    until: int = MAX,
+) -> list[RateStatistics]:
+    """Statistics of one pair or of all, by name, of settlements with since <= event_at < until (ns). A pair without such
+    settlements is left out."""
+    facts = _facts(projections, cursor, "" if pair is None else pair_shard(pair))
+    found = (_statistics(name, facts[name], since, until) for name in sorted(facts))
+    return [statistics for statistics in found if statistics is not None]
+
+
+def _statistics(pair: PairName, facts: _Facts, since: int, until: int) -> RateStatistics | None:
+    settled, revised = _split(facts)
+    inside = (settled["event_at"] >= since) & (settled["event_at"] < until)
+    chosen = settled.compress(inside)
+    if not len(chosen):
+        return None
+    judged = list(compress(_judged(settled), inside.tolist()))
+    rates = chosen["rate"]
+    total = math.fsum(rates.tolist())
+    hours = Counter(said.hours or None for said in judged)
+    missing = [said.missing for said in judged if said.missing]
+    count = len(chosen)
+    return RateStatistics(
+        *pair,
+        count=count,
+        sum=total,
+        mean=total / count,
+        minimum=float(rates.min()),
+        maximum=float(rates.max()),
+        share_base=int((rates == BASE_RATE).sum()) / count,
+        share_positive=int((rates > 0).sum()) / count,
+        first_settled_at=format_time(int(chosen["event_at"].min())),
+        last_settled_at=format_time(int(chosen["event_at"].max())),
+        intervals=[IntervalSeen(h, hours[h]) for h in sorted(hours, key=lambda h: h or 0.0)],
+        late=sum(said.late for said in judged),
+        gaps=len(missing),
+        missing=sum(missing),
+        revisions=int(((revised["event_at"] >= since) & (revised["event_at"] < until)).sum()),
+    )
+
+
+def _facts(projections: Projections, cursor: Cursor, prefix: str) -> dict[PairName, _Facts]:
+    """What exists under a cursor of the pairs whose shards start with `prefix`, in the order of the fold."""
+    view = projections.view(RATES, prefix)
+    upto_seq = min(cursor.upto_seq, view.position)
+    pieces: dict[PairName, list[_Facts]] = {}
+    for shard, state in view.shards.items():
+        facts = np.frombuffer(state, _FACT)
+        facts = facts.compress((facts["known_at"] <= cursor.as_of) & (facts["seq"] <= upto_seq))
+        pieces.setdefault(pair_of_shard(shard), []).append(facts)
+    return {pair: _as_folded(np.concatenate(found)) for pair, found in pieces.items()}
+
+
+def _as_folded(facts: _Facts) -> _Facts:
+    """By known_at; within an instant by content, never by seq."""
+    return facts.take(
+        np.lexsort([facts[name] for name in ("interval_hours", "rate", "event_at", "known_at")]),
+    )
+
+
+def _split(facts: _Facts) -> tuple[_Facts, _Facts]:
+    revision = facts["is_revision"] != 0
+    return facts.compress(~revision), facts.compress(revision)
+
+
+def _judged(settled: _Facts) -> list[Settlement]:
+    rule = SettlementRule()
+    return list(map(rule.see, settled["event_at"].tolist(), settled["interval_hours"].tolist()))
+
+
+def _point(row: tuple[int, int, int, float, float, float, int], said: Settlement) -> RatePoint:
+    event_at, known_at, seq, rate, given, _, _ = row
+    return RatePoint(
+        format_time(event_at),
+        format_time(known_at),
+        rate,
+        said.hours or None,
+        inferred=bool(said.hours and not given),
+        late=said.late,
+        seq=seq,
+    )
