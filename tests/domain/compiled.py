@@ -67,8 +67,10 @@ def figures(state: State, output: Output) -> dict[str, Any]:
             if ACTIONS[d["action"]] != "refused"
         ],
         "fills": [
-            (int(f["t"]), names[f["pair"]], BOOKINGS[f["action"]], int(f["units"]))
-            + tuple(int(f[n]) for n in ("spot_value", "perp_value", "spot_fee", "perp_fee"))
+            (
+                *(int(f["t"]), names[f["pair"]], BOOKINGS[f["action"]], int(f["units"])),
+                *(int(f[n]) for n in ("spot_value", "perp_value", "spot_fee", "perp_fee")),
+            )
             for f in output.fills
             if f["action"] != funding
         ],

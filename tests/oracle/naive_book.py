@@ -15,7 +15,7 @@ CLOSED_HOLDINGS_KEPT = 4
 EXACT = 2.0**53
 
 
-class SizeOutOfRange(ValueError):  # noqa: N818 - named as the specification says it
+class SizeOutOfRange(ValueError):
     """A quantity or an amount does not fit a float64 exactly."""
 
     def __init__(self) -> None:

@@ -1,7 +1,8 @@
 """The event vocabulary: everything that was ever observed, decided or done, as immutable values in the past tense.
 
 Events are array-like and tagged by their class name. Fields are only ever added at the end, with defaults; nothing is
-renamed, re-typed or removed, so every log ever written decodes for ever (tests/domain/golden keeps one of each release).
+renamed, re-typed or removed, so every log ever written decodes for ever (tests/domain/golden keeps one of each
+release).
 
 Market observations carry floats (lossless for a venue's decimals up to 15 digits); our own money and quantities carry
 `Decimal`. `event_at` is UTC nanoseconds, when it happened at the venue. When we could know it is not part of an event:

@@ -16,8 +16,8 @@ import numpy.typing as npt
 from carryfold.domain import events as ev
 
 __all__ = [
-    "E8", "GROUPS", "KINDS", "KIND_OF", "PAIR_KINDS", "ROW", "Kind", "KindSpec", "Role", "Rows", "empty_rows", "role_of",
-    "row_values", "to_e8",
+    "E8", "GROUPS", "KINDS", "KIND_OF", "PAIR_KINDS", "ROW", "Kind", "KindSpec", "Role", "Rows", "empty_rows",
+    "role_of", "row_values", "to_e8",
 ]  # fmt: skip
 
 E8: Final = 100_000_000
@@ -81,7 +81,7 @@ class Kind(IntEnum):
 
 
 class KindSpec(NamedTuple):
-    """One line of the table. `phase` is the fold's phase of SEMANTICS; `group` is the lateness group, "" = never late."""
+    """One line of the table. `phase` is the fold's (docs/semantics.md); `group` the lateness group, "" = never late."""
 
     role: Role
     phase: int
@@ -182,14 +182,14 @@ _ROW_OF: Final[dict[type, Callable[[Any], tuple[int, int, float, float, float, f
         Kind.PAIR_CHANGED, 0, e.lot or 0.0, -1.0 if e.min_notional is None else e.min_notional,
         _delist_ms(e.delist_at), _flag(e.priced),
     ),
-    ev.PairDelisted: lambda e: (Kind.PAIR_DELISTED, 0, 0.0, 0.0, 0.0, 0.0),
-    ev.ClockTicked: lambda e: (Kind.CLOCK_TICKED, 0, 0.0, 0.0, 0.0, 0.0),
+    ev.PairDelisted: lambda _: (Kind.PAIR_DELISTED, 0, 0.0, 0.0, 0.0, 0.0),
+    ev.ClockTicked: lambda _: (Kind.CLOCK_TICKED, 0, 0.0, 0.0, 0.0, 0.0),
     ev.ClockStepped: lambda e: (Kind.CLOCK_STEPPED, 0, e.step_ns / 1e9, 0.0, 0.0, 0.0),
-    ev.FeedConnected: lambda e: (Kind.FEED_CONNECTED, 0, 0.0, 0.0, 0.0, 0.0),
-    ev.FeedLost: lambda e: (Kind.FEED_LOST, 0, 0.0, 0.0, 0.0, 0.0),
-    ev.OrderAccepted: lambda e: (Kind.ORDER_ACCEPTED, 0, 0.0, 0.0, 0.0, 0.0),
+    ev.FeedConnected: lambda _: (Kind.FEED_CONNECTED, 0, 0.0, 0.0, 0.0, 0.0),
+    ev.FeedLost: lambda _: (Kind.FEED_LOST, 0, 0.0, 0.0, 0.0, 0.0),
+    ev.OrderAccepted: lambda _: (Kind.ORDER_ACCEPTED, 0, 0.0, 0.0, 0.0, 0.0),
     ev.OrderRejected: lambda e: (Kind.ORDER_REJECTED, 0, 0.0, 0.0, 0.0, float(e.ended)),
-    ev.OrderUnknown: lambda e: (Kind.ORDER_UNKNOWN, 0, 0.0, 0.0, 0.0, 0.0),
+    ev.OrderUnknown: lambda _: (Kind.ORDER_UNKNOWN, 0, 0.0, 0.0, 0.0, 0.0),
     ev.OrderFilled: lambda e: (
         Kind.ORDER_FILLED, 0, float(e.units), float(to_e8(e.value)), float(to_e8(e.fee)),
         float((e.leg == "perp") + 2 * e.ended),
@@ -201,9 +201,9 @@ _ROW_OF: Final[dict[type, Callable[[Any], tuple[int, int, float, float, float, f
     ev.ReconciliationCorrected: lambda e: (
         Kind.RECONCILIATION_CORRECTED, 0, float(e.spot_units), float(e.perp_units), float(to_e8(e.cash)), 0.0
     ),
-    ev.Halted: lambda e: (Kind.HALTED, 0, 0.0, 0.0, 0.0, 0.0),
-    ev.Resumed: lambda e: (Kind.RESUMED, 0, 0.0, 0.0, 0.0, 0.0),
-    ev.FlattenRequested: lambda e: (Kind.FLATTEN_REQUESTED, 0, 0.0, 0.0, 0.0, 0.0),
+    ev.Halted: lambda _: (Kind.HALTED, 0, 0.0, 0.0, 0.0, 0.0),
+    ev.Resumed: lambda _: (Kind.RESUMED, 0, 0.0, 0.0, 0.0, 0.0),
+    ev.FlattenRequested: lambda _: (Kind.FLATTEN_REQUESTED, 0, 0.0, 0.0, 0.0, 0.0),
 }  # fmt: skip
 
 KIND_OF: Final[dict[type, Kind]] = {cls: Kind[_snake(cls.__name__)] for cls in _ROW_OF}

@@ -5,7 +5,7 @@ one line that can be shown to a user as it is: what is wrong, where, and what to
 TypeError.
 """
 
-# ruff: noqa: N818 - each name says what happened, which reads better in `except` than a suffix
+
 from __future__ import annotations
 
 from pathlib import Path

@@ -1,10 +1,10 @@
 """Data quality of each pair under a cursor: what is missing, late, suspect, contradicted or was refused.
 
-Gaps, late and suspect rows follow from the tape by the rules of quality_rules.py, in the order in which a fold takes the
-rows, so they are what a fold counts. Contradictions (another source gave another value for an observation that the log
-has: FundingRevised, ObservationCorrected) and refused input (DataRejected) are facts of the log. An observation that comes
-again with the same content leaves no trace in a log, so duplicates can only be counted where they are dropped: in the
-report of the import or backfill that brought them.
+Gaps, late and suspect rows follow from the tape by the rules of quality_rules.py, in the order in which a fold takes
+the rows, so they are what a fold counts. Contradictions (another source gave another value for an observation that
+the log has: FundingRevised, ObservationCorrected) and refused input (DataRejected) are facts of the log. An
+observation that comes again with the same content leaves no trace in a log, so duplicates can only be counted where
+they are dropped: in the report of the import or backfill that brought them.
 """
 
 from collections import Counter
@@ -25,8 +25,9 @@ _SHARD_BITS: Final = 16  # a shard of findings covers this many bits of seqs, so
 
 
 class PairQuality(msgspec.Struct, frozen=True):
-    """One pair. `one_legged` price rows lack the spot or the perpetual's price; `late` rows by group; `missing_*` estimate
-    how much the gaps leave out; `gaps` and `interval_changes` list the first of them; `corrected` counts by kind of event."""
+    """One pair. `one_legged` price rows lack the spot or the perpetual's price; `late` rows by group; `missing_*`
+    estimate how much the gaps leave out; `gaps` and `interval_changes` list the first of them; `corrected` counts by
+    kind of event."""
 
     venue: str
     symbol: str

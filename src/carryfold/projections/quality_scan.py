@@ -1,8 +1,8 @@
 """One pass over the tape that judges every market row of every pair.
 
-Within a pair and a group (price, settled, predicted, activity) rows are taken as a fold takes them: by known_at, and in an
-instant by content. What is common is done for many rows at once; the rules themselves see the rows one by one, the price
-rule only where some basis of the block is large enough to matter.
+Within a pair and a group (price, settled, predicted, activity) rows are taken as a fold takes them: by known_at, and
+in an instant by content. What is common is done for many rows at once; the rules themselves see the rows one by one,
+the price rule only where some basis of the block is large enough to matter.
 """
 
 from typing import Final
@@ -33,8 +33,8 @@ Flags = npt.NDArray[np.bool_]
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Nothing between two observations where something was due. `what` is settlement or bar; times are RFC 3339 event times;
-    `missing` settlements, or minutes of bars."""
+    """Nothing between two observations where something was due. `what` is settlement or bar; times are RFC 3339 event
+    times; `missing` settlements, or minutes of bars."""
 
     what: str
     after: str
@@ -140,7 +140,8 @@ class PairScan:
 
 
 def scan_pairs(tape: Tape, cursor: Cursor, since: int, until: int) -> dict[PairName, PairScan]:
-    """A scan of each pair with rows under the cursor and known before `until` (ns); those before `since` do not count."""
+    """A scan of each pair with rows under the cursor and known before `until` (ns); those before `since` do not
+    count."""
     scans: dict[int, PairScan] = {}
     for block in tape.blocks(cursor, until=until, block_rows=SCAN_ROWS):
         by_pair = block.take(np.argsort(block["pair"], kind="stable"))

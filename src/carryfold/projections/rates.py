@@ -154,8 +154,8 @@ def rate_statistics(
     since: int = 0,
     until: int = MAX,
 ) -> list[RateStatistics]:
-    """Statistics of one pair or of all, by name, of settlements with since <= event_at < until (ns). A pair without such
-    settlements is left out."""
+    """Statistics of one pair or of all, by name, of settlements with since <= event_at < until (ns). A pair without
+    such settlements is left out."""
     facts = _facts(projections, cursor, "" if pair is None else pair_shard(pair))
     found = (_statistics(name, facts[name], since, until) for name in sorted(facts))
     return [statistics for statistics in found if statistics is not None]

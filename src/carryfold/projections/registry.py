@@ -44,7 +44,8 @@ class PairRecord(msgspec.Struct, frozen=True):
 
     `status` is unlisted (data, but no listing), listed, delisting or delisted. `listed_at` null: the time is unknown.
     `lot` in base coins, `min_notional` in quote, `interval_hours` and `rate_cap` null: not given. `first_row_at`,
-    `last_row_at` and `rows` tell since when, until when and how many market rows were known; null where no tape was asked.
+    `last_row_at` and `rows` tell since when, until when and how many market rows were known; null where no tape was
+    asked.
     """
 
     venue: str

@@ -1,9 +1,9 @@
 """The projection runner: keeps read models up to date with the log, and makes them anew when they cannot be trusted.
 
-A projection is a fold of the log into *shards*: small states by name, such as one for each pair, so that an update writes
-only those it changed. Guarantees: shards and position are committed in one transaction, so after any crash they belong
-together; a projection of another version or of another log, or with a damaged shard, is built again from the start; what
-was built in steps, however cut, equals what is built at once. Everything here is disposable.
+A projection is a fold of the log into *shards*: small states by name, such as one for each pair, so that an update
+writes only those it changed. Guarantees: shards and position are committed in one transaction, so after any crash
+they belong together; a projection of another version or of another log, or with a damaged shard, is built again from
+the start; what was built in steps, however cut, equals what is built at once. Everything here is disposable.
 """
 
 from collections.abc import Callable, Sequence
@@ -44,8 +44,8 @@ class Stamp(NamedTuple):
 class Projection(Generic[S]):
     """One read model, as plain functions. Raise `version` whenever one of them changes what it does.
 
-    `events` are the classes it wants to see; `shard` names the state that an event belongs to; `apply` changes this state
-    in place. `decode(encode(state))` equals `state`. None of them may look at anything but its arguments.
+    `events` are the classes it wants to see; `shard` names the state that an event belongs to; `apply` changes this
+    state in place. `decode(encode(state))` equals `state`. None of them may look at anything but its arguments.
     """
 
     name: str
@@ -123,7 +123,8 @@ class Projections:
         return [self._status(projection) for projection in self._projections.values()]
 
     def view(self, projection: Projection[S], prefix: str = "") -> View[S]:
-        """The shards whose names start with `prefix`, as of the last update. Raises ProjectionError for a damaged one."""
+        """The shards whose names start with `prefix`, as of the last update. Raises ProjectionError for a damaged
+        one."""
         shards = self._shards(projection)
         while True:
             position = shards.position()
@@ -192,16 +193,16 @@ class Projections:
         shards = self._shards(projection)
         position = shards.position()
         reason = self._distrust(projection, position)
-        head = 0 if position is None else position.head.seq
-        count = size = 0
-        for shard in shards.names(position) if position is not None else ():
-            try:
-                size += len(shards.get(position, shard) or b"")
-            except ShardDamaged as damage:
-                reason = str(damage)
-            count += 1
+        head, sizes = 0, []
+        if position is not None:
+            head = position.head.seq
+            for shard in shards.names(position):
+                try:
+                    sizes.append(len(shards.get(position, shard) or b""))
+                except ShardDamaged as damage:
+                    reason = str(damage)
         lag = max(0, self._reader.last.seq - head)
-        return Status(projection.name, projection.version, head, lag, count, size, not reason, reason)
+        return Status(projection.name, projection.version, head, lag, len(sizes), sum(sizes), not reason, reason)
 
 
 @dataclass

@@ -18,7 +18,7 @@ from carryfold.eventlog import Checkpoints, Head
 __all__ = ["Position", "ShardDamaged", "ShardStore"]
 
 
-class ShardDamaged(Exception):  # noqa: N818 - said as what is the matter, like the log's errors
+class ShardDamaged(Exception):
     """A stored state is not what was written."""
 
     def __init__(self, projection: str, shard: str) -> None:

@@ -34,7 +34,7 @@ _PAGE_WORDS: Final = 512
 _ROW_WORDS: Final = ROW.itemsize // 8
 
 
-class TapeDamaged(Exception):  # noqa: N818 - said as what is the matter, like the log's errors
+class TapeDamaged(Exception):
     """A part is gone, too short, or not what was written."""
 
     def __init__(self, part: "Part", reason: str) -> None:

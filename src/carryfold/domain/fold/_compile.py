@@ -62,14 +62,15 @@ def cache_folder() -> Path:
     return base / "carryfold" / f"fold-{_digest(CODE_DIGEST.encode(), versions.encode(), _cpu().encode())}"
 
 
-numba.config.CACHE_DIR = str(_writable(cache_folder()))
+FOLDER: Final = _writable(cache_folder())
+setattr(numba.config, "CACHE_DIR", str(FOLDER))  # noqa: B010 - numba ships no types, and its config is a module
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a fold function on its first call: no fastmath, no GIL, divisions as IEEE, cached on disk."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=False, boundscheck=False)(function)  # type: ignore[no-any-return]
+    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=False, boundscheck=False)(function)
 
 
 def is_compiled() -> bool:
     """True if the compiled fold of this source is on disk already."""
-    return any(Path(numba.config.CACHE_DIR).rglob("*.nbc"))
+    return any(FOLDER.rglob("*.nbc"))

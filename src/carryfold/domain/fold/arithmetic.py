@@ -12,7 +12,7 @@ def e8(amount: float) -> int:
     scaled = amount * 1e8
     if not abs(scaled) < EXACT:
         raise OverflowError("size out of range")
-    return np.int64(np.rint(scaled))
+    return np.int64(np.rint(scaled))  # type: ignore[return-value]
 
 
 @compiled
@@ -21,7 +21,7 @@ def whole_lots(size: float, mid: float, lot: float) -> int:
     lots = np.floor(size / mid / lot * (1.0 + 1e-12))
     if not abs(lots) < EXACT:
         raise OverflowError("size out of range")
-    return np.int64(lots)
+    return np.int64(lots)  # type: ignore[return-value]
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""The decision: who leaves, who enters, at what size, and every gate on the way. (SEMANTICS 4, phase 8.)
+"""The decision: who leaves, who enters, at what size, and every gate on the way. (docs/semantics.md 4, phase 8.)
 
 Deciding changes nothing but the pending orders; what an order does to the book is the venue's matter.
 """

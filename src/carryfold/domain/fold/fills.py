@@ -1,5 +1,5 @@
 """The simulated venue: what an order costs, and what a fill, a delisting or a liquidation does to the book.
-(SEMANTICS 3, phases 5 and 6.)"""
+(docs/semantics.md 3, phases 5 and 6.)"""
 
 from typing import Any
 
@@ -272,7 +272,7 @@ def close_delisted(
 
 @compiled
 def liquidate(p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int) -> int:
-    """Close a short whose split-account margin is used up, at the view's price; the spot leg is sold at the next row."""
+    """Close a short whose split-account margin is used up, at the view's price; the spot leg sells at the next row."""
     limit = p.entry_price * (1.0 + params.margin_fraction) / (1.0 + params.mmr + params.perp_taker_bp / 1e4)
     if p.perp_units <= 0 or p.held_priced == 0 or t <= p.opened_at or p.perp < limit:
         return fill_n

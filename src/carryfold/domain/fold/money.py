@@ -1,4 +1,5 @@
-"""The book's money: equity, free capital, margin health, funding, borrow interest. (SEMANTICS 3, phases 3, 7 and 9.)"""
+"""The book's money: equity, free capital, margin health, funding, borrow interest.
+(docs/semantics.md 3, phases 3, 7 and 9.)"""
 
 from typing import Any
 

@@ -1,4 +1,5 @@
-"""What a price or activity row changes: marks, the view, volatility, turnover, basis. (SEMANTICS 2, phases 1 and 2.)"""
+"""What a price or activity row changes: marks, the view, volatility, turnover, basis.
+(docs/semantics.md 2, phases 1 and 2.)"""
 
 from typing import Any
 
@@ -32,7 +33,7 @@ def keep_mark(p: Any, event_at: int, mark: float) -> None:
 
 @compiled
 def mark_for(p: Any, settled_at: int) -> float:
-    """The mark in force at `settled_at`: the newest one not after it, of equals the one kept last; 0 if there is none."""
+    """The mark in force at `settled_at`: the newest one not after it, of equals the one kept last; 0: there is none."""
     kept = min(p.mark_count, MARKS_KEPT)
     best_at = NEVER
     best = 0.0
@@ -46,7 +47,7 @@ def mark_for(p: Any, settled_at: int) -> float:
 
 @compiled
 def observe_price(p: Any, book: Any, params: Any, row: Any) -> None:
-    """A quote or a bar. Late rows and suspect rows only leave their mark; one-legged rows also their volatility and
+    """A quote or a bar. Late and suspect rows only leave their mark; one-legged rows also their volatility and
     turnover; the others become the view."""
     seen(p, row)
     is_bar = row.kind == BAR_CLOSED
@@ -166,7 +167,7 @@ def _add_turnover(at: Any, amounts: Any, count: int, event_at: int, amount: floa
 @compiled
 def _slot(i: int) -> int:
     """Where the i-th entry of a turnover ring is kept."""
-    return np.int64(np.uint64(i) % np.uint64(TURNOVER_KEPT))
+    return np.int64(np.uint64(i) % np.uint64(TURNOVER_KEPT))  # type: ignore[return-value]
 
 
 @compiled

@@ -121,7 +121,7 @@ def _cost_moved(held: int, cost: int, units: int, value: int) -> int:
         return value
     if -units >= held:
         return -cost
-    return -np.int64(np.rint(cost * (float(-units) / float(held))))
+    return -np.int64(np.rint(cost * (float(-units) / float(held))))  # type: ignore[return-value]
 
 
 @compiled

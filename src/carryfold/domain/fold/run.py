@@ -7,6 +7,7 @@ Rows come as whole instants in known order; the states are changed in place.
 import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -107,7 +108,8 @@ class State:
         return self._buffers
 
     def hash(self) -> str:
-        """BLAKE2b-128 of the listed pairs in symbol order, the orders and the book; comparable within one code version."""
+        """BLAKE2b-128 of the listed pairs in symbol order, the orders and the book; comparable within one code
+        version."""
         digest = hashlib.blake2b(CODE_DIGEST.encode(), digest_size=16)
         for i in self.ranks:
             if self.pair[i]["listed"]:
@@ -202,7 +204,7 @@ def simulate_many(states: Sequence[State], rows: Rows, *, threads: int = 1) -> N
 
 def _simulate_share(states: Sequence[State], rows: Rows, bounds: Sequence[int]) -> None:
     decisions, fills, days = _buffers(1)
-    for first, end in zip(bounds, bounds[1:], strict=False):
+    for first, end in pairwise(bounds):
         block = rows[first:end]
         for s in states:
             try:

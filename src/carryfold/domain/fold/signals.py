@@ -1,4 +1,4 @@
-"""Scores between 0 and 1 and the conviction they add up to. (SEMANTICS 4, Signals.)"""
+"""Scores between 0 and 1 and the conviction they add up to. (docs/semantics.md 4, Signals.)"""
 
 from typing import Any
 

@@ -1,5 +1,5 @@
 """How large an entry may be: the composite's caps, each recorded by name, and the break-even of holding it.
-(SEMANTICS 4, Size and break-even gate.)"""
+(docs/semantics.md 4, Size and break-even gate.)"""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""One instant through all its phases, and the kernel that runs rows through it. (SEMANTICS 3.)
+"""One instant through all its phases, and the kernel that runs rows through it. (docs/semantics.md 3.)
 
 `advance` is the only compiled entry point: live, paper and backtest differ in `book.simulated` alone.
 """
@@ -23,7 +23,6 @@ from carryfold.domain.fold.codes import (
     PAIR_CHANGED,
     PAIR_DELISTED,
     PAIR_LISTED,
-    QUOTED,
     SECOND,
     SPLIT,
 )

@@ -7,6 +7,7 @@ stay. Both hold by construction; these checks would notice the day the construct
 
 import random
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from typing import Final
 
 import msgspec
@@ -73,7 +74,7 @@ def _choose_cuts(blocks: Blocks, cuts: int, seed: int) -> list[int]:
         return []
     draw = random.Random(seed)  # noqa: S311 - where to look, not a secret
     edges = np.linspace(0, len(instants), min(cuts, len(instants)) + 1).astype(int)
-    return [int(instants[draw.randrange(a, b)]) for a, b in zip(edges, edges[1:], strict=False)]
+    return [int(instants[draw.randrange(a, b)]) for a, b in pairwise(edges)]
 
 
 def _before(blocks: Blocks, cut: int) -> Iterator[Rows]:
@@ -114,7 +115,8 @@ def _first_difference(
         a = expected[n] if n < len(expected) else None
         b = found[n] if n < len(found) else None
         if a != b:
-            return f"decision {n + 1} is {_described(selection, a)} with the future and {_described(selection, b)} without it"
+            with_it, without = _described(selection, a), _described(selection, b)
+            return f"decision {n + 1} is {with_it} with the future and {without} without it"
     return None
 
 

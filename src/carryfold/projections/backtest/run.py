@@ -117,8 +117,8 @@ def run_backtest(
     until: int | None = None,
     progress: Progress | None = None,
 ) -> Backtest:
-    """Fold the tape under `cursor`. Rows with known_at < since (ns) only warm signals and views; rows from `until` on do
-    not exist. Raises SizeOutOfRange, TapeError."""
+    """Fold the tape under `cursor`. Rows with known_at < since (ns) only warm signals and views; rows from `until` on
+    do not exist. Raises SizeOutOfRange, TapeError."""
 
     def blocks() -> Iterator[Rows]:
         return tape.blocks(cursor, until=until, pair_ids=set(selection.ids))

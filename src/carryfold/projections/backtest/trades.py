@@ -16,8 +16,8 @@ __all__ = ["Trade", "decision_rows", "list_trades"]
 
 
 class Trade(msgspec.Struct, kw_only=True):
-    """One position from its entry fill to its last exit fill; amounts in quote. An open one has no `closed_at`, its spot
-    and perp P&L are marked at the last prices, and `net` is before the cost of closing it."""
+    """One position from its entry fill to its last exit fill; amounts in quote. An open one has no `closed_at`, its
+    spot and perp P&L are marked at the last prices, and `net` is before the cost of closing it."""
 
     trade: int
     pair: str
