@@ -1,5 +1,7 @@
 """Cases whose result is known without a simulator."""
 
+from typing import Any
+
 import pytest
 
 from carryfold.domain.fold import State, simulate
@@ -8,7 +10,7 @@ from carryfold.domain.rows import E8
 from tests.domain.build import Row, announced, bar, delisted, listed, settled
 from tests.domain.compiled import figures, fold_rows, ordered
 
-FREE_OF_SPREAD = {"half_spread_bp": 0.0, "slippage_bp": 0.0, "impact": 0.0}
+FREE_OF_SPREAD: dict[str, Any] = {"half_spread_bp": 0.0, "slippage_bp": 0.0, "impact": 0.0}
 
 
 def net_e8(rows: list[Row], params: Parameters) -> int:

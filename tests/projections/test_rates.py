@@ -57,8 +57,8 @@ def test_the_figures_of_a_pair(home: Path) -> None:
         "symbol": "BTCUSDT",
         "listing": 1,
         "count": 5,
-        "sum": 0.0004,
-        "mean": 0.0004 / 5,
+        "sum": float(sum(map(Fraction, rates))),
+        "mean": float(sum(map(Fraction, rates))) / 5,
         "minimum": -0.0002,
         "maximum": 0.0003,
         "share_base": 0.4,
@@ -132,9 +132,9 @@ def test_a_revision_stands_beside_the_first_rate(home: Path) -> None:
 
 def test_a_range_of_settlements_is_judged_by_what_came_before_it(home: Path) -> None:
     with reading(home, settled([0, 8, 16, 24], [0.1, 0.2, 0.3, 0.4])) as projections:
-        inside = {"since": START + 8 * HOUR_NS, "until": START + 24 * HOUR_NS}
-        (found,) = rate_statistics(projections, **inside)
-        points = rate_series(projections, BTC, **inside).points
+        since, until = START + 8 * HOUR_NS, START + 24 * HOUR_NS
+        (found,) = rate_statistics(projections, since=since, until=until)
+        points = rate_series(projections, BTC, since=since, until=until).points
         assert rate_statistics(projections, since=START + DAY_NS + 1) == []
     assert (found.count, found.sum, found.intervals) == (2, 0.5, [IntervalSeen(8.0, 2)])
     assert [point.rate for point in points] == [0.2, 0.3]

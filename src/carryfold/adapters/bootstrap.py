@@ -18,9 +18,20 @@ if TYPE_CHECKING:
     from carryfold.eventlog import EventLog, LogReader
     from carryfold.projections.backtest import Backtest, Selection
     from carryfold.projections.cursor import Cursor
+    from carryfold.projections.runner import Projections
     from carryfold.projections.tape import Tape
 
-__all__ = ["Bench", "Place", "Request", "announce_compiling", "open_bench", "open_log", "open_reader", "open_tape"]
+__all__ = [
+    "Bench",
+    "Place",
+    "Request",
+    "announce_compiling",
+    "open_bench",
+    "open_log",
+    "open_projections",
+    "open_reader",
+    "open_tape",
+]
 
 _COMPILING: Final = "compiling the fold for this machine, once (about 20 s) ..."
 
@@ -118,6 +129,23 @@ def open_tape(home: Path, reader: LogReader, terminal: Terminal) -> Tape:
 
     with terminal.progress("laying the log out as rows", 100) as advance:
         return Tape.open(home, reader, progress=lambda read, total: advance(100 * read // max(total, 1)))
+
+
+@contextmanager
+def open_projections(
+    home: Path, reader: LogReader, terminal: Terminal, *, update: bool = True
+) -> Iterator[Projections]:
+    """Every read model of a home, brought up to date with its log unless that is not wanted."""
+    from carryfold.projections.quality import QUALITY
+    from carryfold.projections.rates import RATES
+    from carryfold.projections.registry import REGISTRY
+    from carryfold.projections.runner import Projections
+
+    with Projections.open(home, reader, [REGISTRY, RATES, QUALITY]) as projections:
+        if update:
+            with terminal.progress("bringing the read models up to date", 100) as advance:
+                projections.update(lambda reached, end: advance(100 * reached // max(end, 1)))
+        yield projections
 
 
 @contextmanager

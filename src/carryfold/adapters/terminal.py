@@ -63,7 +63,7 @@ class Terminal:
 
     @contextmanager
     def progress(self, title: str, total: int | None = None) -> Iterator[Advance]:
-        """A bar on stderr while something takes its time; without `total`, a sign of life. Nothing where nobody looks."""
+        """A bar on stderr while something takes its time; without `total`, a sign of life. Nothing if nobody looks."""
         if self.json or not self.err.is_terminal:
             yield lambda _done: None
             return

@@ -5,7 +5,6 @@ one line that can be shown to a user as it is: what is wrong, where, and what to
 TypeError.
 """
 
-
 from __future__ import annotations
 
 from pathlib import Path

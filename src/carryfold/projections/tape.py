@@ -132,9 +132,11 @@ class Tape:
         failures = 0
         while True:
             try:
-                for rows, max_seq in self._groups(first, last, upto_seq, block_rows):
-                    first, failures = int(rows["known_at"][-1]) + 1, 0
-                    recorded = rows if max_seq <= upto_seq else rows.compress(rows["seq"] <= upto_seq)
+                for parts in self._groups(first, last, upto_seq, block_rows):
+                    rows = _between(first, last, _read(self._folder, parts))
+                    first, failures = parts[-1].last_known + 1, 0
+                    later = max(part.max_seq for part in parts) > upto_seq
+                    recorded = rows.compress(rows["seq"] <= upto_seq) if later else rows
                     yield from _cut(_of_pairs(recorded, wanted), block_rows)
             except TapeDamaged as damage:
                 # Built anew, or brought up to date by another process: go on where we are, in the files of now.
@@ -143,19 +145,19 @@ class Tape:
             else:
                 return
 
-    def _groups(self, first: int, last: int, upto_seq: int, least_rows: int) -> Iterator[tuple[Rows, int]]:
-        """Rows with first <= known_at <= last of as many parts at a time as have `least_rows`; and their greatest seq.
-        Parts that have nothing up to `upto_seq` are left out."""
+    def _groups(self, first: int, last: int, upto_seq: int, least_rows: int) -> Iterator[list[Part]]:
+        """The parts that may hold rows with first <= known_at <= last and seq <= upto_seq, as many at a time as have
+        `least_rows`."""
         group: list[Part] = []
         for part in self._parts:
             if part.last_known < first or part.first_known > last or part.min_seq > upto_seq:
                 continue
             group.append(part)
             if sum(part.rows for part in group) >= least_rows:
-                yield _between(first, last, _read(self._folder, group)), max(part.max_seq for part in group)
+                yield group
                 group = []
         if group:
-            yield _between(first, last, _read(self._folder, group)), max(part.max_seq for part in group)
+            yield group
 
     def _heal(self, head: Head, damage: TapeDamaged, failures: int) -> None:
         if failures > _RETRIES:

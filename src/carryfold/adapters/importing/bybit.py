@@ -87,7 +87,7 @@ def read_bybit(source: Source, call: Call, tally: Tally, stage: KlineStage) -> I
 def _parse(document: bytes, row: int) -> Response:
     try:
         answer = msgspec.json.decode(document)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         raise RowRefused("document is not JSON, or is cut short") from None
     if not isinstance(answer, dict) or "retCode" not in answer:
         raise RowRefused("document is not a Bybit v5 response")
@@ -103,7 +103,7 @@ def _parse(document: bytes, row: int) -> Response:
         str(result.get("category") or ""),
         str(result.get("symbol") or ""),
         rows,
-        time if isinstance(time, int) else 0,
+        time if type(time) is int and checks.EARLIEST_MS <= time <= checks.LATEST_MS else 0,
         row,
     )
 

@@ -13,6 +13,7 @@ from typing import Final
 from carryfold.adapters.importing.report import RowRefused
 
 EARLIEST_MS: Final = 1_230_768_000_000  # 2009-01-01, before the first coin
+LATEST_MS: Final = 4_102_444_800_000  # 2100-01-01, for what the venue may date ahead
 FUTURE_MS: Final = 1_000  # rows dated later than now plus this are refused
 RATE_GUARD: Final = 0.04  # a settlement beyond it needs the venue's own cap as a witness
 MIN_PRICE: Final = 1e-12
@@ -22,7 +23,7 @@ MIN_HOURS: Final = 1
 MAX_HOURS: Final = 24
 
 _SYMBOL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/-]{0,39}", re.ASCII)
-_NUMBER: Final = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_NUMBER: Final = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 _SPECIAL: Final = re.compile(r"[+-]?(nan|inf|infinity)", re.ASCII | re.IGNORECASE)
 _UNITS: Final = ((10**-3, "seconds"), (10**3, "microseconds"), (10**6, "nanoseconds"))
 

@@ -118,7 +118,7 @@ def _json_rows(source: Source) -> list[Any]:
             return []
     try:
         rows = msgspec.json.decode(bytes(document))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         rows = None
     if not isinstance(rows, list):
         if not source.error:

@@ -23,6 +23,7 @@ from carryfold.domain.events import PairChanged, PairDelisted, PairListed
 
 _NOT_CRYPTO: Final = ("stock", "forex", "commodity")
 _DEFAULT_MINIMUM: Final = "5"
+_MAX_DIGITS: Final = 40
 
 
 class _Spot(NamedTuple):
@@ -62,7 +63,11 @@ class InstrumentBook:
         if response.category in ("inverse", "option"):
             tally.ignore(f"category {response.category} is not traded here", len(response.rows))
             return
+        late = response.time_ms > self._call.now_ms + checks.FUTURE_MS
         for row, fields in enumerate(response.rows, response.row):
+            if late:
+                tally.reject(row, "time of the response is in the future", str(fields))
+                continue
             if not isinstance(fields, dict) or not isinstance(fields.get("lotSizeFilter"), dict):
                 tally.reject(row, "instrument has no lotSizeFilter", str(fields))
                 continue
@@ -177,10 +182,14 @@ def _read_perp(fields: dict[str, Any], now_ms: int) -> _Perp:
     status = text_of(fields, "status")
     launch_ms = checks.time_ms(text_of(fields, "launchTime"), "launchTime", now_ms)
     delivery_ms = int(checks.number(text_of(fields, "deliveryTime") or "0", "deliveryTime"))
+    if delivery_ms > checks.LATEST_MS:
+        raise RowRefused("deliveryTime is beyond the year 2099")
     if delivery_ms and delivery_ms <= launch_ms:
         raise RowRefused("deliveryTime is not after launchTime")
     if status == "Closed" and not delivery_ms:
         raise RowRefused("deliveryTime is missing though the instrument is closed")
+    if status == "Closed" and delivery_ms > now_ms + checks.FUTURE_MS:
+        raise RowRefused("deliveryTime is in the future though the instrument is closed")
     caps = [abs(checks.number(text_of(fields, name) or "0", name)) for name in ("upperFundingRate", "lowerFundingRate")]
     if max(caps) > 1:
         raise RowRefused("upperFundingRate or lowerFundingRate is beyond 1")
@@ -206,6 +215,10 @@ def _step(lots: dict[str, Any], name: str) -> Fraction:
 def _exact(lots: dict[str, Any], name: str, default: str) -> Fraction:
     text = text_of(lots, name) or default
     value = checks.number(text, name)
-    if not 0 <= value <= checks.MAX_AMOUNT:
-        raise RowRefused(f"{name} is outside 0 to {checks.MAX_AMOUNT:g}")
+    if value == 0:
+        return Fraction(0)  # never by way of the text: 1e-999999999 would be written out
+    if not checks.MIN_PRICE <= value <= checks.MAX_AMOUNT:
+        raise RowRefused(f"{name} is outside {checks.MIN_PRICE:g} to {checks.MAX_AMOUNT:g}")
+    if len(text) > _MAX_DIGITS:
+        raise RowRefused(f"{name} has more than {_MAX_DIGITS} digits")
     return Fraction(text.strip())

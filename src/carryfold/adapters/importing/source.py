@@ -46,28 +46,29 @@ class Source:
     def __init__(self, path: Path, member: str | None = None) -> None:
         self.path = path
         self.member = member
-        self.name = path.name if member is None else f"{path.name}:{member}"
+        name = path.name if member is None else f"{path.name}:{member}"
+        self.name = name.encode("utf-8", "backslashreplace").decode()  # a name may hold bytes that are no text
         self.stem = Path(member).name if member is not None else path.name
         self.error = ""
 
     def head(self) -> bytes:
-        """The first bytes, unpacked, without a byte order mark."""
+        """The first bytes, unpacked."""
         head = b""
         for chunk in self.chunks():
             head += chunk
             if len(head) >= HEAD_BYTES:
                 break
-        return head[:HEAD_BYTES].removeprefix(_BOM)
+        return head[:HEAD_BYTES]
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, unpacked. Damage ends them and sets `error`."""
+        """The bytes, unpacked, without a byte order mark. Damage ends them and sets `error`."""
         self.error = ""
         count = 0
         try:
             with self.path.open("rb") as file:
                 for chunk in self._unpacked(file):
+                    yield chunk if count else chunk.removeprefix(_BOM)
                     count += len(chunk)
-                    yield chunk
         except _DAMAGE as error:
             why = str(error) or type(error).__name__
             self.error = f"{self.name}: cannot be read to its end ({why}): kept what came before byte {count}"
@@ -81,8 +82,6 @@ class Source:
         carry = b""
         skipping = False
         for chunk in self.chunks():
-            if number == 1 and not carry:
-                chunk = chunk.removeprefix(_BOM)  # noqa: PLW2901
             whole, newline, rest = (carry + chunk).rpartition(b"\n")
             if not newline:
                 skipping = skipping or len(rest) > MAX_LINE_BYTES

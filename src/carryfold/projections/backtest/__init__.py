@@ -3,6 +3,7 @@
 from carryfold.projections.backtest.compare import Comparison, compare, hold_return
 from carryfold.projections.backtest.figures import Figures, YearFigures, compute_figures, money
 from carryfold.projections.backtest.lookahead import LookaheadReport, check_lookahead
+from carryfold.projections.backtest.pairs import PairSettlements, list_settlements
 from carryfold.projections.backtest.run import Backtest, run_backtest, run_blocks
 from carryfold.projections.backtest.selection import Selection, SelectionError, select_pairs
 from carryfold.projections.backtest.trades import Trade, decision_rows, list_trades
@@ -12,6 +13,7 @@ __all__ = [
     "Comparison",
     "Figures",
     "LookaheadReport",
+    "PairSettlements",
     "Selection",
     "SelectionError",
     "Trade",
@@ -21,6 +23,7 @@ __all__ = [
     "compute_figures",
     "decision_rows",
     "hold_return",
+    "list_settlements",
     "list_trades",
     "money",
     "run_backtest",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import msgspec
 
 from carryfold.domain.params import Parameters
-from carryfold.projections.backtest.figures import Figures, compute_figures, years_between
+from carryfold.projections.backtest.figures import Figures, compute_figures
 from carryfold.projections.backtest.run import Backtest, run_backtest
 from carryfold.projections.backtest.selection import Selection
 from carryfold.projections.cursor import NOW, Cursor
@@ -13,12 +13,9 @@ from carryfold.projections.tape import Tape
 
 __all__ = ["Comparison", "compare", "hold_return"]
 
-Runner = Callable[[str, Parameters, Selection], Backtest]
-
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Figures by strategy name; cash as a return only. `settlements` and `rate_sum` of each pair over the run's rows
-    are what hold's funding is made of."""
+    """Figures by strategy name; cash as a return only."""
 
     strategies: dict[str, Figures]
     cash_return_on_capital: float
@@ -48,10 +45,7 @@ def compare(
         runs[name] = run_backtest(tape, one, chosen, cursor=cursor, since=since, until=until)
     hold = _return(runs["hold"])
     figures = {name: compute_figures(run, hold) for name, run in runs.items()}
-    first, last = runs["hold"].first_row_at, runs["hold"].last_row_at
-    years = years_between(since or first, last) if first is not None and last is not None else 0.0
-    cash = params.cash_apr * years
-    return Comparison(figures, cash, params.cash_apr), runs
+    return Comparison(figures, figures["hold"].cash_return_on_capital or 0.0, params.cash_apr), runs
 
 
 def hold_return(

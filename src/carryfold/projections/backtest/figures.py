@@ -41,6 +41,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     params: dict[str, Any]
     since: str | None
     until: str | None
+    years: float | None
     rows: int
     pairs: int
     settlements: int
@@ -72,6 +73,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     return_with_idle_cash_annual: float | None
     mean_deployed: Decimal
     hold_return_on_capital: float | None = None
+    cash_return_on_capital: float | None
     max_drawdown: float
     sharpe: float | None
     sharpe_lo: float | None
@@ -113,6 +115,7 @@ def compute_figures(run: Backtest, hold_return: float | None = None) -> Figures:
         params=msgspec.to_builtins(params),
         since=None if first is None else format_time(first),
         until=None if last is None else format_time(last),
+        years=years,
         rows=int(book["rows"]),
         pairs=len(run.selection.ids),
         settlements=int(book["settlements"]),
@@ -144,6 +147,7 @@ def compute_figures(run: Backtest, hold_return: float | None = None) -> Figures:
         return_with_idle_cash_annual=_annual((net + idle_cash) / capital, years),
         mean_deployed=money(round(deployed)),
         hold_return_on_capital=hold_return,
+        cash_return_on_capital=None if years is None else params.cash_apr * years,
         max_drawdown=float(book["max_drawdown"]),
         sharpe=sharpe(equity, capital, params.cash_apr),
         sharpe_lo=sharpe_lo(equity, capital, params.cash_apr),

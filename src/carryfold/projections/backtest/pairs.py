@@ -4,6 +4,7 @@ The sum of a pair's rates is what holding it would have received per unit of not
 """
 
 import math
+from collections import Counter
 from typing import Final
 
 import msgspec
@@ -12,22 +13,20 @@ import numpy.typing as npt
 
 from carryfold.domain.rows import Kind
 from carryfold.projections.backtest.run import Backtest
-from carryfold.projections.cursor import HOUR_NS, MINUTE_NS, NOW, Cursor, format_time
+from carryfold.projections.cursor import NOW, Cursor, format_time
+from carryfold.projections.quality_rules import SettlementRule
+from carryfold.projections.rates import BASE_RATE
 from carryfold.projections.tape import Tape
 
-__all__ = ["BASE_RATE", "PairSettlements", "list_settlements"]
+__all__ = ["PairSettlements", "list_settlements"]
 
-BASE_RATE: Final = 0.0001
-"""The interest component that venues settle at while a perpetual trades near its index."""
-
-_INTERVALS_H: Final = np.array([1.0, 2.0, 4.0, 6.0, 8.0])
-_TOLERANCE_H: Final = 10 * MINUTE_NS / HOUR_NS
+_SETTLED: Final = np.dtype([("pair", "i8"), ("known_at", "i8"), ("event_at", "i8"), ("a", "f8"), ("b", "f8")])
 
 
 class PairSettlements(msgspec.Struct, frozen=True, kw_only=True):
-    """One pair's settled rates. `intervals`: settlements by hours, as the source says or, where it does not, by the
-    spacing to the one before; those of which neither tells are left out. `ended`: delisted, or without data for longer
-    than dead_s at the end of the run."""
+    """One pair's settled rates. `share_at_interest`: the fraction at exactly the venue's base rate. `intervals`:
+    settlements by the hours of the interval in force; those without one, and late ones, are left out. `ended`:
+    delisted, or without data for longer than dead_s at the end of the run."""
 
     symbol: str
     venue: str
@@ -43,29 +42,30 @@ class PairSettlements(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_settlements(tape: Tape, run: Backtest, cursor: Cursor = NOW) -> list[PairSettlements]:
-    """The selected pairs of `run` by symbol, over the rows on which it decided. Takes 32 bytes for each settlement."""
+    """The selected pairs of `run` by symbol, over the rows on which it decided. Takes 40 bytes for each settlement."""
     found = [np.zeros(0, _SETTLED)]
     for rows in tape.blocks(cursor, since=run.since, until=run.until, pair_ids=set(run.selection.ids)):
         settled = rows[rows["kind"] == Kind.FUNDING_SETTLED]
-        found.append(np.rec.fromarrays([settled[n] for n in ("pair", "event_at", "a", "b")], dtype=_SETTLED))
+        kept = np.empty(len(settled), _SETTLED)
+        for name in kept.dtype.names or ():
+            kept[name] = settled[name]
+        found.append(kept)
     every = np.concatenate(found)
-    every = every[np.lexsort((every["event_at"], every["pair"]))]
-    starts = np.searchsorted(every["pair"], [*run.selection.ids, len(run.selection.names)])
-    pairs = [
-        _summary(run, pair, every[start : starts[n + 1]])
-        for n, (pair, start) in enumerate(zip(run.selection.ids, starts, strict=False))
+    every = every[np.lexsort([every[name] for name in ("a", "event_at", "known_at", "pair")])]
+    cuts = np.searchsorted(every["pair"], [*run.selection.ids, len(run.selection.names)]).tolist()
+    summaries = [
+        _summary(run, pair, every[start:stop])
+        for pair, start, stop in zip(run.selection.ids, cuts, cuts[1:], strict=False)
     ]
-    return sorted(pairs, key=lambda one: (one.symbol, one.venue, one.listing))
-
-
-_SETTLED: Final = np.dtype([("pair", "i8"), ("event_at", "i8"), ("rate", "f8"), ("interval_h", "f8")])
+    return sorted(summaries, key=lambda one: (one.symbol, one.venue, one.listing))
 
 
 def _summary(run: Backtest, pair: int, settled: npt.NDArray[np.void]) -> PairSettlements:
     name, state = run.selection.names[pair], run.state.pair[pair]
     silent_ns = int(run.book["now"]) - int(state["market_known_at"])
-    seen = bool(state["first_at"] != 0)
-    rates = settled["rate"]
+    rates, at = settled["a"], settled["event_at"]
+    rule = SettlementRule()
+    hours = Counter(rule.see(*one).hours for one in zip(at.tolist(), settled["b"].tolist(), strict=True))
     return PairSettlements(
         symbol=name.symbol,
         venue=name.venue,
@@ -73,20 +73,9 @@ def _summary(run: Backtest, pair: int, settled: npt.NDArray[np.void]) -> PairSet
         settlements=len(settled),
         rate_sum=math.fsum(rates.tolist()),
         share_at_interest=float((rates == BASE_RATE).mean()) if len(settled) else None,
-        intervals=_intervals(settled),
-        first=format_time(int(settled["event_at"][0])) if len(settled) else None,
-        last=format_time(int(settled["event_at"][-1])) if len(settled) else None,
-        ended=bool(state["delisted"] != 0 or (seen and silent_ns > run.params.dead_s * 10**9)),
-        priced=bool(state["priced"] != 0),
+        intervals={f"{h:g}": n for h, n in hours.most_common() if h > 0},
+        first=format_time(int(at.min())) if len(settled) else None,
+        last=format_time(int(at.max())) if len(settled) else None,
+        ended=bool(state["delisted"] or (state["first_at"] and silent_ns > run.params.dead_s * 10**9)),
+        priced=bool(state["priced"]),
     )
-
-
-def _intervals(settled: npt.NDArray[np.void]) -> dict[str, int]:
-    hours = settled["interval_h"].copy()
-    if len(hours) > 1:
-        spacing_h = np.diff(settled["event_at"]) / HOUR_NS
-        nearest = _INTERVALS_H[np.abs(spacing_h[:, None] - _INTERVALS_H).argmin(axis=1)]
-        nearest[np.abs(nearest - spacing_h) > _TOLERANCE_H] = 0.0
-        hours[1:] = np.where(hours[1:] > 0, hours[1:], nearest)
-    values, counts = np.unique(hours[hours > 0], return_counts=True)
-    return {f"{h:g}": int(n) for h, n in sorted(zip(values, counts, strict=True), key=lambda one: -one[1])}

@@ -1,0 +1,64 @@
+"""`halt`, `resume`, `flatten`: sent to the owner of the log, or written into a log that nobody owns."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import typer
+
+from carryfold.adapters.cli.options import Json, Reason
+from carryfold.adapters.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from carryfold.adapters.bootstrap import Place
+
+__all__ = ["flatten", "halt", "resume"]
+
+_EVERY_RUN: Final = 0
+
+
+def halt(context: typer.Context, reason: Reason = "", json: Json = False) -> None:
+    """No new entries, in every run, until `carryfold resume`. Open positions stay."""
+    _command(context.obj, "halt", reason, json=json)
+
+
+def resume(context: typer.Context, reason: Reason = "", json: Json = False) -> None:
+    """Allow entries again after a halt or a flatten."""
+    _command(context.obj, "resume", reason, json=json)
+
+
+def flatten(context: typer.Context, reason: Reason = "", json: Json = False) -> None:
+    """Close every position of every run, and open nothing, until `carryfold resume`."""
+    _command(context.obj, "flatten", reason, json=json)
+
+
+def _command(place: Place, command: str, reason: str, *, json: bool) -> None:
+    from carryfold.adapters.bootstrap import open_reader
+    from carryfold.eventlog import NoOwner, send_command
+
+    terminal = Terminal(json=json)
+    open_reader(place.home).close()  # a log that is not there is a home that was misspelt, not one to begin
+    try:
+        seq = send_command(place.home, command, {"reason": reason})
+        by = "owner"
+    except NoOwner:
+        seq = _append(place.home, command, reason)
+        by = "command line"
+    if json:
+        terminal.emit({"command": command, "seq": seq, "recorded_by": by})
+        return
+    terminal.say(f"{command}: recorded as event {seq} of {place.home}, by the {by}")
+    if by != "owner":
+        terminal.say("nobody runs on this log now; the next run obeys it before it does anything else")
+
+
+def _append(home: Path, command: str, reason: str) -> int:
+    from carryfold.adapters.bootstrap import open_log
+    from carryfold.domain import events as ev
+    from carryfold.domain.codec import encode
+
+    event = {"halt": ev.Halted, "resume": ev.Resumed, "flatten": ev.FlattenRequested}[command]
+    with open_log(home) as log:
+        return log.append([(encode(event(_EVERY_RUN, log.clock.now(), reason)), None, None)]).last_seq

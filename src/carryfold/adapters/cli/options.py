@@ -1,0 +1,36 @@
+"""Options that several commands share, each with one meaning and one help text."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = [
+    "AsOf", "Json", "PairList", "Reason", "Settings", "Since", "StrategyName", "Target", "Until", "UptoSeq", "Venue",
+]  # fmt: skip
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
+StrategyName = Annotated[
+    str | None, typer.Option("--strategy", metavar="NAME", help="simple, composite or hold.  [default: simple]")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter; may be given many times. See docs/config.md."),
+]
+PairList = Annotated[
+    str | None, typer.Option("--pairs", metavar="A,B,...", help="Only these symbols.  [default: all that are listed]")
+]
+Venue = Annotated[str | None, typer.Option("--venue", metavar="NAME", help="Only pairs of this venue.")]
+Since = Annotated[
+    str | None,
+    typer.Option("--since", metavar="TIME", help="Start here; earlier data only warms up signals. RFC 3339 or a date."),
+]
+Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="End before this time. RFC 3339 or a date.")]
+AsOf = Annotated[
+    str | None, typer.Option("--as-of", metavar="TIME", help="Use only what was known at this time. RFC 3339 or a date.")
+]
+UptoSeq = Annotated[
+    str | None, typer.Option("--upto-seq", metavar="SEQ", help="Use only what was recorded up to this sequence number.")
+]
+Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the log with the command.")]
+Target = Annotated[Path, typer.Argument(metavar="TARGET", show_default=False)]
