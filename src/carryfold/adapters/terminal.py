@@ -57,9 +57,11 @@ class Terminal:
         console = self.err if self.json else self.out
         console.print(_table(columns, rows, title, set(left), drawn=console.is_terminal))
 
-    def emit(self, value: Any) -> None:
+    def emit(self, value: Any, *, flush: bool = False) -> None:
         """One line of JSON on stdout."""
         sys.stdout.write(to_json(value) + "\n")
+        if flush:
+            sys.stdout.flush()
 
     @contextmanager
     def progress(self, title: str, total: int | None = None) -> Iterator[Advance]:
@@ -69,10 +71,11 @@ class Terminal:
             return
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        columns = [TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")]
-        if total is None:
-            columns.pop()
-        with Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=self.err, transient=True) as bar:
+        done = TextColumn("{task.completed:,}" if total is None else "{task.percentage:>3.0f} %")
+        columns = [TextColumn("{task.description}"), BarColumn(), done, TimeElapsedColumn()]
+        if total is not None:
+            columns.append(TimeRemainingColumn())
+        with Progress(*columns, console=self.err, transient=True) as bar:
             task = bar.add_task(clean(title), total=total)
             yield lambda done: bar.update(task, completed=done)
 

@@ -58,10 +58,8 @@ def rebuild(
     json: Json = False,
 ) -> None:
     """Throw a projection away and make it again from the log."""
-    import shutil
-
     from carryfold.adapters.bootstrap import open_projections, open_reader, open_tape
-    from carryfold.projections.tape_files import tape_dir
+    from carryfold.projections.tape_files import MANIFEST_NAME, tape_dir
 
     terminal = Terminal(json=json)
     home = context.obj.home
@@ -72,7 +70,7 @@ def rebuild(
         chosen = names if name is None else [name]
         for one in chosen:
             if one == TAPE:
-                shutil.rmtree(tape_dir(home), ignore_errors=True)
+                (tape_dir(home) / MANIFEST_NAME).unlink(missing_ok=True)  # without it, all else is thrown away
                 open_tape(home, reader, terminal)
             else:
                 with terminal.progress(f"rebuilding {one}", 100) as advance:
