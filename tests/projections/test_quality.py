@@ -84,22 +84,24 @@ def test_suspect_prices(rows: list[tuple[int, float]], suspect: list[bool]) -> N
 @pytest.mark.parametrize(
     ("settlements", "seen"),
     [
-        ([(0, 0)], [(False, 0, 0)]),
-        ([(0, 0), (8, 0), (8, 0)], [(False, 0, 0), (False, 8, 0), (True, 0, 0)]),  # the same again is late
-        ([(0, 0), (8, 0), (9, 0)], [(False, 0, 0), (False, 8, 0), (False, 1, 0)]),  # shorter: at once
-        ([(0, 0), (1, 0), (9, 0), (17, 0)], [(False, 0, 0), (False, 1, 0), (False, 1, 7), (False, 8, 0)]),
-        (
-            [(0, 0), (1, 0), (9, 0), (12, 0), (20, 0)],
-            [(False, 0, 0), (False, 1, 0)] + [(False, 1, n) for n in (7, 2, 7)],
-        ),
-        ([(0, 0), (3, 0), (11, 0)], [(False, 0, 0), (False, 0, 0), (False, 8, 0)]),  # 3 h is no usual interval
-        ([(0, 4), (4, 0), (12, 0)], [(False, 4, 0), (False, 4, 0), (False, 4, 1)]),
-        ([(0, 8), (24, 8)], [(False, 8, 0), (False, 8, 2)]),
+        ([(0, 0)], [(0, "")]),
+        ([(0, 0), (8, 0), (8, 0)], [(0, ""), (8, ""), (0, "late")]),  # the same again is late
+        ([(0, 0), (8, 0), (9, 0)], [(0, ""), (8, ""), (1, "")]),  # shorter: at once
+        ([(0, 0), (1, 0), (9, 0), (17, 0)], [(0, ""), (1, ""), (1, "7"), (8, "")]),  # longer: at the second time
+        ([(0, 0), (1, 0), (9, 0), (10, 0), (18, 0)], [(0, ""), (1, ""), (1, "7"), (1, ""), (1, "7")]),
+        ([(0, 0), (1, 0), (9, 0), (12, 0), (20, 0)], [(0, ""), (1, ""), (1, "7"), (1, "2"), (1, "7")]),
+        ([(0, 0), (3, 0), (11, 0)], [(0, ""), (0, ""), (8, "")]),  # 3 h is no usual interval
+        ([(0, 3), (3, 0), (6, 3), (9, 0)], [(3, "")] * 4),  # but may be given
+        ([(0, 4), (4, 0), (12, 0)], [(4, ""), (4, ""), (4, "1")]),
+        ([(0, 8), (24, 8)], [(8, ""), (8, "2")]),
+        ([(0, 1), (1.25, 0), (2, 0)], [(1, ""), (1, "0"), (1, "")]),  # a gap, though nothing is missing
     ],
 )
-def test_settlements(settlements: list[tuple[int, int]], seen: list[tuple[bool, float, int]]) -> None:
+def test_settlements(settlements: list[tuple[float, int]], seen: list[tuple[float, str]]) -> None:
     rule = SettlementRule()
-    assert [rule.see(START + hour * HOUR_NS, float(given)) for hour, given in settlements] == seen
+    for (hour, said_hours), (hours, remark) in zip(settlements, seen, strict=True):
+        said = rule.see(START + int(hour * HOUR_NS), float(said_hours))
+        assert said == (remark == "late", hours, remark.isdigit(), int(remark) if remark.isdigit() else 0)
 
 
 @pytest.mark.parametrize(("minutes", "hours"), [(9, 8.0), (10, 8.0), (11, 0.0)])
@@ -216,7 +218,7 @@ def naive(rows: list[Row]) -> tuple[int, int, int]:
             continue
         newest[pair, group] = event_at
         if group == "settled":
-            gaps += settlements.setdefault(pair, SettlementRule()).see(event_at, b).missing > 0
+            gaps += settlements.setdefault(pair, SettlementRule()).see(event_at, b).gap
         if group == "price":
             spot, perp = (a, b) if kind == Kind.BAR_CLOSED else ((a + b) / 2 * (a * b > 0), (c + d) / 2 * (c * d > 0))
             if spot > 0 and perp > 0:

@@ -16,11 +16,12 @@ SUSPECT_BASIS: Final = 0.03
 
 class Settlement(NamedTuple):
     """What the rule says of a settled rate. `hours` is the interval in force, 0 while none is known or the row is late;
-    `missing` estimates how many settlements should have come between the one before and this one."""
+    `gap`: it came later than the interval allows, and about `missing` settlements should have come before it."""
 
-    late: bool
-    hours: float
-    missing: int
+    late: bool = False
+    hours: float = 0.0
+    gap: bool = False
+    missing: int = 0
 
 
 class SettlementRule:
@@ -30,17 +31,23 @@ class SettlementRule:
         self._last_at: int | None = None
         self._hours = 0.0
         self._longer = 0.0
+        self._usual_ns = 0
+        self._usual = Settlement()
 
     def see(self, event_at: int, given_hours: float) -> Settlement:
         """Take the next settlement; `given_hours` 0: its source does not say."""
         if self._last_at is not None and event_at <= self._last_at:
-            return Settlement(True, 0.0, 0)
+            return Settlement(late=True)
         spacing = 0 if self._last_at is None else event_at - self._last_at
         self._last_at = event_at
+        if spacing == self._usual_ns and spacing and given_hours in (0.0, self._hours):
+            self._longer = 0.0  # nothing changes: nearly all settlements are such
+            return self._usual
         self._adopt(given_hours, spacing)
-        interval = int(self._hours * HOUR_NS)
-        missing = max(1, round(spacing / interval) - 1) if interval and spacing > interval + SNAP_NS else 0
-        return Settlement(False, self._hours, missing)
+        self._usual_ns, self._usual = int(self._hours * HOUR_NS), Settlement(hours=self._hours)
+        if not self._hours or spacing <= self._usual_ns + SNAP_NS:
+            return self._usual
+        return Settlement(False, self._hours, True, round(spacing / self._usual_ns) - 1)
 
     def _adopt(self, given: float, spacing: int) -> None:
         snapped = _snapped(spacing)

@@ -95,7 +95,7 @@ class PairScan:
     def _see_settlements(self, rows: Rows, counted: Flags) -> None:
         for at, given, counts in zip(rows["event_at"].tolist(), rows["b"].tolist(), counted.tolist(), strict=True):
             said = self._settlement.see(at, given)
-            if counts and said.missing:
+            if counts and said.gap:
                 self.settlement_gaps += 1
                 self.missing_settlements += said.missing
                 self._list_gap("settlement", self._settled_at, at, said.missing)

@@ -6,6 +6,7 @@ beside it. Intervals that no source gave are inferred in the order in which the 
 
 import math
 from collections import Counter
+from functools import lru_cache
 from itertools import compress
 from struct import Struct
 from typing import Final
@@ -29,7 +30,7 @@ __all__ = [
 BASE_RATE: Final = 0.0001
 """The rate that venues settle when their interest component alone decides."""
 
-_SHARD_DAYS: Final = 366  # so that a new rate rewrites about a year of its pair
+_SHARD_NS: Final = 366 * DAY_NS  # so that a new rate rewrites about a year of its pair
 _FACT: Final = np.dtype(
     [
         ("event_at", "i8"),
@@ -111,8 +112,12 @@ class RateStatistics(msgspec.Struct, frozen=True):
 
 
 def _shard(_: Stamp, event: FundingSettled | FundingRevised) -> str:
-    pair = PairName(event.venue, event.symbol, event.listing)
-    return pair_shard(pair, f"{event.event_at // (_SHARD_DAYS * DAY_NS):04d}")
+    return _shard_name(event.venue, event.symbol, event.listing, event.event_at // _SHARD_NS)
+
+
+@lru_cache(maxsize=4096)
+def _shard_name(venue: str, symbol: str, listing: int, year: int) -> str:
+    return pair_shard(PairName(venue, symbol, listing), f"{year:03d}")
 
 
 def _apply(state: bytearray, stamp: Stamp, event: FundingSettled | FundingRevised) -> None:
@@ -131,8 +136,7 @@ def rate_series(
     projections: Projections, pair: PairName, cursor: Cursor = NOW, *, since: int = 0, until: int = MAX
 ) -> RateSeries:
     """The series of a pair under a cursor, of settlements with since <= event_at < until (ns)."""
-    facts = _facts(projections, cursor, pair_shard(pair)).get(pair, np.empty(0, _FACT))
-    settled, revised = _split(facts)
+    settled, revised = _split(_facts(projections, cursor, pair))
     points = [
         _point(row, said)
         for row, said in zip(settled.tolist(), _judged(settled), strict=True)
@@ -156,8 +160,8 @@ def rate_statistics(
 ) -> list[RateStatistics]:
     """Statistics of one pair or of all, by name, of settlements with since <= event_at < until (ns). A pair without
     such settlements is left out."""
-    facts = _facts(projections, cursor, "" if pair is None else pair_shard(pair))
-    found = (_statistics(name, facts[name], since, until) for name in sorted(facts))
+    pairs = [pair] if pair is not None else sorted({pair_of_shard(shard) for shard in projections.names(RATES)})
+    found = (_statistics(name, _facts(projections, cursor, name), since, until) for name in pairs)
     return [statistics for statistics in found if statistics is not None]
 
 
@@ -171,7 +175,6 @@ def _statistics(pair: PairName, facts: _Facts, since: int, until: int) -> RateSt
     rates = chosen["rate"]
     total = math.fsum(rates.tolist())
     hours = Counter(said.hours or None for said in judged)
-    missing = [said.missing for said in judged if said.missing]
     count = len(chosen)
     return RateStatistics(
         *pair,
@@ -186,22 +189,18 @@ def _statistics(pair: PairName, facts: _Facts, since: int, until: int) -> RateSt
         last_settled_at=format_time(int(chosen["event_at"].max())),
         intervals=[IntervalSeen(h, hours[h]) for h in sorted(hours, key=lambda h: h or 0.0)],
         late=sum(said.late for said in judged),
-        gaps=len(missing),
-        missing=sum(missing),
+        gaps=sum(said.gap for said in judged),
+        missing=sum(said.missing for said in judged),
         revisions=int(((revised["event_at"] >= since) & (revised["event_at"] < until)).sum()),
     )
 
 
-def _facts(projections: Projections, cursor: Cursor, prefix: str) -> dict[PairName, _Facts]:
-    """What exists under a cursor of the pairs whose shards start with `prefix`, in the order of the fold."""
-    view = projections.view(RATES, prefix)
+def _facts(projections: Projections, cursor: Cursor, pair: PairName) -> _Facts:
+    """What exists of a pair under a cursor, in the order of the fold."""
+    view = projections.view(RATES, pair_shard(pair))
+    facts = np.concatenate([np.empty(0, _FACT), *(np.frombuffer(state, _FACT) for state in view.shards.values())])
     upto_seq = min(cursor.upto_seq, view.position)
-    pieces: dict[PairName, list[_Facts]] = {}
-    for shard, state in view.shards.items():
-        facts = np.frombuffer(state, _FACT)
-        facts = facts.compress((facts["known_at"] <= cursor.as_of) & (facts["seq"] <= upto_seq))
-        pieces.setdefault(pair_of_shard(shard), []).append(facts)
-    return {pair: _as_folded(np.concatenate(found)) for pair, found in pieces.items()}
+    return _as_folded(facts.compress((facts["known_at"] <= cursor.as_of) & (facts["seq"] <= upto_seq)))
 
 
 def _as_folded(facts: _Facts) -> _Facts:

@@ -122,6 +122,12 @@ class Projections:
         """How each projection stands. Reads every shard."""
         return [self._status(projection) for projection in self._projections.values()]
 
+    def names(self, projection: Projection[Any]) -> list[str]:
+        """Names of the shards of a projection, as of the last update, in byte order."""
+        shards = self._shards(projection)
+        position = shards.position()
+        return [] if position is None or position.version != projection.version else shards.names(position)
+
     def view(self, projection: Projection[S], prefix: str = "") -> View[S]:
         """The shards whose names start with `prefix`, as of the last update. Raises ProjectionError for a damaged
         one."""

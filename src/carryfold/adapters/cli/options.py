@@ -1,12 +1,11 @@
 """Options that several commands share, each with one meaning and one help text."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 __all__ = [
-    "AsOf", "Json", "PairList", "Reason", "Settings", "Since", "StrategyName", "Target", "Until", "UptoSeq", "Venue",
+    "AsOf", "Json", "PairList", "Reason", "Settings", "Since", "StrategyName", "Until", "UptoSeq", "Venue",
 ]  # fmt: skip
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
@@ -33,4 +32,3 @@ UptoSeq = Annotated[
     str | None, typer.Option("--upto-seq", metavar="SEQ", help="Use only what was recorded up to this sequence number.")
 ]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Kept in the log with the command.")]
-Target = Annotated[Path, typer.Argument(metavar="TARGET", show_default=False)]

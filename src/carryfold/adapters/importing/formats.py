@@ -72,7 +72,7 @@ def recognise(source: Source) -> Recognised:
         return Recognised(source, Format.FREQTRADE_FEATHER)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ImportRefused(f"{source.name} is UTF-16 text: save it as UTF-8")
-    if b"\0" in head:
+    if b"\0" in head.partition(b"\n")[0]:  # in a later line it spoils that line only
         raise ImportRefused(f"{source.name} is a binary file: {KNOWN}")
     start = head.lstrip()
     if not start:

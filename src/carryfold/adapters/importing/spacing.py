@@ -124,12 +124,17 @@ def _join_parts(opens: Sequence[dict[str, Opens]], lengths: Sequence[dict[str, i
             if length is not None:
                 parts[symbol, length].append(file)
     for (symbol, length), files in parts.items():
+        for file in files:  # bars do not overlap: a spacing that is another part's length is that of this one too
+            spacings = np.diff(opens[file][symbol].sorted())
+            shorter = sorted(other for name, other in parts if name == symbol and other < length)
+            lengths[file][symbol] = next((other for other in shorter if other in spacings), length)
+    for (symbol, length), files in parts.items():
         if len(files) > 1:
             times = np.unique(np.concatenate([opens[file][symbol].sorted() for file in files]))
             together = commonest(np.diff(times))
             if together is not None and together < length:
                 for file in files:
-                    lengths[file][symbol] = together
+                    lengths[file][symbol] = min(together, lengths[file][symbol] or together)
 
 
 def _borrow(lengths: Sequence[dict[str, int | None]]) -> None:

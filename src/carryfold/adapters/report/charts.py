@@ -101,7 +101,7 @@ def thin(times: Floats, values: Floats, points: int = POINTS_MAX) -> tuple[Float
 
 
 def value_ticks(low: float, high: float) -> tuple[list[float], float]:
-    """About Y_TICKS round values that enclose low and high, and the step between them: 1, 2 or 5 times a power of ten."""
+    """About Y_TICKS round values that enclose low and high, and their step: 1, 2 or 5 times a power of ten."""
     spread = high - low
     # a flat line gets an axis too, and differences that doubles cannot tell apart count as flat
     if spread <= 1e-9 * max(abs(low), abs(high)):

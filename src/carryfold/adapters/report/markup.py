@@ -73,7 +73,9 @@ def percent(fraction: float | None, *, signed: bool = True) -> str:
 def amount(value: Decimal, *, signed: bool = False) -> str:
     """An amount in quote, two decimals; more below one hundredth, so that nothing is printed as zero which is not."""
     digits = 8 if value and abs(value) < Decimal("0.01") else 2
-    return f"{value:+,.{digits}f}" if signed and value else f"{abs(value) if not value else value:,.{digits}f}"
+    if not value:
+        return "0.00"
+    return f"{value:+,.{digits}f}" if signed else f"{value:,.{digits}f}"
 
 
 def price(value: float | None) -> str:

@@ -33,6 +33,8 @@ class SyntheticOptions(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"days must be 0 to {MAX_DAYS}")
         if self.bar_minutes < 1 or 1_440 % self.bar_minutes:
             raise ValueError("bar_minutes must divide a day")
+        if not 2000 <= datetime.fromisoformat(self.start).year < 2100:
+            raise ValueError("start must be a day from 2000 to 2099")
 
     @property
     def start_ns(self) -> int:

@@ -111,10 +111,16 @@ def decide_exits(
     pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, t: int, decisions: Any, dn: int, fills: Any, fn: int
 ) -> tuple[int, int]:
     """Close what is to be closed, in symbol order. Gives the new numbers of decisions and fills."""
+    left = book.held
     for r in range(len(ranks)):
+        if left == 0:
+            break
         i = ranks[r]
         p = pairs[i]
-        if p.held == 0 or p.pending != NOTHING:
+        if p.held == 0:
+            continue
+        left -= 1
+        if p.pending != NOTHING:
             continue
         reason = _exit_reason(p, book, params, t)
         if reason == R_WANTED:

@@ -64,23 +64,25 @@ PAIR: Final = np.dtype(
         ("quoted", "i8"),  # 1: it was a quote, 0: a bar
         ("spot", "f8"),  # mids
         ("perp", "f8"),
-        ("spot_bid", "f8"),
-        ("spot_ask", "f8"),
-        ("perp_bid", "f8"),
-        ("perp_ask", "f8"),
         ("accepted_b", "f8"),
         ("both_b", "f8"),  # basis of the last row with both prices
         ("both_suspect", "i8"),
+        ("mark_count", "i8"),
+        ("perp_turnover_count", "i8"),
         # perpetual's volatility, hourly variance
         ("vol_price", "f8"),
         ("vol_at", "i8"),
         ("vol_count", "i8"),
         ("vol_m", "f8"),
+        # the sides of the last accepted quote
+        ("spot_bid", "f8"),
+        ("spot_ask", "f8"),
+        ("perp_bid", "f8"),
+        ("perp_ask", "f8"),
         # turnover of the last 24 h, in hour buckets
         ("spot_turnover_count", "i8"),
         ("spot_turnover_at", "i8", (TURNOVER_KEPT,)),
         ("spot_turnover", "f8", (TURNOVER_KEPT,)),
-        ("perp_turnover_count", "i8"),
         ("perp_turnover_at", "i8", (TURNOVER_KEPT,)),
         ("perp_turnover", "f8", (TURNOVER_KEPT,)),
         ("spot_hourly", "f8"),  # -1: unknown
@@ -95,7 +97,6 @@ PAIR: Final = np.dtype(
         ("basis_d", "f8"),
         ("basis_z", "f8"),
         # funding marks
-        ("mark_count", "i8"),
         ("mark_at", "i8", (MARKS_KEPT,)),
         ("mark", "f8", (MARKS_KEPT,)),
         # settled rates

@@ -1,0 +1,179 @@
+"""Figures of backtests as tables for a terminal. What a professional asks first comes first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from carryfold.adapters.report.verdict import describe_span, other_warnings, verdict
+from carryfold.adapters.terminal import Terminal, amount, count, percent, ratio, short_time
+
+if TYPE_CHECKING:
+    from carryfold.projections.backtest import Comparison, Figures, PairSettlements, Trade
+
+__all__ = ["show_comparison", "show_figures", "show_settlements", "show_trades"]
+
+PAIRS_SHOWN: Final = 20
+TRADES_SHOWN: Final = 200
+_BASIS: Final = {True: "yes", False: "no: these pairs have no prices", "partly": "partly: some pairs have no prices"}
+
+
+def show_figures(terminal: Terminal, figures: Figures) -> None:
+    """One backtest: returns, verdict, where they came from, risk, data, warnings."""
+    terminal.say(f"{figures.strategy} on {figures.pairs} pairs, {describe_span(figures)}", style="bold")
+    years = figures.years
+    rows = [
+        ["return on capital", percent(figures.return_on_capital), percent(figures.return_on_capital_annual)],
+        ["return on deployed capital", percent(figures.return_on_deployed), percent(figures.return_on_deployed_annual)],
+        ["return with idle cash", percent(figures.return_with_idle_cash), percent(figures.return_with_idle_cash_annual)],
+    ]
+    hold, cash = figures.hold_return_on_capital, figures.cash_return_on_capital
+    if hold is not None and figures.strategy != "hold":
+        rows.append(["hold, on capital", percent(hold), percent(hold / years if years else None)])
+    rows.append(["cash", percent(cash), percent(float(figures.params["cash_apr"]))])
+    terminal.table(["", "whole span", "a year"], rows)
+    for line in verdict(figures):
+        terminal.say(line)
+    terminal.say()
+    _show_attribution(terminal, figures)
+    _show_by_year(terminal, figures)
+    _show_risk(terminal, figures)
+    for warning in other_warnings(figures):
+        terminal.say(f"warning: {warning}", style="yellow")
+    terminal.say(f"decisions hash {figures.decisions_hash}, state hash {figures.state_hash}")
+
+
+def _show_attribution(terminal: Terminal, figures: Figures) -> None:
+    rows = [
+        ["funding received", amount(figures.funding, signed=True)],
+        ["spot P&L", amount(figures.spot_pnl, signed=True)],
+        ["perpetual P&L", amount(figures.perp_pnl, signed=True)],
+        ["fees", amount(-figures.fees, signed=True)],
+        ["borrow", amount(-figures.borrow, signed=True)],
+        [],
+        ["net P&L", amount(figures.net_pnl, signed=True)],
+    ]
+    terminal.table(["attribution", f"of {amount(figures.capital)}"], rows)
+
+
+def _show_by_year(terminal: Terminal, figures: Figures) -> None:
+    rows = [
+        [str(y.year), amount(y.net_pnl), percent(y.return_on_capital), amount(y.funding), amount(y.spot_pnl + y.perp_pnl),
+         amount(y.fees), amount(y.borrow)]
+        for y in figures.by_year
+    ]  # fmt: skip
+    terminal.table(["year", "net", "on capital", "funding", "spot + perp", "fees", "borrow"], rows)
+
+
+def _show_risk(terminal: Terminal, figures: Figures) -> None:
+    refused = ", ".join(f"{gate} {number:,}" for gate, number in figures.refused.items() if number) or "none"
+    health = "no short was ever held" if figures.min_health is None else f"{figures.min_health:.1f}"
+    rows = [
+        ["largest drawdown", percent(figures.max_drawdown)],
+        ["Sharpe ratio", f"{ratio(figures.sharpe)}, with dependent days (Lo) {ratio(figures.sharpe_lo)}"],
+        ["smallest free capital", amount(figures.min_free)],
+        ["smallest margin health", health],
+        ["mean deployed capital", amount(figures.mean_deployed)],
+        ["trades", f"{figures.trades:,} closed, {figures.open_positions:,} open;"
+                   f" liquidation value {amount(figures.liquidation_value)}"],
+        ["slippage, inside P&L", amount(figures.slippage)],
+        ["refused entries by gate", refused],
+        ["data", f"{figures.rows:,} rows, {figures.settlements:,} settlements, {figures.payments:,} payments,"
+                 f" {figures.suspect:,} suspect, {figures.late:,} late, {figures.gaps:,} gaps,"
+                 f" {figures.pairs_ended} pairs ended"],
+        ["basis modelled", _BASIS[figures.basis_modelled]],
+    ]  # fmt: skip
+    terminal.table(["", ""], rows, left=(0, 1))
+
+
+def show_trades(terminal: Terminal, trades: Sequence[Trade]) -> None:
+    """Every position, in the order of entry."""
+    columns = ["trade", "pair", "opened", "closed", "reason", "size", "funding", "spot", "perp", "fees", "net"]
+    rows = [
+        [
+            count(one.trade), one.pair, short_time(one.opened_at), short_time(one.closed_at), one.reason,
+            amount(one.size), amount(one.funding), amount(one.spot_pnl), amount(one.perp_pnl), amount(one.fees),
+            amount(one.net),
+        ]
+        for one in trades[:TRADES_SHOWN]
+    ]  # fmt: skip
+    terminal.table(columns, rows, left=(1, 2, 3, 4))
+    if len(trades) > TRADES_SHOWN:
+        terminal.say(f"{TRADES_SHOWN} of {len(trades):,} trades shown; --json has them all")
+
+
+def show_comparison(terminal: Terminal, comparison: Comparison) -> None:
+    """Strategies side by side, then what each says against hold and cash."""
+    figures = comparison.strategies
+    terminal.say(f"{figures['hold'].pairs} pairs, {describe_span(figures['hold'])}", style="bold")
+    returns = [
+        [
+            name, percent(one.return_on_capital), percent(one.return_on_capital_annual), percent(one.return_on_deployed),
+            percent(one.return_on_deployed_annual), percent(one.return_with_idle_cash),
+            percent(one.return_with_idle_cash_annual), percent(one.max_drawdown), ratio(one.sharpe_lo), count(one.trades),
+            count(one.open_positions),
+        ]
+        for name, one in figures.items()
+    ]  # fmt: skip
+    cash, annual = percent(comparison.cash_return_on_capital), percent(comparison.cash_return_on_capital_annual)
+    returns.append(["cash", cash, annual, "-", "-", cash, annual, percent(0.0), "-", "-", "-"])
+    terminal.table(
+        ["return on", "capital", "a year", "deployed", "a year", "with idle cash", "a year", "drawdown", "Sharpe (Lo)",
+         "trades", "open"],
+        returns,
+    )  # fmt: skip
+    parts = [
+        [
+            name, amount(one.net_pnl), amount(one.funding), amount(one.spot_pnl), amount(one.perp_pnl), amount(one.fees),
+            amount(one.borrow), amount(one.slippage), amount(one.mean_deployed), amount(one.min_free),
+        ]
+        for name, one in figures.items()
+    ]  # fmt: skip
+    terminal.table(
+        ["attribution", "net", "funding", "spot", "perp", "fees", "borrow", "(slippage)", "mean deployed", "least free"],
+        parts,
+    )
+    for name in ("simple", "composite"):
+        for line in verdict(figures[name]):
+            terminal.say(f"{name}: {line}")
+    for name, one in figures.items():
+        for warning in other_warnings(one):
+            terminal.say(f"warning: {name}: {warning}", style="yellow")
+    terminal.say()
+
+
+def show_settlements(terminal: Terminal, pairs: Sequence[PairSettlements]) -> None:
+    """What each pair settled: the largest sums when there are many, and one line for the others."""
+    shown = sorted(pairs, key=lambda one: -abs(one.rate_sum))[:PAIRS_SHOWN] if len(pairs) > PAIRS_SHOWN else pairs
+    names = {(one.venue, one.symbol, one.listing) for one in shown}
+    rest = [one for one in pairs if (one.venue, one.symbol, one.listing) not in names]
+    rows = [_settlement_row(one) for one in shown]
+    if rest:
+        rows.append([f"{len(rest)} others", "", *_sums(rest), "", "", "", f"{sum(o.ended for o in rest)} ended", ""])
+    rows.append([])
+    rows.append([f"all {len(pairs)} pairs", "", *_sums(pairs), "", "", "", f"{sum(o.ended for o in pairs)} ended", ""])
+    terminal.table(
+        ["pair", "venue", "settlements", "sum of rates", "at 0.0001", "hours", "first", "last", "", ""],
+        rows,
+        left=(0, 1, 5, 8, 9),
+    )
+
+
+def _settlement_row(one: PairSettlements) -> list[str]:
+    hours = ", ".join(h if len(one.intervals) == 1 else f"{h} ({n:,})" for h, n in list(one.intervals.items())[:3])
+    return [
+        one.symbol if one.listing == 1 else f"{one.symbol}#{one.listing}", one.venue, count(one.settlements),
+        f"{one.rate_sum:.8f}", percent(one.share_at_interest), hours, short_time(one.first)[:10],
+        short_time(one.last)[:10], "ended" if one.ended else "", "" if one.priced else "no prices",
+    ]  # fmt: skip
+
+
+def _sums(pairs: Sequence[PairSettlements]) -> list[str]:
+    settlements = sum(one.settlements for one in pairs)
+    at_base = sum((one.share_at_interest or 0.0) * one.settlements for one in pairs)
+    return [
+        count(settlements),
+        f"{math.fsum(one.rate_sum for one in pairs):.8f}",
+        percent(at_base / settlements if settlements else None),
+    ]

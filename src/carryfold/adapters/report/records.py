@@ -1,0 +1,130 @@
+"""Trades and decisions one by one, newest first; both bounded, and the page says what it left out."""
+
+import copy
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any, Final
+
+import numpy as np
+
+from carryfold.adapters.report.markup import ABSENT, Html, amount, escape, price, section, table
+from carryfold.domain.fold.codes import ACTIONS
+from carryfold.projections.backtest.run import Backtest
+from carryfold.projections.backtest.trades import Trade, decision_rows, list_trades
+
+__all__ = ["DECISIONS_MAX", "TRADES_MAX", "decisions", "trades"]
+
+TRADES_MAX: Final = 500
+DECISIONS_MAX: Final = 200
+
+_LABELS: Final = {
+    "rate.q": "rate estimate, 8 h",
+    "rate.x": "last settled rate, 8 h",
+    "rate.x_before": "rate settled before it, 8 h",
+    "rate.interval_h": "settlement interval, h",
+    "book.theta": "drawdown throttle",
+    "break_even.phi": "break-even: persistence",
+    "break_even.mu": "break-even: mean rate, 8 h",
+    "break_even.settlements_8h": "break-even: settlements of 8 h",
+    "break_even.sum": "break-even: expected sum",
+    "break_even.cost_bp": "break-even: cost, bp",
+    "price_age_s": "age of the price, s",
+    "rate_age_s": "age of the rate, s",
+    "age_d": "age of the pair, d",
+    "need": "capital needed",
+    "bound_by": "size bound by",
+    "passed": "gates passed",
+    "failed": "gates failed",
+}
+
+
+def trades(run: Backtest) -> Html:
+    """The newest round trips and open positions."""
+    every = list_trades(run)
+    if not every:
+        return section("Trades", Html('<p class="dim">The run did not trade.</p>'))
+    newest = every[-TRADES_MAX:][::-1]
+    head = (
+        *("pair", "opened", "closed", "reason", "size", "spot in", "spot out", "perp in", "perp out"),
+        *("funding", "spot", "perp", "fees", "net"),
+    )
+    note = f"{len(every):,} in all, newest first."
+    if len(every) > len(newest):
+        note = f"The {len(newest):,} newest of {len(every):,}, newest first; --json has them all."
+    return section("Trades", _note(note), table(head, [_trade(trade) for trade in newest], words=4))
+
+
+def _trade(trade: Trade) -> tuple[object, ...]:
+    return (
+        trade.pair,
+        _time(trade.opened_at),
+        "open" if trade.closed_at is None else _time(trade.closed_at),
+        trade.reason,
+        amount(trade.size),
+        *(price(p) for p in (trade.spot_entry, trade.spot_exit, trade.perp_entry, trade.perp_exit)),
+        *(amount(v, signed=True) for v in (trade.funding, trade.spot_pnl, trade.perp_pnl, -trade.fees, trade.net)),
+    )
+
+
+def decisions(run: Backtest) -> Html:
+    """The newest decisions with their working. Refusals get the room that entries and exits leave."""
+    refused = run.decisions["action"] == ACTIONS.index("refused")
+    acted = np.flatnonzero(~refused)[-DECISIONS_MAX:]
+    room = DECISIONS_MAX - len(acted)
+    refusals = np.flatnonzero(refused)[-room:] if room else np.zeros(0, np.int64)
+    shown = copy.copy(run)
+    shown.decisions = run.decisions[np.sort(np.concatenate((acted, refusals)))]
+    total = len(run.decisions) + run.refusals_left_out
+    if total == 0:
+        return section("Decisions", Html('<p class="dim">The run decided nothing.</p>'))
+    note = f"{total:,} in all, newest first; a refusal is listed when the gates that failed changed."
+    if total > len(shown.decisions):
+        note = (
+            f"{len(shown.decisions):,} of {total:,}, newest first: the last {len(acted):,} entries and exits, and the "
+            f"last {len(refusals):,} refusals (listed when the gates that failed changed)."
+        )
+    return section("Decisions", _note(note), *(_decision(row) for row in reversed(decision_rows(shown))))
+
+
+def _decision(row: dict[str, Any]) -> Html:
+    """One line that opens into the full working."""
+    action = str(row["action"])
+    why = row.get("reason") or (", ".join(row["failed"]) if row.get("failed") else None)
+    line = f"{escape(_time(str(row['at'])))} <b>{escape(action)}</b> {escape(row['pair'])}"
+    if action != "refused":
+        line += f", size {escape(_value(row['size']))}"
+    if why:
+        line += f' <span class="dim">{escape(str(why).replace("_", " "))}</span>'
+    body = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in _working(row))
+    return Html(f'<details class="{escape(action)}"><summary>{line}</summary><dl>{body}</dl></details>')
+
+
+def _working(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Names and values of everything in the row, nested parts under their own name."""
+    for key, value in row.items():
+        name = prefix + key
+        if isinstance(value, dict):
+            yield from _working(value, f"{name}.")
+        else:
+            yield _LABELS.get(name, name.replace("_", " ").replace(".", ": ")), _value(value)
+
+
+def _value(value: object) -> str:
+    if value is None:
+        return ABSENT
+    if isinstance(value, list):
+        return ", ".join(str(one).replace("_", " ") for one in value) or "none"
+    if isinstance(value, Decimal):
+        return amount(value)
+    if isinstance(value, float):
+        return price(value)
+    return str(value)
+
+
+def _time(text: str) -> str:
+    """To the second, readable in a narrow column."""
+    return text[:19].replace("T", " ")
+
+
+def _note(text: str) -> Html:
+    return Html(f'<p class="dim">{escape(text)}</p>')

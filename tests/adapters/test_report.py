@@ -1,0 +1,229 @@
+"""The HTML page of a backtest: whole, self-contained, and true to the figures."""
+
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from carryfold.adapters.report import charts, records, render_report
+from carryfold.domain.params import Parameters
+from carryfold.projections.backtest.figures import Figures, compute_figures
+from carryfold.projections.backtest.run import Backtest, run_blocks
+from carryfold.projections.backtest.selection import Selection
+from carryfold.projections.cursor import DAY_NS, Cursor
+from carryfold.projections.tape import PairName
+from tests.domain.build import MIDNIGHT, Row, announced, bar, listed, settled
+from tests.domain.compiled import ordered
+
+VOID = {"meta", "br"}
+
+
+class Balanced(HTMLParser):
+    """Fails on a tag that closes what is not open, and collects the text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.text: list[str] = []
+        self.tags: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open and self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+
+def parsed(page: str) -> tuple[str, set[str]]:
+    """The page's text and its tags; fails where the page is not well-formed."""
+    parser = Balanced()
+    parser.feed(page)
+    parser.close()
+    assert parser.open == []
+    return " ".join(parser.text), parser.tags
+
+
+def market(rate: float = 0.001, days: int = 12, *, flat: bool = False) -> list[Row]:
+    """One pair, entered once and closed when its delisting is announced."""
+    hours = 24 * days
+    rows = [
+        listed(),
+        *(bar(h, *((100.0, 100.0) if flat else (100.0 + h % 7, 100.1 + h % 5))) for h in range(1, hours + 1)),
+    ]
+    rows += [settled(8 * k, rate) for k in range(1, 3 * days - 5)]
+    return [*rows, announced(hours - 30, hours + 100)]
+
+
+def run(rows: list[Row], symbol: str = "XUSDT", **settings: object) -> Backtest:
+    selection = Selection([PairName("test", symbol, 1)], [0])
+    return run_blocks(lambda: iter([ordered(rows)]), Parameters().changed(settings), selection)
+
+
+def page(run: Backtest, hold: Backtest | None = None, **options: object) -> tuple[str, Figures]:
+    figures = compute_figures(run, None if hold is None else compute_figures(hold).return_on_capital)
+    return render_report(run, figures, hold=hold, command="carryfold backtest --html r.html", cursor=Cursor()), figures
+
+
+def test_the_page_is_well_formed_and_loads_nothing() -> None:
+    html, _ = page(run(market()), run(market(), strategy="hold"))
+
+    _, tags = parsed(html)
+
+    assert html.startswith("<!DOCTYPE html>")
+    assert not re.search(r"https?://|\bsrc=|\bhref=|url\(|@import", html)
+    assert not tags & {"script", "link", "img", "iframe", "object"}
+    assert "polyline" in tags
+
+
+def test_the_page_carries_the_figures_and_what_reproduces_them() -> None:
+    strategy, hold = run(market()), run(market(), strategy="hold")
+
+    html, figures = page(strategy, hold)
+    text, _ = parsed(html)
+
+    assert figures.trades == 1
+    held = compute_figures(hold)
+    for value in (
+        *(figures.return_on_capital, figures.return_on_deployed, figures.return_with_idle_cash),
+        *(figures.return_on_capital_annual, figures.return_on_deployed_annual, held.return_on_capital),
+    ):
+        assert value is not None and f"{value:+.2%}" in text
+    for amount in (figures.net_pnl, figures.funding, -figures.fees):
+        assert f"{amount:+,.2f}" in text
+    for said in (
+        figures.decisions_hash,
+        figures.state_hash,
+        "carryfold backtest --html r.html",
+        "everything in the log",
+    ):
+        assert said in text
+    for warning in figures.warnings:
+        assert warning in text
+    for name in strategy.params.__struct_fields__:
+        assert name in text
+
+
+def test_the_parts_come_in_the_order_in_which_a_reader_asks() -> None:
+    html, _ = page(run(market()))
+
+    assert re.findall(r"<h2>(.*?)</h2>", html) == [
+        *("Returns", "Equity and drawdown", "Attribution", "Risk and size", "Trades", "Decisions"),
+        *("Assumptions", "Warnings", "Data", "Reproduction"),
+    ]
+
+
+def test_a_pair_cannot_smuggle_markup_into_the_page() -> None:
+    strategy = run(market(), symbol="<b>&\"'")
+    figures = compute_figures(strategy)
+
+    html = render_report(strategy, figures, hold=None, command="x '<script>' \udc80", cursor=Cursor())
+    text, tags = parsed(html)
+
+    assert "&lt;b&gt;&amp;" in html
+    assert "<b>&" not in html
+    assert "<b>&" in text
+    assert "script" not in tags
+    html.encode("utf-8")
+
+
+def test_a_run_without_trades_says_that_it_never_traded() -> None:
+    html, figures = page(run(market(rate=0.0), enter=0.01))
+
+    text, _ = parsed(html)
+
+    assert figures.trades == 0
+    assert "No edge: the strategy never traded." in text
+    assert "The run did not trade." in text
+
+
+def test_a_run_without_rows_has_a_page_too() -> None:
+    text, _ = parsed(page(run([listed()]))[0])
+
+    assert "Nothing to judge" in text
+
+
+def test_without_hold_the_page_says_that_it_was_not_run() -> None:
+    text, _ = parsed(page(run(market()))[0])
+
+    assert "Hold was not run for comparison." in text
+
+
+def test_a_loss_is_called_no_edge_and_one_lucky_trade_no_proof() -> None:
+    losing, _ = page(run(market(rate=0.0, flat=True), enter=0.0, exit=0.0))
+    lucky, figures = page(run(market(rate=0.005)))
+
+    assert 'class="verdict none">No edge: -' in losing
+    assert figures.return_on_capital > 0
+    assert 'class="verdict open">No edge shown: +' in lucky
+
+
+def test_delays_cursor_and_fill_rule_are_stated() -> None:
+    strategy = run(market(), fill="same")
+    cursor = Cursor(as_of=MIDNIGHT + 20 * DAY_NS, upto_seq=1234)
+
+    html = render_report(
+        strategy, compute_figures(strategy), hold=None, command="c", cursor=cursor, availability=(1.0, 60.0)
+    )
+    text, _ = parsed(html)
+
+    assert "as of 2024-01-21T00:00:00Z, up to seq 1234" in text
+    assert "known 1 s after its close, an imported settlement 60 s after its time" in text
+    assert "Do not believe such a run." in text
+
+
+def test_trades_and_decisions_are_bounded_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [listed(), *(bar(h, 100.0) for h in range(1, 400))]
+    rows += [settled(8 * k, 0.001 if k % 2 else -0.001) for k in range(1, 49)]
+    strategy = run(rows)
+    monkeypatch.setattr(records, "TRADES_MAX", 3)
+    monkeypatch.setattr(records, "DECISIONS_MAX", 5)
+
+    html, figures = page(strategy)
+    text, _ = parsed(html)
+
+    assert figures.trades > 10
+    assert "The 3 newest of" in text
+    assert len(re.findall(r'<details class="(?:enter|exit|refused)">', html)) == 5
+    assert "5 of" in text
+
+
+def test_equal_runs_give_the_same_page() -> None:
+    assert page(run(market()))[0] == page(run(market()))[0]
+
+
+def test_a_long_line_is_thinned_without_losing_its_trough() -> None:
+    times = np.arange(5000.0)
+    values = np.sin(times / 300)
+    values[3333] = -9.0
+
+    thin_times, thin_values = charts.thin(times, values)
+
+    assert len(thin_times) <= charts.POINTS_MAX
+    assert thin_values.min() == -9.0
+    assert (thin_times[0], thin_times[-1]) == (0.0, 4999.0)
+    assert (np.diff(thin_times) > 0).all()
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 0.0), (9990.0, 10010.0), (-0.031, 0.0), (1e-9, 3e-9), (-5.0, 1e9)])
+def test_value_ticks_enclose_the_values_in_few_round_steps(low: float, high: float) -> None:
+    ticks, step = charts.value_ticks(low, high)
+
+    assert ticks[0] <= low + step * 1e-6 and ticks[-1] >= high - step * 1e-6
+    assert 2 <= len(ticks) <= 8
+
+
+@pytest.mark.parametrize("days", [0.1, 1, 3, 10, 40, 90, 400, 1500, 4000, 20000])
+def test_time_ticks_are_few_and_inside(days: float) -> None:
+    ticks = charts.time_ticks(float(MIDNIGHT), MIDNIGHT + days * DAY_NS)
+
+    assert 1 <= len(ticks) <= charts.X_TICKS_MAX
+    assert all(MIDNIGHT <= time <= MIDNIGHT + days * DAY_NS for time, _ in ticks)
