@@ -8,15 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import msgspec
 
 from carryfold.adapters.config import Config, load_config
 
 if TYPE_CHECKING:
     from carryfold.adapters.terminal import Terminal
     from carryfold.domain.params import Parameters
+    from carryfold.domain.rows import Rows
     from carryfold.eventlog import EventLog, LogReader
-    from carryfold.projections.backtest import Backtest, Selection
+    from carryfold.projections.backtest import Backtest, Figures, LookaheadReport, Selection
     from carryfold.projections.cursor import Cursor
     from carryfold.projections.runner import Projections
     from carryfold.projections.tape import Tape
@@ -85,13 +88,25 @@ class Bench(NamedTuple):
         last = min(self.cursor.as_of, MAX if self.until is None else self.until)
         return sum(day.rows for day in self.tape.days if day.first_known <= last)
 
-    def run(self, terminal: Terminal, params: Parameters | None = None, title: str = "") -> Backtest:
-        """One backtest, with a progress bar."""
+    @property
+    def cursor_fields(self) -> dict[str, Any]:
+        """What to ask for to get the very same figures again."""
+        from carryfold.projections.cursor import MAX, format_time
+
+        as_of = None if self.cursor.as_of == MAX else format_time(self.cursor.as_of)
+        return {"as_of": as_of, "upto_seq": min(self.cursor.upto_seq, self.tape.last_seq)}
+
+    def blocks(self) -> Iterator[Rows]:
+        """The rows that the request is about."""
+        return self.tape.blocks(self.cursor, until=self.until, pair_ids=set(self.selection.ids))
+
+    def run(self, terminal: Terminal, strategy: str | None = None) -> Backtest:
+        """One backtest, with a progress bar; `strategy`: another one with otherwise equal parameters."""
         from carryfold.projections.backtest import run_backtest
 
-        chosen = self.params if params is None else params
-        done = 0
-        with terminal.progress(title or f"folding {chosen.strategy}", self.rows_at_most) as advance:
+        params = self.params if strategy is None else self.params.changed({"strategy": strategy})
+        with terminal.progress(f"folding {params.strategy}", self.rows_at_most) as advance:
+            done = 0
 
             def folded(rows: int) -> None:
                 nonlocal done
@@ -100,13 +115,53 @@ class Bench(NamedTuple):
 
             return run_backtest(
                 self.tape,
-                chosen,
+                params,
                 self.selection,
                 cursor=self.cursor,
                 since=self.since,
                 until=self.until,
                 progress=folded,
             )
+
+    def check_lookahead(self, terminal: Terminal, cuts: int, seed: int = 1) -> LookaheadReport:
+        """The look-ahead checks on these rows, with a progress bar."""
+        from carryfold.projections.backtest import check_lookahead
+
+        total = self.rows_at_most * (2 + 2 * cuts)  # shorter runs read less: the bar then arrives early
+        with terminal.progress(f"checking {self.params.strategy} for look-ahead", total) as advance:
+            read = 0
+
+            def blocks() -> Iterator[Rows]:
+                nonlocal read
+                for rows in self.blocks():
+                    read += len(rows)
+                    advance(read)
+                    yield rows
+
+            return check_lookahead(blocks, self.params, self.selection, since=self.since, cuts=cuts, seed=seed)
+
+    def write_report(self, file: Path, run: Backtest, figures: Figures, hold: Backtest | None, command: str) -> None:
+        """The HTML report of a run; the file appears, or is replaced, only when it is whole."""
+        from carryfold.adapters.importing.availability import META_NAME, Availability
+        from carryfold.adapters.report import render_report
+
+        stored = self.reader.get_meta(META_NAME)
+        delays = None if stored is None else msgspec.json.decode(stored, type=Availability)
+        upto_seq = min(self.cursor.upto_seq, self.tape.last_seq)  # what was there now, for whoever asks again later
+        page = render_report(
+            run,
+            figures,
+            hold=hold,
+            command=command,
+            cursor=msgspec.structs.replace(self.cursor, upto_seq=upto_seq),
+            availability=None if delays is None else (delays.bar_delay_s, delays.settlement_delay_s),
+        )
+        partial = file.with_name(f".{file.name}.partial")
+        try:
+            partial.write_text(page, encoding="utf-8")
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def open_log(home: Path) -> EventLog:

@@ -55,7 +55,15 @@ class Terminal:
     ) -> None:
         """A table; columns are aligned right but for those in `left`. An empty cell row draws a rule."""
         console = self.err if self.json else self.out
-        console.print(_table(columns, rows, title, set(left), drawn=console.is_terminal))
+        drawn = _table(columns, rows, title, set(left), drawn=console.is_terminal)
+        if console.is_terminal:
+            console.print(drawn)
+            return
+        with console.capture() as captured:
+            console.print(drawn)
+        for line in captured.get().splitlines():
+            console.print(line.rstrip(), soft_wrap=True)
+        console.print()
 
     def emit(self, value: Any, *, flush: bool = False) -> None:
         """One line of JSON on stdout."""

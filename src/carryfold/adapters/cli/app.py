@@ -1,7 +1,7 @@
 """`carryfold`: the commands, the global options, and how a command ends.
 
-Exit codes: 0 good, 1 the check failed or the job could not finish, 2 wrong usage, 130 interrupted. What goes wrong in the
-world is one line on stderr; a traceback is a bug. Commands import what they need when they run: `--help` and
+Exit codes: 0 good, 1 the check failed or the job could not finish, 2 wrong usage, 130 interrupted. What goes wrong in
+the world is one line on stderr; a traceback is a bug. Commands import what they need when they run: `--help` and
 `--version` pay for none of it (a test holds this).
 """
 

@@ -102,12 +102,16 @@ def _show_import(terminal: Terminal, report: ImportReport, last_seq: int) -> Non
         for reason, number in file.ignored.items():
             terminal.say(f"not for us in {file.file}: {number:,} x {reason}")
     if report.conflicts:
-        terminal.say(f"{report.conflicts:,} observations are in the log with another value: the first one stays in force")
+        terminal.say(
+            f"{report.conflicts:,} observations are in the log with another value: the first one stays in force"
+        )
     for note in report.notes:
         terminal.say(note)
     terminal.say(f"{report.pairs} pairs, {report.appended:,} new events; the log ends at seq {last_seq:,}.")
     if report.appended:
-        terminal.say("Next: `carryfold quality` for what is wrong with the data, `carryfold compare` for what it earns.")
+        terminal.say(
+            "Next: `carryfold quality` for what is wrong with the data, `carryfold compare` for what it earns."
+        )
 
 
 class _View(NamedTuple):
@@ -157,7 +161,9 @@ def pairs(
     terminal = Terminal(json=json)
     with _open_view(context.obj, terminal, only, venue, as_of, upto_seq) as view:
         tape = open_tape(context.obj.home, view.reader, terminal)
-        found = [one for one in registry(view.projections, view.cursor, tape=tape) if view.is_wanted(one.venue, one.symbol)]
+        found = [
+            one for one in registry(view.projections, view.cursor, tape=tape) if view.is_wanted(one.venue, one.symbol)
+        ]
     _check_found(found, only, venue)
     if json:
         terminal.emit({"pairs": found})

@@ -35,11 +35,11 @@ _WORLD: Final = {
 }
 
 
-class CheckFailed(Exception):  # noqa: N818 - said as what happened
+class CheckFailed(Exception):
     """The job was done and the answer is no, or it could not be done; the text is one line."""
 
 
-class UsageFailed(Exception):  # noqa: N818 - said as what happened
+class UsageFailed(Exception):
     """The command was called in a way that makes no sense; the text is one line."""
 
 

@@ -4,42 +4,46 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from carryfold.adapters.report.verdict import describe_span, other_warnings, verdict
+from carryfold.adapters.report.headline import judge
 from carryfold.adapters.terminal import Terminal, amount, count, percent, ratio, short_time
 
 if TYPE_CHECKING:
     from carryfold.projections.backtest import Comparison, Figures, PairSettlements, Trade
 
-__all__ = ["show_comparison", "show_figures", "show_settlements", "show_trades"]
+__all__ = ["show_comparison", "show_decisions", "show_figures", "show_settlements", "show_trades"]
 
 PAIRS_SHOWN: Final = 20
-TRADES_SHOWN: Final = 200
+ROWS_SHOWN: Final = 200  # of trades and of decisions
+_JUDGED: Final = "no edge over"  # warnings that begin so are said by the verdict
 _BASIS: Final = {True: "yes", False: "no: these pairs have no prices", "partly": "partly: some pairs have no prices"}
 
 
 def show_figures(terminal: Terminal, figures: Figures) -> None:
     """One backtest: returns, verdict, where they came from, risk, data, warnings."""
-    terminal.say(f"{figures.strategy} on {figures.pairs} pairs, {describe_span(figures)}", style="bold")
+    terminal.say(f"{figures.strategy} on {figures.pairs} pairs, {_span(figures)}", style="bold")
     years = figures.years
     rows = [
         ["return on capital", percent(figures.return_on_capital), percent(figures.return_on_capital_annual)],
         ["return on deployed capital", percent(figures.return_on_deployed), percent(figures.return_on_deployed_annual)],
-        ["return with idle cash", percent(figures.return_with_idle_cash), percent(figures.return_with_idle_cash_annual)],
+        [
+            "return with idle cash",
+            percent(figures.return_with_idle_cash),
+            percent(figures.return_with_idle_cash_annual),
+        ],
     ]
     hold, cash = figures.hold_return_on_capital, figures.cash_return_on_capital
     if hold is not None and figures.strategy != "hold":
         rows.append(["hold, on capital", percent(hold), percent(hold / years if years else None)])
     rows.append(["cash", percent(cash), percent(float(figures.params["cash_apr"]))])
     terminal.table(["", "whole span", "a year"], rows)
-    for line in verdict(figures):
-        terminal.say(line)
+    terminal.say(judge(figures, None, float(figures.params["cash_apr"])).text)
     terminal.say()
     _show_attribution(terminal, figures)
     _show_by_year(terminal, figures)
     _show_risk(terminal, figures)
-    for warning in other_warnings(figures):
+    for warning in _warnings(figures):
         terminal.say(f"warning: {warning}", style="yellow")
     terminal.say(f"decisions hash {figures.decisions_hash}, state hash {figures.state_hash}")
 
@@ -59,8 +63,10 @@ def _show_attribution(terminal: Terminal, figures: Figures) -> None:
 
 def _show_by_year(terminal: Terminal, figures: Figures) -> None:
     rows = [
-        [str(y.year), amount(y.net_pnl), percent(y.return_on_capital), amount(y.funding), amount(y.spot_pnl + y.perp_pnl),
-         amount(y.fees), amount(y.borrow)]
+        [
+            str(y.year), amount(y.net_pnl), percent(y.return_on_capital), amount(y.funding),
+            amount(y.spot_pnl + y.perp_pnl), amount(y.fees), amount(y.borrow),
+        ]
         for y in figures.by_year
     ]  # fmt: skip
     terminal.table(["year", "net", "on capital", "funding", "spot + perp", "fees", "borrow"], rows)
@@ -75,13 +81,13 @@ def _show_risk(terminal: Terminal, figures: Figures) -> None:
         ["smallest free capital", amount(figures.min_free)],
         ["smallest margin health", health],
         ["mean deployed capital", amount(figures.mean_deployed)],
-        ["trades", f"{figures.trades:,} closed, {figures.open_positions:,} open;"
-                   f" liquidation value {amount(figures.liquidation_value)}"],
+        ["trades", f"{figures.trades:,} closed, {figures.open_positions:,} open"],
+        ["value if all were closed now", amount(figures.liquidation_value)],
         ["slippage, inside P&L", amount(figures.slippage)],
         ["refused entries by gate", refused],
-        ["data", f"{figures.rows:,} rows, {figures.settlements:,} settlements, {figures.payments:,} payments,"
-                 f" {figures.suspect:,} suspect, {figures.late:,} late, {figures.gaps:,} gaps,"
-                 f" {figures.pairs_ended} pairs ended"],
+        ["rows", f"{figures.rows:,}: {figures.suspect:,} suspect, {figures.late:,} late"],
+        ["settlements", f"{figures.settlements:,}: {figures.payments:,} paid to or by us, {figures.gaps:,} gaps"],
+        ["pairs", f"{figures.pairs:,}: {figures.pairs_ended:,} ended"],
         ["basis modelled", _BASIS[figures.basis_modelled]],
     ]  # fmt: skip
     terminal.table(["", ""], rows, left=(0, 1))
@@ -96,22 +102,37 @@ def show_trades(terminal: Terminal, trades: Sequence[Trade]) -> None:
             amount(one.size), amount(one.funding), amount(one.spot_pnl), amount(one.perp_pnl), amount(one.fees),
             amount(one.net),
         ]
-        for one in trades[:TRADES_SHOWN]
+        for one in trades[:ROWS_SHOWN]
     ]  # fmt: skip
     terminal.table(columns, rows, left=(1, 2, 3, 4))
-    if len(trades) > TRADES_SHOWN:
-        terminal.say(f"{TRADES_SHOWN} of {len(trades):,} trades shown; --json has them all")
+    if len(trades) > ROWS_SHOWN:
+        terminal.say(f"{ROWS_SHOWN} of {len(trades):,} trades shown; --json has them all")
+
+
+def show_decisions(terminal: Terminal, decisions: Sequence[dict[str, Any]]) -> None:
+    """Entries, exits and refusals, each with what decided it."""
+    rows = [
+        [
+            one["at"], one["pair"], one["action"], f"{one['size']:,.2f}", f"{one['rate']['q'] * 1e4:.3f}",
+            f"{one['conviction']:.3f}" if "conviction" in one else "-",
+            one.get("reason") or ", ".join(one.get("failed", ())) or f"cap: {one.get('bound_by', 'notional')}",
+        ]
+        for one in decisions[:ROWS_SHOWN]
+    ]  # fmt: skip
+    terminal.table(["at", "pair", "action", "size", "rate bp", "conviction", "because"], rows, left=(0, 1, 2, 6))
+    if len(decisions) > ROWS_SHOWN:
+        terminal.say(
+            f"{ROWS_SHOWN} of {len(decisions):,} decisions shown; --json has them all, with their full working"
+        )
 
 
 def show_comparison(terminal: Terminal, comparison: Comparison) -> None:
     """Strategies side by side, then what each says against hold and cash."""
     figures = comparison.strategies
-    terminal.say(f"{figures['hold'].pairs} pairs, {describe_span(figures['hold'])}", style="bold")
+    terminal.say(f"{figures['hold'].pairs} pairs, {_span(figures['hold'])}", style="bold")
     returns = [
         [
-            name, percent(one.return_on_capital), percent(one.return_on_capital_annual), percent(one.return_on_deployed),
-            percent(one.return_on_deployed_annual), percent(one.return_with_idle_cash),
-            percent(one.return_with_idle_cash_annual), percent(one.max_drawdown), ratio(one.sharpe_lo), count(one.trades),
+            name, *_returns(one), percent(one.max_drawdown), ratio(one.sharpe_lo), count(one.trades),
             count(one.open_positions),
         ]
         for name, one in figures.items()
@@ -125,21 +146,35 @@ def show_comparison(terminal: Terminal, comparison: Comparison) -> None:
     )  # fmt: skip
     parts = [
         [
-            name, amount(one.net_pnl), amount(one.funding), amount(one.spot_pnl), amount(one.perp_pnl), amount(one.fees),
-            amount(one.borrow), amount(one.slippage), amount(one.mean_deployed), amount(one.min_free),
+            name,
+            *map(amount, (one.net_pnl, one.funding, one.spot_pnl, one.perp_pnl, one.fees, one.borrow, one.slippage,
+                          one.mean_deployed, one.min_free)),
         ]
         for name, one in figures.items()
     ]  # fmt: skip
     terminal.table(
-        ["attribution", "net", "funding", "spot", "perp", "fees", "borrow", "(slippage)", "mean deployed", "least free"],
+        [
+            "attribution",
+            "net",
+            "funding",
+            "spot",
+            "perp",
+            "fees",
+            "borrow",
+            "(slippage)",
+            "mean deployed",
+            "least free",
+        ],
         parts,
     )
     for name in ("simple", "composite"):
-        for line in verdict(figures[name]):
-            terminal.say(f"{name}: {line}")
+        terminal.say(f"{name}: {judge(figures[name], figures['hold'], comparison.cash_return_on_capital_annual).text}")
+    warned: dict[str, list[str]] = {}
     for name, one in figures.items():
-        for warning in other_warnings(one):
-            terminal.say(f"warning: {name}: {warning}", style="yellow")
+        for warning in _warnings(one):
+            warned.setdefault(warning, []).append(name)
+    for warning, names in warned.items():
+        terminal.say(f"warning: {', '.join(names)}: {warning}", style="yellow")
     terminal.say()
 
 
@@ -177,3 +212,24 @@ def _sums(pairs: Sequence[PairSettlements]) -> list[str]:
         f"{math.fsum(one.rate_sum for one in pairs):.8f}",
         percent(at_base / settlements if settlements else None),
     ]
+
+
+def _returns(one: Figures) -> list[str]:
+    """The three returns, each over the span and a year."""
+    return [
+        *(percent(one.return_on_capital), percent(one.return_on_capital_annual)),
+        *(percent(one.return_on_deployed), percent(one.return_on_deployed_annual)),
+        *(percent(one.return_with_idle_cash), percent(one.return_with_idle_cash_annual)),
+    ]
+
+
+def _span(figures: Figures) -> str:
+    """2020-03-26 to 2025-07-01 (5.27 years)."""
+    if figures.since is None or figures.until is None:
+        return "no rows"
+    years = "" if figures.years is None else f" ({figures.years:.2f} years)"
+    return f"{figures.since[:10]} to {figures.until[:10]}{years}"
+
+
+def _warnings(figures: Figures) -> list[str]:
+    return [one for one in figures.warnings if not one.startswith(_JUDGED)]

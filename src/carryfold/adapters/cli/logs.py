@@ -62,8 +62,14 @@ def stat(context: typer.Context, json: Json = False) -> None:
         ["events", f"{found['events']:,} in {found['batches']:,} commits, {found['keys']:,} with a key"],
         ["recorded", f"{stated['first_recorded_at'] or '-'} to {stated['last_recorded_at'] or '-'}"],
         ["size", f"{found['map_used'] / MEGABYTE:,.1f} MB of at most {found['map_size'] / MEGABYTE:,.0f} MB"],
-        ["growth", f"{found['events_per_day']:,.0f} events and {per_day / MEGABYTE:,.1f} MB a day, by its last 24 hours"],
-        ["disk", f"{free / MEGABYTE:,.0f} MB free" + ("" if days is None else f", full in {days:,.0f} days at this rate")],
+        [
+            "growth",
+            f"{found['events_per_day']:,.0f} events and {per_day / MEGABYTE:,.1f} MB a day, by its last 24 hours",
+        ],
+        [
+            "disk",
+            f"{free / MEGABYTE:,.0f} MB free" + ("" if days is None else f", full in {days:,.0f} days at this rate"),
+        ],
         ["head", f"seq {head.seq:,}, {head.digest.hex()}"],
         ["availability", rule],
         ["owner", "nobody" if stated["owner_pid"] is None else f"process {stated['owner_pid']}"],
@@ -155,7 +161,9 @@ def verify(context: typer.Context, json: Json = False) -> None:
 @app.command()
 def backup(
     context: typer.Context,
-    target: Annotated[Path, typer.Argument(metavar="FOLDER", show_default=False, help="A folder that is not there yet.")],
+    target: Annotated[
+        Path, typer.Argument(metavar="FOLDER", show_default=False, help="A folder that is not there yet.")
+    ],
     json: Json = False,
 ) -> None:
     """Copy the log into a new folder, verified; beside a running owner too. The copy is a home of its own."""

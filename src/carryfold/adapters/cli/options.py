@@ -26,7 +26,8 @@ Since = Annotated[
 ]
 Until = Annotated[str | None, typer.Option("--until", metavar="TIME", help="End before this time. RFC 3339 or a date.")]
 AsOf = Annotated[
-    str | None, typer.Option("--as-of", metavar="TIME", help="Use only what was known at this time. RFC 3339 or a date.")
+    str | None,
+    typer.Option("--as-of", metavar="TIME", help="Use only what was known at this time. RFC 3339 or a date."),
 ]
 UptoSeq = Annotated[
     str | None, typer.Option("--upto-seq", metavar="SEQ", help="Use only what was recorded up to this sequence number.")

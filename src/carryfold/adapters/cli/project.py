@@ -15,7 +15,9 @@ __all__ = ["app"]
 TAPE = "tape"
 
 app = typer.Typer(
-    help="Tape and read models: everything derived from the log, disposable.", no_args_is_help=True, rich_markup_mode=None
+    help="Tape and read models: everything derived from the log, disposable.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 
@@ -48,7 +50,9 @@ def status(context: typer.Context, json: Json = False) -> None:
         for one in found
     ]
     terminal.table(["projection", "position", "behind", "size", "state"], rows, left=(0, 4))
-    terminal.say(f"The log ends at seq {last_seq:,}. Whatever is behind is brought up to date when it is next asked for.")
+    terminal.say(
+        f"The log ends at seq {last_seq:,}. Whatever is behind is brought up to date when it is next asked for."
+    )
 
 
 @app.command()

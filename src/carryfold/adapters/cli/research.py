@@ -5,13 +5,12 @@ from __future__ import annotations
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from carryfold.adapters.bootstrap import Bench, Request, open_bench
+from carryfold.adapters.bootstrap import Request, open_bench
 from carryfold.adapters.cli.errors import CheckFailed
-from carryfold.adapters.cli.figures import show_comparison, show_figures, show_settlements, show_trades
 from carryfold.adapters.cli.options import (
     AsOf,
     Json,
@@ -24,9 +23,6 @@ from carryfold.adapters.cli.options import (
     Venue,
 )
 from carryfold.adapters.terminal import Terminal, amount, short_time
-
-if TYPE_CHECKING:
-    from carryfold.projections.backtest import Backtest
 
 __all__ = ["backtest", "compare", "lookahead", "replay"]
 
@@ -45,38 +41,42 @@ def backtest(
         Path | None, typer.Option("--html", metavar="FILE", help="Also write a report of one self-contained page.")
     ] = None,
     trades: Annotated[bool, typer.Option("--trades", help="List every trade.")] = False,
+    decisions: Annotated[
+        bool, typer.Option("--decisions", help="List every decision, with its working in JSON.")
+    ] = False,
     no_hold: Annotated[
         bool, typer.Option("--no-hold", help="Leave out the run of hold on the same capital, which is compared with.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Run one strategy over the log: returns against hold and cash, attribution, risk."""
-    from carryfold.projections.backtest import compute_figures, list_trades
-
     terminal = Terminal(json=json)
     request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq)
     with open_bench(context.obj, request, terminal) as bench:
+        from carryfold.projections.backtest import compute_figures, decision_rows, list_trades
+
         run = bench.run(terminal)
-        hold = None if no_hold else _hold_beside(bench, run, terminal)
+        hold = None if no_hold else run if run.params.strategy == "hold" else bench.run(terminal, "hold")
         figures = compute_figures(run, None if hold is None else compute_figures(hold).return_on_capital)
         if html is not None:
-            from carryfold.adapters.report import describe_source, write_report
-
-            source = describe_source(bench.reader, bench.cursor, bench.tape.last_seq, _command_line())
-            write_report(html, run, figures, hold, source)
-        listed = list_trades(run) if trades else []
-        upto = min(bench.cursor.upto_seq, bench.tape.last_seq)
+            bench.write_report(html, run, figures, hold, _command_line())
+    extra: dict[str, Any] = bench.cursor_fields
+    if trades:
+        extra["trade_list"] = list_trades(run)
+    if decisions:
+        extra["decision_list"] = decision_rows(run)
     if json:
-        extra: dict[str, Any] = _cursor_fields(bench, upto)
-        if trades:
-            extra["trade_list"] = listed
         terminal.emit(_as_fields(figures) | extra)
-    else:
-        show_figures(terminal, figures)
-        if trades:
-            show_trades(terminal, listed)
-        if html is not None:
-            terminal.say(f"report written to {html}")
+        return
+    from carryfold.adapters.cli.figures import show_decisions, show_figures, show_trades
+
+    show_figures(terminal, figures)
+    if trades:
+        show_trades(terminal, extra["trade_list"])
+    if decisions:
+        show_decisions(terminal, extra["decision_list"])
+    if html is not None:
+        terminal.say(f"report written to {html}")
 
 
 def compare(
@@ -91,11 +91,11 @@ def compare(
     json: Json = False,
 ) -> None:
     """simple, composite, hold, hold_majors and cash side by side, and what each pair settled."""
-    from carryfold.projections import backtest as bt
-
     terminal = Terminal(json=json)
     request = Request(None, settings or (), pairs, venue, since, until, as_of, upto_seq)
     with open_bench(context.obj, request, terminal) as bench:
+        from carryfold.projections import backtest as bt
+
         begun = 0
         with terminal.progress("folding each strategy", 5) as advance:
 
@@ -115,16 +115,16 @@ def compare(
             )
             advance(4)
             settlements = bt.list_settlements(bench.tape, runs["hold"], bench.cursor)
-        upto = min(bench.cursor.upto_seq, bench.tape.last_seq)
     if json:
         cash = {
             "return_on_capital": comparison.cash_return_on_capital,
             "return_on_capital_annual": comparison.cash_return_on_capital_annual,
         }
-        terminal.emit(
-            {"strategies": comparison.strategies, "cash": cash, "pairs": settlements} | _cursor_fields(bench, upto)
-        )
+        found = {"strategies": comparison.strategies, "cash": cash, "pairs": settlements}
+        terminal.emit(found | bench.cursor_fields)
     else:
+        from carryfold.adapters.cli.figures import show_comparison, show_settlements
+
         show_comparison(terminal, comparison)
         show_settlements(terminal, settlements)
 
@@ -136,21 +136,21 @@ def replay(
     pairs: PairList = None,
     venue: Venue = None,
     since: Since = None,
+    until: Until = None,
     as_of: AsOf = None,
     upto_seq: UptoSeq = None,
     json: Json = False,
 ) -> None:
     """Fold the log up to a cursor: the hashes of state and decisions, and what the book looks like there."""
-    from carryfold.projections.backtest import compute_figures, list_trades
-
     terminal = Terminal(json=json)
-    request = Request(strategy, settings or (), pairs, venue, since, None, as_of, upto_seq)
+    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq)
     with open_bench(context.obj, request, terminal) as bench:
+        from carryfold.projections.backtest import compute_figures, list_trades
+
         run = bench.run(terminal)
         figures = compute_figures(run)
         held = [trade for trade in list_trades(run) if trade.closed_at is None]
-        upto = min(bench.cursor.upto_seq, bench.tape.last_seq)
-    stated = _cursor_fields(bench, upto) | {
+    stated = bench.cursor_fields | {
         "state_hash": figures.state_hash,
         "decisions_hash": figures.decisions_hash,
         "strategy": figures.strategy,
@@ -172,8 +172,11 @@ def replay(
         [
             ["state hash", figures.state_hash],
             ["decisions hash", figures.decisions_hash],
-            ["cursor", f"as of {stated['as_of'] or 'the end'}, up to seq {upto:,}"],
-            ["folded", f"{figures.rows:,} rows of {figures.pairs} pairs, {figures.since or '-'} to {figures.until or '-'}"],
+            ["cursor", f"as of {stated['as_of'] or 'the end'}, up to seq {stated['upto_seq']:,}"],
+            [
+                "folded",
+                f"{figures.rows:,} rows of {figures.pairs} pairs, {figures.since or '-'} to {figures.until or '-'}",
+            ],
             ["strategy", f"{figures.strategy}, {figures.decisions:,} decisions, {figures.trades:,} trades closed"],
             ["equity", f"{amount(figures.capital + figures.net_pnl)} of {amount(figures.capital)} at the start"],
         ],
@@ -209,7 +212,7 @@ def lookahead(
     terminal = Terminal(json=json)
     request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq)
     with open_bench(context.obj, request, terminal) as bench:
-        report = check_bench(bench, terminal, cuts, seed)
+        report = bench.check_lookahead(terminal, cuts, seed)
     if json:
         terminal.emit({"strategy": bench.params.strategy, "checks": 2 * report.cuts} | _as_fields(report))
     else:
@@ -219,37 +222,6 @@ def lookahead(
         )
     if not report.ok:
         raise CheckFailed(f"a decision depends on the future: {report.first_difference}")
-
-
-def check_bench(bench: Bench, terminal: Terminal, cuts: int, seed: int = 1) -> Any:
-    """`check_lookahead` over a bench's rows, with a progress bar."""
-    from carryfold.projections.backtest import check_lookahead
-
-    total = bench.rows_at_most * (2 + 2 * cuts)  # the shorter runs read less: the bar then jumps ahead
-    with terminal.progress(f"checking {bench.params.strategy} for look-ahead", total) as advance:
-        read = 0
-
-        def blocks() -> Any:
-            nonlocal read
-            for rows in bench.tape.blocks(bench.cursor, until=bench.until, pair_ids=set(bench.selection.ids)):
-                read += len(rows)
-                advance(read)
-                yield rows
-
-        return check_lookahead(blocks, bench.params, bench.selection, since=bench.since, cuts=cuts, seed=seed)
-
-
-def _hold_beside(bench: Bench, run: Backtest, terminal: Terminal) -> Backtest:
-    if run.params.strategy == "hold":
-        return run
-    return bench.run(terminal, bench.params.changed({"strategy": "hold"}), "folding hold, to compare with")
-
-
-def _cursor_fields(bench: Bench, upto_seq: int) -> dict[str, Any]:
-    """What to ask for to get the very same figures again."""
-    from carryfold.projections.cursor import MAX, format_time
-
-    return {"as_of": None if bench.cursor.as_of == MAX else format_time(bench.cursor.as_of), "upto_seq": upto_seq}
 
 
 def _as_fields(value: Any) -> dict[str, Any]:

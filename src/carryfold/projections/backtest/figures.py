@@ -164,13 +164,13 @@ def compute_figures(run: Backtest, hold_return: float | None = None) -> Figures:
 
 
 def daily_equity(run: Backtest) -> npt.NDArray[np.float64]:
-    """Equity (e8) at each 00:00 UTC from the first one of the run to its end; days without rows repeat the last."""
-    if len(run.days) == 0:
+    """Equity (e8) at each 00:00 UTC from the first one after the first market row to the end; days without rows repeat
+    the last."""
+    if len(run.days) == 0 or run.first_row_at is None:
         return np.zeros(0)
     days = run.days["day"]
-    out = np.empty(int(days[-1] - days[0]) + 1)
-    positions = np.searchsorted(days, np.arange(days[0], days[-1] + 1), side="right") - 1
-    out[:] = run.days["equity"][positions]
+    every = np.arange(max(int(days[0]), run.first_row_at // DAY_NS + 1), int(days[-1]) + 1)
+    out: npt.NDArray[np.float64] = run.days["equity"][np.searchsorted(days, every, side="right") - 1].astype(np.float64)
     return out
 
 

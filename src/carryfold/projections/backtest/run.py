@@ -15,7 +15,7 @@ from carryfold.domain.fold import Output, State, simulate
 from carryfold.domain.fold.codes import ACTIONS, BOOKINGS
 from carryfold.domain.fold.state import DAY, DECISION, FILL
 from carryfold.domain.params import Parameters
-from carryfold.domain.rows import Kind, Rows
+from carryfold.domain.rows import KINDS, Kind, Rows
 from carryfold.projections.backtest.selection import Selection
 from carryfold.projections.cursor import NOW, Cursor
 from carryfold.projections.tape import Tape
@@ -23,6 +23,8 @@ from carryfold.projections.tape import Tape
 __all__ = ["Backtest", "Blocks", "market_rows", "run_backtest", "run_blocks"]
 
 REFUSALS_KEPT: Final = 20_000
+
+_IS_MARKET: Final = np.array([kind in KINDS and bool(KINDS[Kind(kind)].group) for kind in range(max(KINDS) + 1)])
 
 Array = npt.NDArray[np.void]
 Progress = Callable[[int], None]
@@ -157,11 +159,11 @@ def run_blocks(
 
 
 def _note_span(result: Backtest, rows: Rows) -> None:
-    """The first and last market row of the run; listings at time 0 are not market rows."""
-    known = rows["known_at"]
-    later = known[known >= max(result.since, 1)]
-    if len(later) == 0:
+    """The first and last market row of the run. A listing may be years older than the data, and is no market row."""
+    market = _IS_MARKET[rows["kind"]] & (rows["known_at"] >= result.since)
+    known = rows["known_at"][market]
+    if len(known) == 0:
         return
     if result.first_row_at is None:
-        result.first_row_at = int(later[0])
-    result.last_row_at = int(later[-1])
+        result.first_row_at = int(known[0])
+    result.last_row_at = int(known[-1])

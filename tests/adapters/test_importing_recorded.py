@@ -1,0 +1,96 @@
+"""Messages of the venue's own documentation, and figures of recorded history that are known from elsewhere."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+
+from carryfold.adapters.importing import ImportRefused, import_paths
+from carryfold.domain import events as ev
+from carryfold.domain.codec import BATCH_DECODER
+from carryfold.eventlog import EventLog, LogReader
+
+
+def shared(*parts: str) -> Path:
+    """A file of the shared folder, or the test is skipped."""
+    beside = Path(__file__).resolve().parents[2].parent / "shared"
+    path = Path(os.environ.get("CARRYFOLD_SHARED", beside)).joinpath(*parts)
+    if not path.is_file():
+        pytest.skip(f"this machine has no {'/'.join(parts)}")
+    return path
+
+
+def events_of(home: Path) -> list[ev.Event]:
+    """Everything in a log."""
+    with LogReader.open(home) as reader:
+        return [event for batch in reader.read() for _, event in BATCH_DECODER.decode(batch.payload)]
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds", "ignored", "rejected"),
+    [
+        ("market-history-fund-rate__0", {"PairListed": 1, "FundingSettled": 1}, 0, 0),
+        ("market-instrument__0_0", {"PairListed": 1, "PairChanged": 1}, 0, 0),
+        ("market-instrument__0_1", {}, 1, 0),  # not launched yet
+        ("market-instrument__1", {}, 1, 0),  # options
+        ("market-instrument__2", {}, 0, 0),  # spot instruments alone make no pair
+        ("market-kline__0", {}, 3, 0),  # inverse
+        ("market-index-kline__0", {}, 2, 0),
+        ("market-premium-index-kline__0", {}, 2, 0),
+        ("market-mark-kline__0", {"DataRejected": 1}, 0, 1),  # a mark alone is no bar
+    ],
+)
+def test_examples_of_the_documentation(
+    tmp_path: Path, name: str, kinds: dict[str, int], ignored: int, rejected: int
+) -> None:
+    path = shared("fixtures", "bybit_docs", f"{name}.json")
+    with EventLog.open(tmp_path / "home") as log:
+        report = import_paths(log, [path], bar_minutes=60)
+        assert (report.ignored, report.rejected, report.errors) == (ignored, rejected, [])
+        seq = log.last.seq
+        import_paths(log, [path], bar_minutes=60)
+        assert log.last.seq == seq
+    found: dict[str, int] = defaultdict(int)
+    for event in events_of(tmp_path / "home"):
+        found[type(event).__name__] += 1
+    assert found == kinds
+
+
+@pytest.mark.parametrize(
+    "name", ["market-tickers__0", "market-orderbook__0", "market-open-interest__0", "market-time__0"]
+)
+def test_other_responses_are_refused_by_name(tmp_path: Path, name: str) -> None:
+    path = shared("fixtures", "bybit_docs", f"{name}.json")
+    with (
+        EventLog.open(tmp_path / "home") as log,
+        pytest.raises(ImportRefused, match=rf"{name}\.json: response .*known are"),
+    ):
+        import_paths(log, [path])
+
+
+def test_instruments_with_both_legs_trade_a_step_of_both(tmp_path: Path) -> None:
+    linear = shared("fixtures", "bybit_docs", "market-instrument__0_0.json")
+    spot = shared("fixtures", "bybit_docs", "market-instrument__2.json")
+    with EventLog.open(tmp_path / "home") as log:
+        assert import_paths(log, [linear, spot]).notes == []
+    listing = next(event for event in events_of(tmp_path / "home") if isinstance(event, ev.PairListed))
+    assert (listing.symbol, listing.lot, listing.min_notional, listing.priced) == ("BTCUSDT", 0.001, 5.0, True)
+    assert listing.event_at == 1_585_526_400_000 * 10**6
+
+
+def test_known_figures_of_the_majors(tmp_path: Path) -> None:
+    """Counts and sums as the strategies' known answers use them."""
+    with EventLog.open(tmp_path / "home") as log:
+        import_paths(log, [shared("data", "bybit_majors", "funding.csv.gz")])
+    rates = defaultdict(list)
+    for event in events_of(tmp_path / "home"):
+        if isinstance(event, ev.FundingSettled):
+            rates[event.symbol].append(event.rate)
+    assert len(rates) == 7
+    assert (len(rates["BTCUSDT"]), len(rates["SOLUSDT"])) == (5_770, 4_743)
+    assert round(sum(rates["BTCUSDT"]), 8) == 0.78540061
+    assert round(sum(rates["SOLUSDT"]), 8) == 0.07250213
+    assert round(100 * rates["BTCUSDT"].count(0.0001) / 5_770, 2) == 46.53
