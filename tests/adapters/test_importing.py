@@ -8,7 +8,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from itertools import count, permutations
+from itertools import count, pairwise, permutations
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -328,10 +328,7 @@ def test_order_and_splitting_of_files_do_not_matter(tmp_path: Path, seed: int) -
     found = imported(tmp_path / "apart", *apart, bar_minutes=60)
     assert {one for one in found if getattr(one[0], "symbol", "") in ("AAA", "BBB")} == expected
     cuts = [0, *sorted(random.sample(range(3, 195, 3), 3)), 200]
-    calls = [
-        [write(tmp_path / f"piece{first}.csv", BARS_HEADER, *daily[first:end])]
-        for first, end in zip(cuts, cuts[1:], strict=False)
-    ]
+    calls = [[write(tmp_path / f"piece{first}.csv", BARS_HEADER, *daily[first:end])] for first, end in pairwise(cuts)]
     random.shuffle(calls)
     assert imported(tmp_path / "years", *calls, originals[:2]) == whole
 

@@ -289,7 +289,7 @@ def _warnings(run: Backtest, net: int, hold: float | None, years: float | None, 
         out.append("no edge over holding: hold earned as much or more on the same capital")
     if years and ret <= params.cash_apr * years:
         out.append("no edge over cash: the same capital at cash_apr earned as much or more")
-    if book["decisions"] and book["trades"] < 30:
+    if params.strategy != "hold" and book["decisions"] and book["trades"] < 30:
         out.append(f"only {int(book['trades'])} closed trades: too few to tell skill from luck")
     if params.fill == "same":
         out.append("fill = same trades at the decision's own price, before anybody could have acted on it")
