@@ -83,8 +83,7 @@ def measure(home: Path, events: int, order: str, repeats: int) -> None:
             builds.append(events / timed(lambda: Tape.open(home, reader)))
         tape = Tape.open(home, reader)
         blocks = sum(len(rows) for rows in tape.blocks())
-        for _ in range(max(repeats, 11)):
-            reads.append(blocks / timed(lambda: consume(tape)))
+        reads.extend(blocks / timed(lambda: consume(tape)) for _ in range(max(repeats, 11)))
         show(f"build, {order}, {len(tape.days)} days (k events/s)", builds, 1e3)
         show(f"read, {order} (M rows/s)", reads, 1e6)
         updates = []

@@ -29,13 +29,13 @@ def check(case: Case) -> None:
     assert differences(expected, run_compiled(case)) == []
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(cases())
 def test_the_fold_equals_the_oracle_on_random_markets(case: Case) -> None:
     check(case)
 
 
-@pytest.mark.parametrize("block", range(10))
+@pytest.mark.parametrize("block", range(6))
 def test_the_fold_equals_the_oracle_on_pinned_seeds(block: int) -> None:
     for seed in range(20 * block, 20 * block + 20):
         check(random_case(seed))

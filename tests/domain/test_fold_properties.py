@@ -12,7 +12,7 @@ from carryfold.domain.params import Parameters
 from tests.domain.compiled import figures, fold_rows, ordered
 from tests.oracle.markets import Case, cases, parameters_of
 
-thorough = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+thorough = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 
 COMPOSITE_ONLY: dict[str, st.SearchStrategy[Any]] = {
     "level_full": st.floats(0.001, 0.01),

@@ -3,7 +3,7 @@
 Logs here are random mixtures of backfills, late rows, live commits, outcomes of several runs and clock steps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 
@@ -51,7 +51,7 @@ def mixed_history(seed: int) -> Appends:
     return appends
 
 
-OPERATIONS = [
+OPERATIONS: list[Callable[[int], ev.Event]] = [
     lambda at: ev.RunStarted(at, "paper", {}, "code"),
     lambda at: ev.Halted(1, at, "outcome of a run"),
     lambda at: ev.ClockStepped(at, 5 * 10**9),
@@ -138,7 +138,7 @@ def test_a_live_fold_over_commits_is_the_replay_of_its_cursor(tmp_path: Path, se
     with LogReader.open(tmp_path) as reader:
         tape = Tape.open(tmp_path, reader)
         selection = select_pairs(tape, NOW)
-        ids = {tuple(name): i for i, name in enumerate(tape.pairs)}
+        ids = {(name.venue, name.symbol, name.listing): i for i, name in enumerate(tape.pairs)}
         warm = [block.copy() for block in tape.blocks()]
     now = [events[half - 1][1] + 10**9]
     clock = Clock(wall=lambda: now[0], monotonic=lambda: now[0])
