@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -177,6 +178,31 @@ def test_a_damaged_position_means_building_again(home: Path) -> None:
         assert projections.status()[0].reason == "not built yet"
         projections.update()
         assert projections.view(SEQS) == (1, {"BTCUSDT": [1]})
+
+
+def test_a_view_is_of_one_position_while_others_update(home: Path) -> None:
+    append_all(home, [settled(BTC, ETH)])
+    updated(home)
+    append_all(home, [settled(BTC, ETH)])
+    meanwhile = iter([updated])  # once: another process brings the projection forward while we read it
+
+    def decode(data: bytes) -> list[int]:
+        for update in meanwhile:
+            update(home)
+        return SEQS.decode(data)
+
+    slow = replace(SEQS, decode=decode)
+    with opened(home, slow) as projections:
+        assert projections.view(slow) == (4, {"BTCUSDT": [1, 3], "ETHUSDT": [2, 4]})
+
+
+def test_names_are_those_of_the_last_update(home: Path) -> None:
+    append_all(home, [settled(BTC, ETH)])
+    with opened(home) as projections:
+        assert projections.names(SEQS) == []
+        projections.update()
+        assert projections.names(SEQS) == ["BTCUSDT", "ETHUSDT"]
+        assert projections.view(SEQS, "ETH").shards == {"ETHUSDT": [2]}
 
 
 def test_the_status_tells_position_lag_and_size(home: Path) -> None:

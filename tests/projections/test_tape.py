@@ -228,6 +228,16 @@ def test_a_large_day_is_kept_in_parts_and_a_late_row_rewrites_few_of_them(home: 
         assert listed(tape.blocks(block_rows=4)) == expected_rows(reader)
 
 
+def test_a_late_row_joins_the_instant_that_ends_a_full_part(home: Path) -> None:
+    with small_sizes(), LogReader.open(_with(home, [hourly(24)])) as reader:
+        tape = Tape.open(home, reader)
+        append_all(home, [[(ev.FundingSettled(*ETH, START, 0.0001), START + 7 * HOUR_NS + MINUTE_NS)]])
+        tape.refresh()
+        blocks = list(tape.blocks(block_rows=8))
+        assert all(before["known_at"][-1] < after["known_at"][0] for before, after in pairwise(blocks))
+        assert listed(iter(blocks)) == expected_rows(reader)
+
+
 def test_an_instant_longer_than_every_size_stays_whole(home: Path) -> None:
     crowd: Append = [(ev.FundingSettled("bybit", f"C{n}", 1, START, 0.0001), START) for n in range(100)]
     with small_sizes(), LogReader.open(_with(home, [hourly(30), crowd[:50], hourly(30), crowd[50:]])) as reader:
@@ -329,6 +339,16 @@ def test_a_damaged_part_is_noticed_and_the_tape_built_again(home: Path, harm: An
         if reopened:
             tape = Tape.open(home, reader)
         assert listed(tape.blocks(block_rows=24)) == expected
+        assert not files(home) & before
+
+
+@pytest.mark.parametrize("harm", [_cut, Path.unlink])
+def test_a_part_of_the_wrong_size_is_noticed_when_the_tape_is_opened(home: Path, harm: Any) -> None:
+    with LogReader.open(_with(home, [hourly(72)])) as reader:
+        Tape.open(home, reader)
+        before = files(home)
+        harm(sorted(tape_dir(home).glob("*.rows"))[1])
+        Tape.open(home, reader)
         assert not files(home) & before
 
 

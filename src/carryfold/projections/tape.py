@@ -207,5 +207,5 @@ def _pair_table(pair_ids: Collection[int], pairs: int) -> PairTable:
         if not 0 <= pair < pairs:
             raise TapeError(f"there is no pair {pair}: the tape has {pairs}")
         table[pair] = True
-    pass
+    table[NO_PAIR] = True
     return table
