@@ -156,6 +156,12 @@ def test_suspect_late_and_one_legged_rows_are_counted(home: Path) -> None:
     assert (found.suspect, found.late) == (1, 2)
 
 
+def test_the_order_of_rows_inside_an_instant_does_not_matter(home: Path) -> None:
+    at_once = [(event, START + DAY_NS) for event, _ in (*bars([(100.0, 100.0)] * 4), *settled([0, 8, 16]))]
+    found = quality_of(home, list(reversed(at_once)))
+    assert (found.late, found.settlement_gaps, found.pairs[0].bar_gaps) == (0, 0, 0)
+
+
 def test_quotes_are_judged_by_their_mids(home: Path) -> None:
     quotes: Append = [
         (ev.Quoted(*BTC, START, 99.0, 101.0, 99.0, 101.0), START),
