@@ -77,7 +77,8 @@ def observed(symbol: str, hour: int, chance: random.Random) -> list[tuple[Event,
 def measure(home: Path, events: int, order: str, repeats: int) -> None:
     """Time a build, a small update and a read, and print a row for each."""
     with LogReader.open(home) as reader:
-        builds, reads, blocks = [], [], 0
+        builds: list[float] = []
+        reads: list[float] = []
         for _ in range(repeats):
             shutil.rmtree(tape_dir(home), ignore_errors=True)
             builds.append(events / timed(lambda: Tape.open(home, reader)))

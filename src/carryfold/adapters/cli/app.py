@@ -25,7 +25,7 @@ _GLOBAL: Final = ("--home", "--config")
 
 app = typer.Typer(
     name="carryfold",
-    help="Delta-neutral funding-rate arbitrage as one event-sourced fold. --home and --config may stand anywhere.",
+    help="Funding-rate arbitrage as one event-sourced fold. --home and --config may stand anywhere.",
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,

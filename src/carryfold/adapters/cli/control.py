@@ -20,17 +20,17 @@ _EVERY_RUN: Final = 0
 
 
 def halt(context: typer.Context, reason: Reason = "", json: Json = False) -> None:
-    """No new entries, in every run, until `carryfold resume`. Open positions stay."""
+    """Open no position until `resume`; open ones stay."""
     _command(context.obj, "halt", reason, json=json)
 
 
 def resume(context: typer.Context, reason: Reason = "", json: Json = False) -> None:
-    """Allow entries again after a halt or a flatten."""
+    """Allow entries again after `halt` or `flatten`."""
     _command(context.obj, "resume", reason, json=json)
 
 
 def flatten(context: typer.Context, reason: Reason = "", json: Json = False) -> None:
-    """Close every position of every run, and open nothing, until `carryfold resume`."""
+    """Close every position, and open none until `resume`."""
     _command(context.obj, "flatten", reason, json=json)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
-from carryfold.adapters.cli.errors import CheckFailed, UsageFailed
+from carryfold.adapters.cli.errors import CheckFailed
 from carryfold.adapters.cli.options import AsOf, Json, PairList, Since, Until, UptoSeq, Venue
 from carryfold.adapters.terminal import Terminal, clean, count, percent, short_time
 
@@ -46,7 +46,10 @@ def import_files(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Read files of market history into the log. Nothing is imported twice."""
+    """Read files of market history into the log.
+
+    Nothing is imported twice. Bad rows are refused one by one, with file, line and reason; good rows are kept.
+    """
     from carryfold.adapters.bootstrap import open_log
     from carryfold.adapters.importing import import_paths
 
@@ -78,6 +81,8 @@ def import_files(
         )
     else:
         _show_import(terminal, report, last_seq)
+        if venue is None and settings.venue is None:
+            terminal.note("venue: as the format says, else bybit; --venue names another")
     if report.errors:
         raise CheckFailed(report.errors[0])
     if report.appended + report.duplicates + report.conflicts == 0:
@@ -143,7 +148,7 @@ def _open_view(
 def _check_found(found: Iterable[object], symbols: str | None, venue: str | None) -> None:
     if (symbols is not None or venue is not None) and not list(found):
         wanted = " ".join(one for one in (symbols, venue and f"of venue {venue}") if one)
-        raise UsageFailed(f"no pair {wanted} in the log: `carryfold pairs` lists what there is")
+        raise CheckFailed(f"no pair {wanted} in the log: `carryfold pairs` lists what there is")
 
 
 def pairs(
@@ -154,7 +159,7 @@ def pairs(
     upto_seq: UptoSeq = None,
     json: Json = False,
 ) -> None:
-    """The pairs of the log: listings, lots, status, and since when there is data."""
+    """List the pairs of the log: status, lot, span of their data."""
     from carryfold.adapters.bootstrap import open_tape
     from carryfold.projections.registry import registry
 
@@ -192,7 +197,7 @@ def rates(
     listed: Annotated[bool, typer.Option("--list", help="List every settlement of the chosen pairs.")] = False,
     json: Json = False,
 ) -> None:
-    """Settled funding rates of each pair: how many, their sum, and how they are spread."""
+    """Settled funding rates of each pair: number, sum, spread."""
     from carryfold.projections.cursor import MAX, parse_time
     from carryfold.projections.rates import rate_series, rate_statistics
     from carryfold.projections.tape import PairName
@@ -252,7 +257,7 @@ def quality(
     upto_seq: UptoSeq = None,
     json: Json = False,
 ) -> None:
-    """What is wrong with the data: gaps, late and suspect rows, contradictions, refused input."""
+    """What is wrong with the data: gaps, late, suspect, refused."""
     from carryfold.adapters.bootstrap import open_tape
     from carryfold.projections.cursor import MAX, parse_time
     from carryfold.projections.quality import data_quality

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from carryfold.adapters.bootstrap import Place, Request, open_bench, open_log
-from carryfold.adapters.cli.errors import CheckFailed, UsageFailed
+from carryfold.adapters.cli.errors import CheckFailed
 from carryfold.adapters.terminal import Terminal
 
 if TYPE_CHECKING:
@@ -30,9 +30,10 @@ def demo(
     context: typer.Context,
     seed: Annotated[int, typer.Option(metavar="N", help="Which synthetic market to make.", min=0)] = 7,
 ) -> None:
-    """A tour without keys or network: a synthetic market, its log, backtests, look-ahead checks, a report.
+    """A tour of it all, without keys and without network.
 
-    Works in ./demo unless --home or $CARRYFOLD_HOME names another folder. A second run adds nothing.
+    A synthetic market, its log, backtests, look-ahead checks, and a report, in ./demo unless --home or $CARRYFOLD_HOME
+    names another folder. A second run adds nothing.
     """
     terminal = Terminal()
     home = context.obj.home if context.obj.given else DEMO_HOME
@@ -52,9 +53,9 @@ def _write_market(terminal: Terminal, home: Path, seed: int) -> None:
     with open_log(home) as log, terminal.progress("writing events") as advance:
         found = log.get_meta(SEED_SETTING)
         if log.last.seq and found is None:
-            raise UsageFailed(f"{home} holds a log that is not the demo's: name another folder with --home")
+            raise CheckFailed(f"{home} holds a log that is not the demo's: name another folder with --home")
         if found is not None and int(found) != seed:
-            raise UsageFailed(f"{home} holds the market of seed {int(found)}: name another folder with --home")
+            raise CheckFailed(f"{home} holds the market of seed {int(found)}: name another folder with --home")
         log.set_meta(SEED_SETTING, str(seed).encode())
         written = write_synthetic(log, seed, pairs=PAIRS, days=DAYS, unpriced=UNPRICED, progress=advance)
         last_seq = log.last.seq

@@ -73,7 +73,6 @@ def _show_by_year(terminal: Terminal, figures: Figures) -> None:
 
 
 def _show_risk(terminal: Terminal, figures: Figures) -> None:
-    refused = ", ".join(f"{gate} {number:,}" for gate, number in figures.refused.items() if number) or "none"
     health = "no short was ever held" if figures.min_health is None else f"{figures.min_health:.1f}"
     rows = [
         ["largest drawdown", percent(figures.max_drawdown)],
@@ -84,7 +83,7 @@ def _show_risk(terminal: Terminal, figures: Figures) -> None:
         ["trades", f"{figures.trades:,} closed, {figures.open_positions:,} open"],
         ["value if all were closed now", amount(figures.liquidation_value)],
         ["slippage, inside P&L", amount(figures.slippage)],
-        ["refused entries by gate", refused],
+        ["refused entries by gate", _refused(figures)],
         ["rows", f"{figures.rows:,}: {figures.suspect:,} suspect, {figures.late:,} late"],
         ["settlements", f"{figures.settlements:,}: {figures.payments:,} paid to or by us, {figures.gaps:,} gaps"],
         ["pairs", f"{figures.pairs:,}: {figures.pairs_ended:,} ended"],
@@ -169,6 +168,8 @@ def show_comparison(terminal: Terminal, comparison: Comparison) -> None:
     )
     for name in ("simple", "composite"):
         terminal.say(f"{name}: {judge(figures[name], figures['hold'], comparison.cash_return_on_capital_annual).text}")
+        if not figures[name].trades and not figures[name].open_positions:
+            terminal.say(f"{name}: entries refused by gate: {_refused(figures[name])}")
     warned: dict[str, list[str]] = {}
     for name, one in figures.items():
         for warning in _warnings(one):
@@ -212,6 +213,10 @@ def _sums(pairs: Sequence[PairSettlements]) -> list[str]:
         f"{math.fsum(one.rate_sum for one in pairs):.8f}",
         percent(at_base / settlements if settlements else None),
     ]
+
+
+def _refused(figures: Figures) -> str:
+    return ", ".join(f"{gate} {number:,}" for gate, number in figures.refused.items() if number) or "none"
 
 
 def _returns(one: Figures) -> list[str]:

@@ -137,7 +137,7 @@ def tail(
 
 @app.command()
 def verify(context: typer.Context, json: Json = False) -> None:
-    """Check every byte of the log against its digests. Exit code 1 when something is wrong."""
+    """Check every byte of the log. Exit code 1 when it is damaged."""
     from carryfold.eventlog import verify as verify_log
 
     terminal = Terminal(json=json)
@@ -166,7 +166,10 @@ def backup(
     ],
     json: Json = False,
 ) -> None:
-    """Copy the log into a new folder, verified; beside a running owner too. The copy is a home of its own."""
+    """Copy the log into a new folder, and verify the copy.
+
+    Works beside a running owner. The copy is a home of its own: restoring is using it.
+    """
     from carryfold.eventlog import backup as backup_log
 
     terminal = Terminal(json=json)
@@ -187,7 +190,7 @@ def export(
     target: Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="JSON lines; .gz compresses.")],
     json: Json = False,
 ) -> None:
-    """Write the log as JSON lines, with sequence numbers, times and digests."""
+    """Write the whole log as JSON lines."""
     from carryfold.eventlog import export_jsonl
 
     terminal = Terminal(json=json)
@@ -205,7 +208,7 @@ def import_log(
     source: Annotated[Path, typer.Argument(metavar="FILE", show_default=False, help="What `log export` wrote.")],
     json: Json = False,
 ) -> None:
-    """Rebuild an exported log in an empty home: the same events, times and digests."""
+    """Rebuild an exported log in an empty home, digest by digest."""
     from carryfold.eventlog import import_jsonl
 
     terminal = Terminal(json=json)

@@ -15,7 +15,7 @@ __all__ = ["app"]
 TAPE = "tape"
 
 app = typer.Typer(
-    help="Tape and read models: everything derived from the log, disposable.",
+    help="What is derived from the log, and can be made again.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
@@ -46,7 +46,7 @@ def status(context: typer.Context, json: Json = False) -> None:
          "not built yet" if manifest is None else "good"]
     ]  # fmt: skip
     rows += [
-        [one.name, count(one.position), count(one.lag), f"{one.bytes / 1e6:,.1f} MB", "good" if one.ok else one.reason]
+        [one.name, count(one.position), count(one.lag), f"{one.bytes / 1e3:,.1f} kB", "good" if one.ok else one.reason]
         for one in found
     ]
     terminal.table(["projection", "position", "behind", "size", "state"], rows, left=(0, 4))
@@ -61,7 +61,7 @@ def rebuild(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="tape, or a projection.  [default: all]")] = None,
     json: Json = False,
 ) -> None:
-    """Throw a projection away and make it again from the log."""
+    """Throw a projection away and make it again."""
     from carryfold.adapters.bootstrap import open_projections, open_reader, open_tape
     from carryfold.projections.tape_files import MANIFEST_NAME, tape_dir
 

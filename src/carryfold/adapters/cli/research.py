@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from carryfold.adapters.bootstrap import Request, open_bench
-from carryfold.adapters.cli.errors import CheckFailed
+from carryfold.adapters.cli.errors import CheckFailed, UsageFailed
 from carryfold.adapters.cli.options import (
     AsOf,
     Json,
@@ -49,7 +49,9 @@ def backtest(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Run one strategy over the log: returns against hold and cash, attribution, risk."""
+    """Run one strategy over the log, beside hold and cash."""
+    if html is not None and (html.is_dir() or not html.absolute().parent.is_dir()):
+        raise UsageFailed(f"--html {html}: name a file in a folder that is there")
     terminal = Terminal(json=json)
     request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq)
     with open_bench(context.obj, request, terminal) as bench:
@@ -90,7 +92,7 @@ def compare(
     upto_seq: UptoSeq = None,
     json: Json = False,
 ) -> None:
-    """simple, composite, hold, hold_majors and cash side by side, and what each pair settled."""
+    """All strategies and cash side by side, and what each pair settled."""
     terminal = Terminal(json=json)
     request = Request(None, settings or (), pairs, venue, since, until, as_of, upto_seq)
     with open_bench(context.obj, request, terminal) as bench:
@@ -141,7 +143,7 @@ def replay(
     upto_seq: UptoSeq = None,
     json: Json = False,
 ) -> None:
-    """Fold the log up to a cursor: the hashes of state and decisions, and what the book looks like there."""
+    """Fold the log up to a cursor: state hash and summary."""
     terminal = Terminal(json=json)
     request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq)
     with open_bench(context.obj, request, terminal) as bench:
@@ -208,7 +210,11 @@ def lookahead(
     seed: Annotated[int, typer.Option(metavar="N", help="Which moments, and which wild values.", min=0)] = 1,
     json: Json = False,
 ) -> None:
-    """Check on your own log that no decision depends on the future: cut it off, then poison it."""
+    """Prove on your own log that no decision uses the future.
+
+    Cuts the history at some moments, first leaving out what came after, then filling it with wild values: every
+    decision up to the cut must stay the same.
+    """
     terminal = Terminal(json=json)
     request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq)
     with open_bench(context.obj, request, terminal) as bench:

@@ -182,7 +182,7 @@ def sharpe(equity_e8: npt.NDArray[np.float64], capital_e8: int, cash_apr: float)
     """Annual Sharpe ratio of daily changes on capital over cash, flat days included; None below three days or without
     variance."""
     excess = _daily_excess(equity_e8, capital_e8, cash_apr)
-    if len(excess) < 3:
+    if len(excess) < 3 or _is_flat(equity_e8):
         return None
     deviation = float(excess.std(ddof=1))
     return float(excess.mean()) / deviation * math.sqrt(365) if deviation > 0 else None
@@ -193,7 +193,7 @@ def sharpe_lo(equity_e8: npt.NDArray[np.float64], capital_e8: int, cash_apr: flo
     book are not independent. None below 60 days or without variance."""
     excess = _daily_excess(equity_e8, capital_e8, cash_apr)
     n = len(excess)
-    if n < 2 * LO_LAGS_MIN:
+    if n < 2 * LO_LAGS_MIN or _is_flat(equity_e8):
         return None
     centred = excess - excess.mean()
     lags = max(LO_LAGS_MIN, math.floor(4 * (n / 100) ** (2 / 9)))
@@ -201,6 +201,11 @@ def sharpe_lo(equity_e8: npt.NDArray[np.float64], capital_e8: int, cash_apr: flo
     for k in range(1, lags + 1):
         variance += 2 * (1 - k / (lags + 1)) * float(centred[k:] @ centred[:-k]) / n
     return float(excess.mean()) / math.sqrt(variance) * math.sqrt(365) if variance > 0 else None
+
+
+def _is_flat(equity_e8: npt.NDArray[np.float64]) -> bool:
+    """Every day alike: there is no variance but that of rounding."""
+    return bool(np.ptp(np.diff(equity_e8)) == 0)
 
 
 def _span(run: Backtest) -> tuple[int | None, int | None]:
