@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["Advance", "Terminal", "amount", "clean", "count", "percent", "ratio", "short_time", "to_json"]
+__all__ = ["NOTHING", "Advance", "Terminal", "amount", "clean", "count", "percent", "ratio", "short_time", "to_json"]
 
+_GAP: Final = 2  # between columns
 PIPED_WIDTH: Final = 220  # characters; a table that is narrower stays so
 NOTHING: Final = "-"
 
@@ -55,15 +56,16 @@ class Terminal:
     ) -> None:
         """A table; columns are aligned right but for those in `left`. An empty cell row draws a rule."""
         console = self.err if self.json else self.out
-        drawn = _table(columns, rows, title, set(left), drawn=console.is_terminal)
-        if console.is_terminal:
-            console.print(drawn)
-            return
+        cells = [[clean(cell) for cell in row] for row in rows]
+        drawn = _table(columns, cells, clean(title), set(left), drawn=console.is_terminal)
+        # Digits are never cut off or broken: where there is no room at all, the terminal breaks the lines.
+        width = max(console.width, _least_width(columns, cells, set(left)))
         with console.capture() as captured:
-            console.print(drawn)
+            console.print(drawn, width=width, crop=False)
         for line in captured.get().splitlines():
-            console.print(line.rstrip(), soft_wrap=True)
-        console.print()
+            console.out(line if console.is_terminal else line.rstrip(), highlight=False)
+        if not console.is_terminal:
+            console.print()
 
     def emit(self, value: Any, *, flush: bool = False) -> None:
         """One line of JSON on stdout."""
@@ -139,26 +141,42 @@ def _console(*, stderr: bool) -> "Console":
 
 
 def _table(
-    columns: Sequence[str], rows: Iterable[Sequence[str]], title: str, left: set[int], *, drawn: bool
+    columns: Sequence[str], rows: Sequence[Sequence[str]], title: str, left: set[int], *, drawn: bool
 ) -> "Table":
     from rich import box
     from rich.table import Table
     from rich.text import Text
 
     table = Table(
-        title=Text(clean(title), style="bold") if title else None,
+        title=Text(title, style="bold") if title else None,
         title_justify="left",
         box=box.SIMPLE_HEAD if drawn else None,
         pad_edge=False,
-        padding=(0, 2, 0, 0),
+        padding=(0, 1 if drawn else 2, 0, 0),
         header_style="bold" if drawn else "",
         show_header=any(columns),
     )
     for index, name in enumerate(columns):
-        table.add_column(Text(name), justify="left" if index in left else "right", overflow="fold")
+        justify: Literal["left", "right"] = "left" if index in left else "right"
+        table.add_column(Text(name), justify=justify, overflow="fold", no_wrap=_is_whole(index, left))
     for row in rows:
         if row:
-            table.add_row(*(Text(clean(cell)) for cell in row))
+            table.add_row(*map(Text, row))
         else:
             table.add_section()
     return table
+
+
+def _is_whole(index: int, left: set[int]) -> bool:
+    """Names and figures stay on one line; other text may be folded."""
+    return index == 0 or index not in left
+
+
+def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], left: set[int]) -> int:
+    """How wide a table has to be for every whole cell, and for the longest word of every other."""
+    least = 0
+    for index, name in enumerate(columns):
+        cells = [name, *(row[index] for row in rows if row)]
+        parts = cells if _is_whole(index, left) else [word for cell in cells for word in cell.split()]
+        least += max(map(len, parts), default=0) + _GAP
+    return least

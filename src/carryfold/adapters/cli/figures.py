@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from carryfold.adapters.report.headline import judge
-from carryfold.adapters.terminal import Terminal, amount, count, percent, ratio, short_time
+from carryfold.adapters.terminal import NOTHING, Terminal, amount, count, percent, ratio, short_time
 
 if TYPE_CHECKING:
     from carryfold.projections.backtest import Comparison, Figures, PairSettlements, Trade
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["show_comparison", "show_decisions", "show_figures", "show_settlements", "show_trades"]
 
 PAIRS_SHOWN: Final = 20
+_AMOUNTS: Final = (
+    ("net P&L", "net_pnl"), ("funding", "funding"), ("spot P&L", "spot_pnl"), ("perpetual P&L", "perp_pnl"),
+    ("fees", "fees"), ("borrow", "borrow"), ("slippage, inside P&L", "slippage"),
+)  # fmt: skip
 ROWS_SHOWN: Final = 200  # of trades and of decisions
 _JUDGED: Final = "no edge over"  # warnings that begin so are said by the verdict
 _BASIS: Final = {True: "yes", False: "no: these pairs have no prices", "partly": "partly: some pairs have no prices"}
@@ -129,43 +133,25 @@ def show_comparison(terminal: Terminal, comparison: Comparison) -> None:
     """Strategies side by side, then what each says against hold and cash."""
     figures = comparison.strategies
     terminal.say(f"{figures['hold'].pairs} pairs, {_span(figures['hold'])}", style="bold")
-    returns = [
-        [
-            name, *_returns(one), percent(one.max_drawdown), ratio(one.sharpe_lo), count(one.trades),
-            count(one.open_positions),
-        ]
-        for name, one in figures.items()
-    ]  # fmt: skip
+    runs = list(figures.values())
     cash, annual = percent(comparison.cash_return_on_capital), percent(comparison.cash_return_on_capital_annual)
-    returns.append(["cash", cash, annual, "-", "-", cash, annual, percent(0.0), "-", "-", "-"])
-    terminal.table(
-        ["return on", "capital", "a year", "deployed", "a year", "with idle cash", "a year", "drawdown", "Sharpe (Lo)",
-         "trades", "open"],
-        returns,
-    )  # fmt: skip
-    parts = [
-        [
-            name,
-            *map(amount, (one.net_pnl, one.funding, one.spot_pnl, one.perp_pnl, one.fees, one.borrow, one.slippage,
-                          one.mean_deployed, one.min_free)),
-        ]
-        for name, one in figures.items()
-    ]  # fmt: skip
-    terminal.table(
-        [
-            "attribution",
-            "net",
-            "funding",
-            "spot",
-            "perp",
-            "fees",
-            "borrow",
-            "(slippage)",
-            "mean deployed",
-            "least free",
-        ],
-        parts,
-    )
+    rows: list[list[str]] = [
+        ["return on capital", *(percent(f.return_on_capital) for f in runs), cash],
+        ["  a year", *(percent(f.return_on_capital_annual) for f in runs), annual],
+        ["return on deployed", *(percent(f.return_on_deployed) for f in runs), NOTHING],
+        ["  a year", *(percent(f.return_on_deployed_annual) for f in runs), NOTHING],
+        ["return with idle cash", *(percent(f.return_with_idle_cash) for f in runs), cash],
+        ["  a year", *(percent(f.return_with_idle_cash_annual) for f in runs), annual],
+        [],
+        *([name, *(amount(getattr(f, field)) for f in runs), ""] for name, field in _AMOUNTS),
+        [],
+        ["largest drawdown", *(percent(f.max_drawdown) for f in runs), percent(0.0)],
+        ["Sharpe ratio (Lo)", *(ratio(f.sharpe_lo) for f in runs), ""],
+        ["mean deployed capital", *(amount(f.mean_deployed) for f in runs), ""],
+        ["smallest free capital", *(amount(f.min_free) for f in runs), ""],
+        ["trades closed / open", *(f"{f.trades:,} / {f.open_positions:,}" for f in runs), ""],
+    ]
+    terminal.table([f"of {amount(runs[0].capital)}", *figures, "cash"], rows)
     for name in ("simple", "composite"):
         terminal.say(f"{name}: {judge(figures[name], figures['hold'], comparison.cash_return_on_capital_annual).text}")
         if not figures[name].trades and not figures[name].open_positions:
@@ -182,50 +168,39 @@ def show_comparison(terminal: Terminal, comparison: Comparison) -> None:
 def show_settlements(terminal: Terminal, pairs: Sequence[PairSettlements]) -> None:
     """What each pair settled: the largest sums when there are many, and one line for the others."""
     shown = sorted(pairs, key=lambda one: -abs(one.rate_sum))[:PAIRS_SHOWN] if len(pairs) > PAIRS_SHOWN else pairs
-    names = {(one.venue, one.symbol, one.listing) for one in shown}
-    rest = [one for one in pairs if (one.venue, one.symbol, one.listing) not in names]
-    rows = [_settlement_row(one) for one in shown]
+    rest = [one for one in pairs if one not in shown]
+    venues = len({one.venue for one in pairs}) > 1
+    rows = [_settlement_row(one, venues) for one in shown]
     if rest:
-        rows.append([f"{len(rest)} others", "", *_sums(rest), "", "", "", f"{sum(o.ended for o in rest)} ended", ""])
-    rows.append([])
-    rows.append([f"all {len(pairs)} pairs", "", *_sums(pairs), "", "", "", f"{sum(o.ended for o in pairs)} ended", ""])
-    terminal.table(
-        ["pair", "venue", "settlements", "sum of rates", "at 0.0001", "hours", "first", "last", "", ""],
-        rows,
-        left=(0, 1, 5, 8, 9),
-    )
+        rows.append([f"{len(rest)} others", *_sums(rest)])
+    rows += [[], [f"all {len(pairs)}", *_sums(pairs)]]
+    columns = ["pair", "settled", "sum of rates", "at 0.0001", "hours", "first", "last", ""]
+    terminal.table(columns, rows, left=(0, 4, 7))
 
 
-def _settlement_row(one: PairSettlements) -> list[str]:
-    hours = ", ".join(h if len(one.intervals) == 1 else f"{h} ({n:,})" for h, n in list(one.intervals.items())[:3])
+def _settlement_row(one: PairSettlements, with_venue: bool) -> list[str]:
+    name = one.symbol if one.listing == 1 else f"{one.symbol}#{one.listing}"
+    remarks = [*(["ended"] if one.ended else []), *([] if one.priced else ["no prices"])]
     return [
-        one.symbol if one.listing == 1 else f"{one.symbol}#{one.listing}", one.venue, count(one.settlements),
-        f"{one.rate_sum:.8f}", percent(one.share_at_interest), hours, short_time(one.first)[:10],
-        short_time(one.last)[:10], "ended" if one.ended else "", "" if one.priced else "no prices",
+        f"{one.venue}:{name}" if with_venue else name, count(one.settlements), f"{one.rate_sum:.8f}",
+        percent(one.share_at_interest), ", ".join(one.intervals), short_time(one.first)[:10],
+        short_time(one.last)[:10], ", ".join(remarks),
     ]  # fmt: skip
 
 
 def _sums(pairs: Sequence[PairSettlements]) -> list[str]:
+    """The cells of a line about several pairs."""
     settlements = sum(one.settlements for one in pairs)
     at_base = sum((one.share_at_interest or 0.0) * one.settlements for one in pairs)
+    ended = sum(one.ended for one in pairs)
     return [
-        count(settlements),
-        f"{math.fsum(one.rate_sum for one in pairs):.8f}",
-        percent(at_base / settlements if settlements else None),
-    ]
+        count(settlements), f"{math.fsum(one.rate_sum for one in pairs):.8f}",
+        percent(at_base / settlements if settlements else None), "", "", "", f"{ended} ended" if ended else "",
+    ]  # fmt: skip
 
 
 def _refused(figures: Figures) -> str:
     return ", ".join(f"{gate} {number:,}" for gate, number in figures.refused.items() if number) or "none"
-
-
-def _returns(one: Figures) -> list[str]:
-    """The three returns, each over the span and a year."""
-    return [
-        *(percent(one.return_on_capital), percent(one.return_on_capital_annual)),
-        *(percent(one.return_on_deployed), percent(one.return_on_deployed_annual)),
-        *(percent(one.return_with_idle_cash), percent(one.return_with_idle_cash_annual)),
-    ]
 
 
 def _span(figures: Figures) -> str:
