@@ -55,15 +55,18 @@ class Terminal:
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", left: Iterable[int] = (0,)
     ) -> None:
         """A table; columns are aligned right but for those in `left`. An empty cell row draws a rule."""
+        from rich.segment import Segment, Segments
+
         console = self.err if self.json else self.out
         cells = [[clean(cell) for cell in row] for row in rows]
         drawn = _table(columns, cells, clean(title), set(left), drawn=console.is_terminal)
         # Digits are never cut off or broken: where there is no room at all, the terminal breaks the lines.
         width = max(console.width, _least_width(columns, cells, set(left)))
-        with console.capture() as captured:
-            console.print(drawn, width=width, crop=False)
-        for line in captured.get().splitlines():
-            console.out(line if console.is_terminal else line.rstrip(), highlight=False)
+        for line in console.render_lines(drawn, console.options.update(width=width), pad=False):
+            if console.is_terminal:
+                console.print(Segments([*line, Segment.line()]), crop=False, end="")
+            else:
+                console.out("".join(segment.text for segment in line).rstrip(), highlight=False)
         if not console.is_terminal:
             console.print()
 
@@ -174,7 +177,7 @@ def _is_whole(index: int, left: set[int]) -> bool:
 
 def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], left: set[int]) -> int:
     """How wide a table has to be for every whole cell, and for the longest word of every other."""
-    least = 0
+    least = _GAP
     for index, name in enumerate(columns):
         cells = [name, *(row[index] for row in rows if row)]
         parts = cells if _is_whole(index, left) else [word for cell in cells for word in cell.split()]
