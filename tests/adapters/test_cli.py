@@ -1,18 +1,13 @@
 """The command line as its users meet it: real processes, exit codes, one clear line for every error."""
 
-import json
-import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from tests.adapters.shell import answer, carryfold, write_files
 from tests.oracle.majors import majors_folder
-
-CARRYFOLD = Path(sys.executable).with_name("carryfold")
-
 
 PROMISED = (
     *("strategy", "params", "since", "until", "rows"),
@@ -25,29 +20,11 @@ PROMISED = (
 )
 
 
-def carryfold(*arguments: str, home: Path) -> subprocess.CompletedProcess[str]:
-    command = [str(CARRYFOLD), "--home", str(home), *arguments]
-    environment = {name: value for name, value in os.environ.items() if name != "CARRYFOLD_HOME"}
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-
-
-def answer(*arguments: str, home: Path) -> Any:
-    """The JSON that a command prints."""
-    done = carryfold(*arguments, "--json", home=home)
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a small market."""
     folder = tmp_path_factory.mktemp("cli")
-    rates = [f"XUSDT,{1704067200000 + 28800000 * k},{0.0004 if k < 20 else -0.0001}" for k in range(40)]
-    bars = [f"XUSDT,{1704067200000 + 3600000 * k},100,100,100.02,1000000" for k in range(330)]
-    (folder / "funding.csv").write_text("\n".join(["symbol,settled_at_ms,rate", *rates]))
-    header = "symbol,open_at_ms,spot_close,mark_close,perp_close,perp_turnover_usdt"
-    (folder / "bars.csv").write_text("\n".join([header, *bars]))
-    done = carryfold("import", str(folder / "funding.csv"), str(folder / "bars.csv"), home=folder / "home")
+    done = carryfold("import", *map(str, write_files(folder)), home=folder / "home")
     assert done.returncode == 0, done.stderr
     return folder / "home"
 

@@ -45,24 +45,25 @@ def trades(run: Backtest) -> Html:
         return section("Trades", Html('<p class="dim">The run did not trade.</p>'))
     newest = every[-TRADES_MAX:][::-1]
     head = (
-        *("pair", "opened", "closed", "reason", "size", "spot in", "spot out", "perp in", "perp out"),
-        *("funding", "spot", "perp", "fees", "net"),
+        *("pair", "opened", "closed", "reason", "size", "net", "funding", "spot", "perp", "fees"),
+        *("spot in", "spot out", "perp in", "perp out"),
     )
     note = f"{len(every):,} in all, newest first."
     if len(every) > len(newest):
         note = f"The {len(newest):,} newest of {len(every):,}, newest first; --json has them all."
-    return section("Trades", _note(note), table(head, [_trade(trade) for trade in newest], words=4))
+    rows = table(head, [_trade(trade) for trade in newest], words=4)
+    return section("Trades", _note(note), Html(f'<div class="lines">{rows}</div>'))
 
 
 def _trade(trade: Trade) -> tuple[object, ...]:
     return (
         trade.pair,
-        _time(trade.opened_at),
-        "open" if trade.closed_at is None else _time(trade.closed_at),
+        _time(trade.opened_at)[:-3],
+        "open" if trade.closed_at is None else _time(trade.closed_at)[:-3],
         trade.reason,
         amount(trade.size),
+        *(amount(v, signed=True) for v in (trade.net, trade.funding, trade.spot_pnl, trade.perp_pnl, -trade.fees)),
         *(price(p) for p in (trade.spot_entry, trade.spot_exit, trade.perp_entry, trade.perp_exit)),
-        *(amount(v, signed=True) for v in (trade.funding, trade.spot_pnl, trade.perp_pnl, -trade.fees, trade.net)),
     )
 
 

@@ -30,7 +30,7 @@ p { margin: 8px 0; max-width: 85ch; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
 th, td { text-align: left; padding: 4px 12px 4px 0; border-bottom: 1px solid var(--rule); vertical-align: top; }
 th { color: var(--dim); font-weight: 600; }
-.n { text-align: right; white-space: nowrap; }
+.n { text-align: right; white-space: nowrap; } .lines td { white-space: nowrap; }
 tr.sum td { font-weight: 700; border-top: 2px solid var(--rule); }
 figure { margin: 14px 0 22px; }
 figcaption { font-weight: 600; }

@@ -1,0 +1,155 @@
+"""What the commands print: JSON for programs and nothing beside it, plain text where nobody sees colours."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.adapters.shell import Shell, carryfold, write_files
+
+REPORTING = (
+    ["backtest", "--trades", "--decisions"],
+    ["backtest", "--strategy", "hold"],
+    ["compare"],
+    ["replay"],
+    ["lookahead", "--cuts", "1"],
+    ["pairs"],
+    ["rates"],
+    ["quality"],
+    ["log", "stat"],
+    ["log", "verify"],
+    ["project", "status"],
+)
+
+
+def refuse(text: str) -> None:
+    raise AssertionError(f"{text} is not JSON")
+
+
+@pytest.mark.parametrize("arguments", REPORTING, ids=" ".join)
+def test_json_is_one_object_on_stdout_and_nothing_else(shell: Shell, arguments: list[str]) -> None:
+    said = shell.run(*arguments, "--json")
+
+    assert said.code == 0, said.err
+    assert len(said.out.splitlines()) == 1
+    assert isinstance(json.loads(said.out, parse_constant=refuse), dict)
+
+
+@pytest.mark.parametrize("arguments", REPORTING, ids=" ".join)
+def test_text_that_is_piped_is_plain(shell: Shell, arguments: list[str]) -> None:
+    said = shell.run(*arguments)
+
+    assert said.code == 0, said.err
+    assert said.out.isascii()
+    assert "\x1b" not in said.out + said.err
+    assert [line for line in said.out.splitlines() if line != line.rstrip()] == []
+
+
+def test_a_backtest_leads_with_its_returns_against_hold_and_cash(shell: Shell) -> None:
+    lines = shell.run("backtest").out.splitlines()
+
+    assert [line.split("  ")[0] for line in lines[2:7]] == [
+        "return on capital",
+        "return on deployed capital",
+        "return with idle cash",
+        "hold, on capital",
+        "cash",
+    ]
+
+
+def test_amounts_in_json_are_the_exact_decimals(shell: Shell) -> None:
+    figures = json.loads(shell.run("backtest", "--json").out, parse_float=str, parse_int=str)
+    named = {name: round(float(figures[name]) * 1e8) for name in ("net_pnl", "funding", "spot_pnl", "perp_pnl", "fees")}
+
+    assert all(re.fullmatch(r"-?\d+(\.\d{1,8})?", figures[name]) for name in named)
+    assert named["net_pnl"] == named["funding"] + named["spot_pnl"] + named["perp_pnl"] - named["fees"]
+
+
+def test_without_hold_there_is_nothing_to_compare_with(shell: Shell) -> None:
+    assert shell.json("backtest", "--no-hold")["hold_return_on_capital"] is None
+    assert shell.json("backtest")["hold_return_on_capital"] is not None
+
+
+def test_comparing_shows_what_each_pair_settled(shell: Shell) -> None:
+    compared = shell.json("compare")
+
+    assert [*compared["strategies"]] == ["simple", "composite", "hold"]
+    assert compared["cash"]["return_on_capital_annual"] == 0.04
+    (pair,) = compared["pairs"]
+    assert (pair["symbol"], pair["venue"], pair["settlements"], pair["priced"]) == ("XUSDT", "bybit", 40, True)
+    assert pair["rate_sum"] == pytest.approx(20 * 0.0004 - 20 * 0.0001, abs=1e-15)
+    assert (pair["share_at_interest"], pair["intervals"], pair["ended"]) == (0.0, {"8": 39}, False)
+    assert (pair["first"], pair["last"]) == ("2024-01-01T00:00:00Z", "2024-01-14T00:00:00Z")
+
+
+def test_the_cursor_in_the_json_gives_the_same_figures_again(shell: Shell) -> None:
+    first = shell.json("backtest", "--as-of", "2024-01-09T12:00:00+02:00")
+    again = shell.json("backtest", "--as-of", first["as_of"], "--upto-seq", str(first["upto_seq"]))
+
+    assert first["as_of"] == "2024-01-09T10:00:00Z"
+    assert {**first, "rows_per_second": 0} == {**again, "rows_per_second": 0}
+
+
+def test_replay_shows_the_open_position_of_its_moment(shell: Shell) -> None:
+    early = shell.json("replay", "--as-of", "2024-01-05")
+    late = shell.json("replay")
+
+    assert [one["pair"] for one in early["positions"]] == ["XUSDT"]
+    assert late["positions"] == []
+    assert early["state_hash"] != late["state_hash"]
+
+
+def test_an_import_counts_what_it_refused_and_goes_on(shell: Shell, tmp_path: Path) -> None:
+    funding, _ = write_files(tmp_path)
+    funding.write_text(funding.read_text() + "\nXUSDT,1704067200001,not-a-rate\n")
+
+    said = shell.run("import", str(funding), home=tmp_path / "home")
+    counted = shell.json("import", str(funding), home=tmp_path / "home")
+
+    assert said.code == 0
+    assert "funding.csv:42" in said.out
+    assert (counted["rejected"], counted["appended"], counted["duplicates"]) == (1, 0, 40)
+
+
+def test_an_import_of_nothing_usable_fails(shell: Shell, tmp_path: Path) -> None:
+    (tmp_path / "bad.csv").write_text("symbol,settled_at_ms,rate\nXUSDT,1704067200000,nan\n")
+
+    said = shell.run("import", str(tmp_path / "bad.csv"), home=tmp_path / "home")
+
+    assert said.code == 1
+    assert said.err.splitlines()[-1].startswith("carryfold: nothing in these files could be used")
+
+
+def test_a_file_that_breaks_off_fails_and_the_others_are_kept(shell: Shell, tmp_path: Path) -> None:
+    import gzip
+
+    funding, bars = write_files(tmp_path)
+    broken = tmp_path / "funding.csv.gz"
+    broken.write_bytes(gzip.compress(funding.read_bytes(), mtime=0)[:-20])
+
+    said = shell.run("import", str(broken), str(bars), home=tmp_path / "home")
+
+    assert said.code == 1
+    assert "funding.csv.gz" in said.err.splitlines()[-1]
+    assert shell.json("quality", home=tmp_path / "home")["pairs"][0]["price_rows"] == 330
+
+
+def test_the_demo_works_from_nothing_and_adds_nothing_the_second_time(tmp_path: Path) -> None:
+    home = tmp_path / "demo"
+    first = carryfold("demo", home=home)
+    events = json.loads(carryfold("log", "stat", "--json", home=home).stdout)["events"]
+    second = carryfold("demo", home=home)
+    other = carryfold("demo", "--seed", "8", home=home)
+
+    assert (first.returncode, first.stderr.replace("compiling", "").count("\n") <= 1) == (0, True), first.stderr
+    assert "<svg" in (home / "report.html").read_text()
+    assert (second.returncode, f"nothing added to its {events:,} events" in second.stdout) == (0, True)
+    assert (other.returncode, "seed 7" in other.stderr) == (1, True)
+
+
+def test_the_demo_leaves_a_real_log_alone(shell: Shell) -> None:
+    said = shell.run("demo")
+
+    assert said.code == 1
+    assert "not the demo's" in said.err
