@@ -30,7 +30,7 @@ class VenueError(Exception):
 
 
 class LegRules(msgspec.Struct, frozen=True):
-    """What one leg's order book takes, in coins of the pair and quote."""
+    """What one leg's order book takes, in base coins and quote."""
 
     qty_step: Decimal
     qty_min: Decimal

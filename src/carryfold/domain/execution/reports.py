@@ -1,8 +1,9 @@
 """What is asked of a venue about orders, and what it answers. Values only.
 
-Quantities are `Decimal` coins of the pair, that is of the perpetual's symbol: where one such coin stands for 1000 spot
-coins (`PairListed.multiplier`), the venue's adapter multiplies and divides, and nobody else knows. Values and fees are
-`Decimal`; times are int64 UTC nanoseconds. `leg` is "spot" or "perp", `side` is "buy" or "sell".
+Quantities are `Decimal` base coins, the spot's own, and prices are for one of them: where one coin of the perpetual's
+symbol stands for 1000 (`PairListed.multiplier`), the venue's adapter divides and multiplies, and nobody else knows.
+`symbol` is the pair's, that is the perpetual's, for both legs. Values and fees are `Decimal`; times are int64 UTC
+nanoseconds.
 """
 
 from decimal import Decimal
@@ -114,7 +115,7 @@ class PositionReport(msgspec.Struct, frozen=True):
 
 
 class AccountReport(msgspec.Struct, frozen=True):
-    """The account at one time: spot coins held by coin name (spot's own coins, not multiplied), quote cash, and
+    """The account at one time: spot coins held by coin name, quote cash, and
     maintenance health = margin balance / maintenance margin (0: not told)."""
 
     coins: dict[str, Decimal]
