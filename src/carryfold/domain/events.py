@@ -187,6 +187,7 @@ class OrderIntended(_PairRunEvent, frozen=True, array_like=True, tag=True, gc=Fa
     limit_price: Decimal | None = None
     reduce_only: bool = False
     attempt: int = 1
+    purpose: str = ""  # open | close | hedge | unwind
 
 
 class OrderAccepted(_PairRunEvent, frozen=True, array_like=True, tag=True, gc=False):
@@ -212,8 +213,10 @@ class OrderUnknown(_PairRunEvent, frozen=True, array_like=True, tag=True, gc=Fal
 
 
 class OrderFilled(_PairRunEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """A fill as the venue booked it. `units` of the pair's holding unit, bought > 0; `value` and `fee` in quote, value
-    > 0. `ended`: the two-leg process it belongs to is over."""
+    """A fill as the venue booked it. `units` of the pair's holding unit, bought > 0, net of a fee taken in the coin
+    itself; `value` of those units and `fee` in quote: their sum is what a purchase cost. `qty` and `fee_qty` are the
+    venue's own figures: base coins before fees, and the fee in `fee_coin`. `ended`: the two-leg process it belongs to
+    is over."""
 
     client_id: str
     fill_id: str
@@ -223,10 +226,13 @@ class OrderFilled(_PairRunEvent, frozen=True, array_like=True, tag=True, gc=Fals
     fee: Decimal
     fee_coin: str = ""
     ended: bool = False
+    qty: Decimal = Decimal(0)
+    fee_qty: Decimal = Decimal(0)
 
 
 class OrderCancelled(_PairRunEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """What was left of the order is gone. `ended`: the two-leg process it belongs to is over."""
+    """What was left of the order is gone. `ended`: the two-leg process it belongs to is over; `client_id` is then the
+    name of the process, the common beginning of its orders' ids, and `reason` what it achieved."""
 
     client_id: str
     reason: str = ""
