@@ -1,0 +1,179 @@
+"""One pair as the venue lists it: a USDT perpetual and, mostly, the spot pair it follows."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+__all__ = ["Instrument", "fixed", "plain"]
+
+_SPOT_FINER: Final = 2  # decimal places that spot quantities have more than the perpetual's
+_MAX_NOTIONAL: Final = 20_000_000
+
+
+class Instrument(msgspec.Struct, kw_only=True):
+    """Times in UTC ms, 0: not known or not to be. `multiplier`: spot coins in one coin of the perpetual; prices and
+    quantities of the perpetual are its own. `decimals` are those of a price, `qty_decimals` of a quantity (negative:
+    tens, hundreds). `hours` is the pair's own settlement interval, which a switch changes."""
+
+    number: int
+    symbol: str
+    coin: str
+    spot_symbol: str
+    spot_coin: str
+    multiplier: int
+    decimals: int
+    spot_decimals: int
+    qty_decimals: int
+    cap: float
+    hours: int
+    daily_turnover: float
+    launch_ms: int
+    delivery_ms: int
+    major: bool
+
+    def status(self, now_ms: int) -> str:
+        """PreLaunch, Trading or Closed."""
+        if now_ms < self.launch_ms:
+            return "PreLaunch"
+        return "Closed" if self.delivery_ms and now_ms >= self.delivery_ms else "Trading"
+
+    @property
+    def tick(self) -> Decimal:
+        """Price step of the perpetual."""
+        return Decimal(1).scaleb(-self.decimals)
+
+    @property
+    def spot_tick(self) -> Decimal:
+        """Price step of the spot pair."""
+        return Decimal(1).scaleb(-self.spot_decimals)
+
+    @property
+    def qty_step(self) -> Decimal:
+        """Quantity step of the perpetual, in its coins."""
+        return Decimal(1).scaleb(-self.qty_decimals)
+
+    @property
+    def spot_qty_decimals(self) -> int:
+        """Decimal places of a spot quantity."""
+        return self.qty_decimals - len(str(self.multiplier)) + 1 + _SPOT_FINER
+
+    @property
+    def spot_step(self) -> Decimal:
+        """Quantity step of the spot pair, in spot coins."""
+        return Decimal(1).scaleb(-self.spot_qty_decimals)
+
+    @property
+    def max_leverage(self) -> int:
+        """The highest leverage that may be set."""
+        return 100 if self.major else 25
+
+    @property
+    def maintenance_rate(self) -> Decimal:
+        """Maintenance margin as a fraction of the position's value."""
+        return Decimal("0.005") if self.major else Decimal("0.02")
+
+    @property
+    def band(self) -> tuple[Decimal, Decimal]:
+        """How far a limit price may cross the market: (perpetual, spot), fractions."""
+        return (Decimal("0.02"), Decimal("0.01")) if self.major else (Decimal("0.1"), Decimal("0.05"))
+
+    def max_qty(self, price: float) -> Decimal:
+        """The largest limit order of the perpetual."""
+        return _whole_steps(_MAX_NOTIONAL / price, self.qty_step)
+
+    def linear_row(self, now_ms: int, price: float, hours: int) -> dict[str, Any]:
+        """As instruments-info of category linear shows it."""
+        status = self.status(now_ms)
+        most = self.max_qty(price)
+        band, _ = self.band
+        return {
+            "symbol": self.symbol,
+            "symbolId": self.number + 1,
+            "contractType": "LinearPerpetual",
+            "status": status,
+            "baseCoin": self.coin,
+            "quoteCoin": "USDT",
+            "launchTime": str(self.launch_ms),
+            "deliveryTime": str(self.delivery_ms),
+            "deliveryFeeRate": "",
+            "priceScale": str(self.decimals),
+            "leverageFilter": {"minLeverage": "1", "maxLeverage": f"{self.max_leverage}.00", "leverageStep": "0.01"},
+            "priceFilter": {
+                "minPrice": plain(self.tick),
+                "maxPrice": plain(self.tick * 19_999_998),
+                "tickSize": plain(self.tick),
+            },
+            "lotSizeFilter": {
+                "maxOrderQty": plain(most),
+                "minOrderQty": plain(self.qty_step),
+                "qtyStep": plain(self.qty_step),
+                "postOnlyMaxOrderQty": plain(most),
+                "maxMktOrderQty": plain(_whole_steps(float(most) / 2, self.qty_step)),
+                "minNotionalValue": "5",
+            },
+            "unifiedMarginTrade": True,
+            "fundingInterval": hours * 60,
+            "settleCoin": "USDT",
+            "copyTrading": "both" if self.major else "none",
+            "upperFundingRate": plain(Decimal(str(self.cap))),
+            "lowerFundingRate": plain(-Decimal(str(self.cap))),
+            "isPreListing": status == "PreLaunch",
+            "preListingInfo": _pre_listing(self.launch_ms) if status == "PreLaunch" else None,
+            "riskParameters": {"priceLimitRatioX": plain(band / 2), "priceLimitRatioY": plain(band)},
+            "symbolType": "",
+        }
+
+    def spot_row(self, price: float) -> dict[str, Any]:
+        """As instruments-info of category spot shows it."""
+        most = _whole_steps(_MAX_NOTIONAL / 2 / price, self.spot_step)
+        _, band = self.band
+        return {
+            "symbolId": self.number + 1,
+            "symbol": self.spot_symbol,
+            "baseCoin": self.spot_coin,
+            "quoteCoin": "USDT",
+            "innovation": "0",
+            "status": "Trading",
+            "marginTrading": "utaOnly" if self.major else "none",
+            "stTag": "0",
+            "lotSizeFilter": {
+                "basePrecision": plain(self.spot_step),
+                "quotePrecision": plain(self.spot_tick * self.spot_step),
+                "minOrderQty": plain(self.spot_step),
+                "maxOrderQty": plain(most),
+                "minOrderAmt": "5",
+                "maxOrderAmt": str(_MAX_NOTIONAL // 2),
+                "maxLimitOrderQty": plain(most),
+                "maxMarketOrderQty": plain(_whole_steps(float(most) / 2, self.spot_step)),
+                "postOnlyMaxLimitOrderSize": plain(most),
+            },
+            "priceFilter": {"tickSize": plain(self.spot_tick)},
+            "riskParameters": {"priceLimitRatioX": plain(band / 2), "priceLimitRatioY": plain(band)},
+            "symbolType": "",
+        }
+
+
+def fixed(value: float, decimals: int) -> str:
+    """A number as the venue writes it, with so many decimal places; negative: rounded to tens, hundreds."""
+    return f"{value:.{decimals}f}" if decimals >= 0 else f"{round(value, decimals):.0f}"
+
+
+def plain(value: Decimal) -> str:
+    """A Decimal without exponent and without trailing zeros."""
+    text = f"{value:f}"
+    return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
+
+
+def _whole_steps(amount: float, step: Decimal) -> Decimal:
+    return max(Decimal(int(amount / float(step))), Decimal(1)) * step
+
+
+def _pre_listing(launch_ms: int) -> dict[str, Any]:
+    return {
+        "curAuctionPhase": "CallAuction",
+        "phases": [{"phase": "CallAuction", "startTime": str(launch_ms - 3_600_000), "endTime": str(launch_ms)}],
+        "auctionFeeInfo": {"auctionFeeRate": "0", "takerFeeRate": "0.001", "makerFeeRate": "0.0004"},
+    }
