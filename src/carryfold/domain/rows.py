@@ -17,7 +17,7 @@ from carryfold.domain import events as ev
 
 __all__ = [
     "E8", "GROUPS", "KINDS", "KIND_OF", "PAIR_KINDS", "ROW", "Kind", "KindSpec", "Role", "Rows", "empty_rows",
-    "role_of", "row_values", "to_e8",
+    "role_of", "row_values", "rows_of_run", "to_e8",
 ]  # fmt: skip
 
 E8: Final = 100_000_000
@@ -129,7 +129,7 @@ KINDS: Final[dict[Kind, KindSpec]] = {
     Kind.BORROW_CHARGED: KindSpec(Role.OUTCOME, 4, "", "amount e8, charged > 0"),
     Kind.MARGIN_OBSERVED: KindSpec(Role.OUTCOME, 4, "", "health"),
     Kind.RECONCILIATION_CORRECTED: KindSpec(
-        Role.OUTCOME, 4, "", "spot units", "perp units", "cash e8: fees and P&L not explained otherwise"
+        Role.OUTCOME, 4, "", "spot units", "short units", "cash e8: fees and P&L not explained otherwise"
     ),
     Kind.HALTED: KindSpec(Role.OUTCOME, 4, ""),
     Kind.RESUMED: KindSpec(Role.OUTCOME, 4, ""),
@@ -143,6 +143,12 @@ GROUPS: Final = ("price", "settled", "predicted", "activity")
 def empty_rows(count: int = 0) -> Rows:
     """`count` zeroed rows."""
     return np.zeros(count, ROW)
+
+
+def rows_of_run(rows: Rows, slot: int) -> Rows:
+    """What a fold of the run in `slot` may see: every input, and the outcomes of that run or of all runs (slot 0)."""
+    seen = (rows["kind"] < Kind.ORDER_ACCEPTED) | (rows["slot"] == slot) | (rows["slot"] == 0)
+    return rows if seen.all() else rows[seen]
 
 
 def _snake(name: str) -> str:

@@ -1,7 +1,8 @@
 """What the world answered to a run's own orders: fills, ends, payments, corrections, the operator. (Phase 4, live.)
 
 Real figures are booked as they came and never multiplied. A holding is whatever has been filled: it opens with the
-first fill and closes when both legs are flat and the two-leg process has ended.
+first fill and closes when both legs are flat and the two-leg process has ended. A fill moves cash by its value and its
+fee, and by nothing else: where the fee is taken in base coins, `units` and `value` are those of what is left.
 """
 
 from typing import Any
@@ -24,7 +25,7 @@ from carryfold.domain.fold.codes import (
     RECONCILIATION_CORRECTED,
     RESUMED,
 )
-from carryfold.domain.fold.observe import revalue
+from carryfold.domain.fold.observe import mark_for, revalue
 from carryfold.domain.fold.state import CLOSED_KEPT
 
 
@@ -43,20 +44,30 @@ def observe_outcome(pairs: Any, book: Any, params: Any, row: Any) -> None:
         book.borrow += np.int64(row.a)
     elif kind == MARGIN_OBSERVED:
         book.observed_health = row.a
-    elif row.pair >= 0:
-        p = pairs[row.pair]
-        if kind == FUNDING_PAID:
-            book.funding += np.int64(row.a)
-            book.payments += 1
-        elif kind == ORDER_FILLED:
-            _fill_leg(p, book, params, row)
-            if row.d >= 2.0:
-                _end_process(p, book)
-        elif kind == ORDER_REJECTED or kind == ORDER_CANCELLED:
-            if row.d >= 1.0:
-                _end_process(p, book)
-        elif kind == RECONCILIATION_CORRECTED:
-            _correct(p, book, params, row)
+    elif kind == FUNDING_PAID:
+        book.funding += np.int64(row.a)
+        book.payments += 1
+    else:
+        if kind == RECONCILIATION_CORRECTED:
+            book.fees -= np.int64(row.c)
+        if row.pair >= 0:
+            _observe_order(pairs[row.pair], book, params, row)
+
+
+@compiled
+def _observe_order(p: Any, book: Any, params: Any, row: Any) -> None:
+    """What became of a pair's orders and holding."""
+    kind = row.kind
+    if kind == ORDER_FILLED:
+        _fill_leg(p, book, params, row)
+        if row.d >= 2.0:
+            _end_process(p, book)
+    elif kind == ORDER_REJECTED or kind == ORDER_CANCELLED:
+        if row.d >= 1.0:
+            _end_process(p, book)
+    elif kind == RECONCILIATION_CORRECTED:
+        _correct(p, book, params, row)
+    _close_if_flat(p, book, row.known_at)
 
 
 @compiled
@@ -64,7 +75,8 @@ def _end_process(p: Any, book: Any) -> None:
     """The two-leg process behind the pending order is over, whatever it achieved."""
     if p.pending == ENTRY:
         book.pending_e8 -= p.pending_e8
-        book.pending_entries -= 1
+        if p.held == 0:
+            book.pending_entries -= 1
     if p.pending != NOTHING:
         book.ordered -= 1
     p.pending = NOTHING
@@ -73,15 +85,15 @@ def _end_process(p: Any, book: Any) -> None:
 
 @compiled
 def _open_holding(p: Any, book: Any, t: int) -> None:
-    """The first fill of a pair opens a holding."""
+    """The first fill of a pair opens a holding, which takes over the slot of the entry that is still under way."""
+    if p.pending == ENTRY:
+        book.pending_entries -= 1
     book.held += 1
     book.entries += 1
     p.held = 1
     p.traded = 1
     p.trade = book.entries
     p.held_priced = 1
-    p.held_lots = p.pending_lots
-    p.held_size = p.pending_size
     p.unit = p.lot / p.lot_units
     p.opened_at = t
 
@@ -89,39 +101,75 @@ def _open_holding(p: Any, book: Any, t: int) -> None:
 @compiled
 def _fill_leg(p: Any, book: Any, params: Any, row: Any) -> None:
     """One venue fill of one leg: cost in, or a share of the cost out."""
-    if p.held == 0:
-        _open_holding(p, book, row.known_at)
     units = np.int64(row.a)
     value = np.int64(row.b)
     book.fees += np.int64(row.c)
+    if units == 0:
+        return
+    opens = p.held == 0
+    if opens:
+        _open_holding(p, book, row.known_at)
+    paid = value if units > 0 else -value
     if np.int64(row.d) & 1 == 0:
         cost = _cost_moved(p.spot_units, p.spot_cost, units, value)
-        if units < 0:
-            book.spot_realised += value + cost
-        p.spot_cost += cost
-        book.spot_cost += cost
-        p.spot_units += units
+        _move_spot(p, book, units, cost)
+        book.spot_realised += cost - paid
     else:
         cost = _cost_moved(p.perp_units, p.perp_entry, -units, value)
-        if units > 0:
-            book.perp_realised += -cost - value
-        p.perp_entry += cost
-        book.perp_entry += cost
-        p.perp_units -= units
-        if units < 0 and p.perp_units > 0:
-            p.entry_price = p.perp_entry / 1e8 / (p.perp_units * p.unit)
-    _mark_holding(p, book, params)
-    _close_if_flat(p, book, row.known_at)
+        _move_perp(p, book, -units, cost)
+        book.perp_realised -= cost + paid
+    _measure(p, book, params, opens)
 
 
 @compiled
-def _cost_moved(held: int, cost: int, units: int, value: int) -> int:
-    """Change of a leg's cost: the fill's value when it adds, minus a proportional share when it takes away."""
-    if units > 0:
-        return value
-    if -units >= held:
+def _cost_moved(held: int, cost: int, change: int, value: int) -> int:
+    """Change of a leg's cost when `change` units trade for `value`: the value where they add to what is held, less a
+    proportional share of the cost where they take from it. A leg may pass through zero to the other side, where its
+    cost is negative: what was received for units that are owed. The change less the cash paid is what was realised."""
+    signed = value if change > 0 else -value
+    if held == 0 or (held > 0) == (change > 0):
+        return signed
+    share = float(abs(change)) / float(abs(held))
+    if share < 1.0:
+        return -np.int64(np.rint(cost * share))  # type: ignore[return-value]
+    if change == -held:
         return -cost
-    return -np.int64(np.rint(cost * (float(-units) / float(held))))  # type: ignore[return-value]
+    closing = np.int64(np.rint(signed / share))
+    return signed - closing - cost  # type: ignore[return-value]
+
+
+@compiled
+def _move_spot(p: Any, book: Any, units: int, cost: int) -> None:
+    """Units and their cost come into the spot leg or leave it."""
+    p.spot_units += units
+    p.spot_cost += cost
+    book.spot_cost += cost
+
+
+@compiled
+def _move_perp(p: Any, book: Any, units: int, cost: int) -> None:
+    """Short units and their entry value come into the perpetual leg or leave it."""
+    p.perp_units += units
+    p.perp_entry += cost
+    book.perp_entry += cost
+    if p.perp_units > 0:
+        p.entry_price = p.perp_entry / 1e8 / (p.perp_units * p.unit)
+
+
+@compiled
+def _measure(p: Any, book: Any, params: Any, opened: bool) -> None:
+    """Bring everything that follows from the legs up to date: values, lots, and what the entry still blocks."""
+    _mark_holding(p, book, params)
+    units = max(abs(p.spot_units), abs(p.perp_units))
+    p.held_lots = (units + p.lot_units - 1) // p.lot_units
+    if p.pending == ENTRY:
+        p.held_size = p.pending_size
+        spent = max(p.spot_cost, 0) + max(p.margin, 0)
+        blocked = max(e8((1.0 + params.margin_fraction) * p.pending_size) - spent, 0)
+        book.pending_e8 += blocked - p.pending_e8
+        p.pending_e8 = blocked
+    elif opened:  # nobody decided this holding: it was found
+        p.held_size = max(p.spot_cost, p.perp_entry) / 1e8
 
 
 @compiled
@@ -141,8 +189,8 @@ def _mark_holding(p: Any, book: Any, params: Any) -> None:
 
 @compiled
 def _close_if_flat(p: Any, book: Any, t: int) -> None:
-    """Both legs are flat: the holding is over."""
-    if p.held == 0 or p.spot_units != 0 or p.perp_units != 0:
+    """Both legs are flat and nothing is under way: the holding is over."""
+    if p.held == 0 or p.pending != NOTHING or p.spot_units != 0 or p.perp_units != 0:
         return
     k = p.closed_count % CLOSED_KEPT
     p.closed_opened_at[k] = p.opened_at
@@ -159,24 +207,26 @@ def _close_if_flat(p: Any, book: Any, t: int) -> None:
 
 @compiled
 def _correct(p: Any, book: Any, params: Any, row: Any) -> None:
-    """Adopt the venue's holding and cash where they differ from ours. Units come in or go out at the view's price, so
-    that the difference shows as P&L and never as an unexplained jump later."""
-    book.fees -= np.int64(row.c)
+    """Adopt the venue's holding where it differs from ours: `a` more spot units, `b` more short ones. Units come in or
+    go out at the view's price (before any view: the newest mark), so that the difference shows as P&L now and never as
+    a jump later. Coins that appear or vanish are worth their price; a short is worth nothing when it appears, and one
+    that vanishes leaves behind what it had gained."""
     spot_units = np.int64(row.a)
     perp_units = np.int64(row.b)
     if spot_units == 0 and perp_units == 0:
         return
-    if p.held == 0:
+    opens = p.held == 0
+    if opens:
         _open_holding(p, book, row.known_at)
-    spot_cost = e8(spot_units * p.unit * p.spot)
-    perp_entry = e8(perp_units * p.unit * p.perp)
-    book.spot_cost += spot_cost
-    book.perp_entry += perp_entry
-    book.spot_realised += spot_cost
-    book.perp_realised -= perp_entry
-    p.spot_cost += spot_cost
-    p.perp_entry += perp_entry
-    p.spot_units += spot_units
-    p.perp_units += perp_units
-    _mark_holding(p, book, params)
-    _close_if_flat(p, book, row.known_at)
+    mark = mark_for(p, row.known_at)
+    if spot_units != 0:
+        value = e8(abs(spot_units) * p.unit * (p.spot if p.viewed != 0 else mark))
+        cost = _cost_moved(p.spot_units, p.spot_cost, spot_units, value)
+        _move_spot(p, book, spot_units, cost)
+        book.spot_realised += cost
+    if perp_units != 0:
+        value = e8(abs(perp_units) * p.unit * (p.perp if p.viewed != 0 else mark))
+        cost = _cost_moved(p.perp_units, p.perp_entry, perp_units, value)
+        _move_perp(p, book, perp_units, cost)
+        book.perp_realised -= cost - (value if perp_units > 0 else -value)
+    _measure(p, book, params, opens)

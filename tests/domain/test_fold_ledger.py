@@ -1,0 +1,156 @@
+"""Phase 4 under anything: random fills, ends, payments, corrections and orders of the operator, in any order, against
+a ledger that only knows cash and units."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from carryfold.domain.fold import State, fold
+from carryfold.domain.fold.codes import ENTRY, NOTHING
+from carryfold.domain.rows import E8, Kind
+from tests.domain.ledger import Ledger
+from tests.domain.live import FREE, PRICE, Live, Values, cancelled, corrected, filled, quote, rate, rejected
+
+PAIRS = 3
+PARAMS = FREE.changed({"max_positions": 2, "daily_loss_limit": 1.0})
+SIMPLE = (Kind.HALTED, Kind.RESUMED, Kind.FLATTEN_REQUESTED)
+
+pairs = st.integers(0, PAIRS - 1)
+prices = st.integers(97, 103).map(float)
+cents = st.integers(-200, 200).map(lambda n: n / 64)
+flags = st.booleans()
+
+fills = st.builds(
+    filled,
+    st.sampled_from(["spot", "perp"]),
+    st.one_of(st.integers(-100, 100), st.sampled_from([-80, -40, 40, 80])),
+    prices,
+    fee=cents,
+    ended=flags,
+    pair=pairs,
+)
+market = st.one_of(
+    st.builds(lambda pair, spot, basis: quote(spot, spot + basis, pair=pair), pairs, prices, st.integers(-1, 1)),
+    st.builds(lambda pair, value: rate(value, pair=pair), pairs, st.sampled_from([0.0, 0.002])),
+)
+money = st.one_of(
+    st.builds(lambda pair, kind, amount: (pair, kind, amount * E8, 0.0, 0.0, 0.0), st.integers(-1, PAIRS - 1),
+              st.sampled_from([Kind.FUNDING_PAID, Kind.BORROW_CHARGED]), cents),
+    st.builds(corrected, st.integers(-90, 90), st.integers(-90, 90), cents, pair=pairs),
+    st.builds(lambda cash: corrected(cash=cash, pair=-1), cents),
+)  # fmt: skip
+words = st.one_of(
+    st.builds(rejected, ended=flags, pair=pairs),
+    st.builds(cancelled, ended=flags, pair=pairs),
+    st.builds(lambda kind: (-1, kind, 0.0, 0.0, 0.0, 0.0), st.sampled_from(SIMPLE)),
+    st.builds(lambda health: (-1, Kind.MARGIN_OBSERVED, health, 0.0, 0.0, 0.0), st.sampled_from([0.0, 2.0, 50.0])),
+    st.builds(lambda kind, pair: (pair, kind, 0.0, 0.0, 0.0, 0.0),
+              st.sampled_from([Kind.ORDER_ACCEPTED, Kind.ORDER_UNKNOWN]), pairs),
+)  # fmt: skip
+histories = st.lists(st.one_of(fills, fills, market, money, words), max_size=60)
+thorough = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+
+
+class Orders:
+    """Which pairs have an order under way, by the decisions that came out and the ends that went in."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, str] = {}
+
+    def end(self, row: Values) -> None:
+        pair, kind, *_, d = row
+        if (kind == Kind.ORDER_FILLED and d >= 2) or (kind in (Kind.ORDER_REJECTED, Kind.ORDER_CANCELLED) and d >= 1):
+            self.open.pop(pair, None)
+
+
+def check_sums(run: Live) -> None:
+    """The book's sums are those of its pairs, and a pair that is over has left nothing behind."""
+    b, p = run.book, run.state.pair
+    for name in ("spot_cost", "spot_value", "perp_entry", "perp_value", "margin", "held", "pending_e8"):
+        assert b[name] == p[name].sum(), f"the book's {name} is not the sum of the pairs'"
+    assert b["pending_entries"] == ((p["pending"] == ENTRY) & (p["held"] == 0)).sum()
+    assert b["ordered"] == (p["pending"] != NOTHING).sum()
+    assert b["entries"] - b["trades"] == b["held"]
+    over = p[p["held"] == 0]
+    for name in ("spot_units", "perp_units", "spot_cost", "perp_entry", "spot_value", "perp_value", "margin"):
+        assert (over[name] == 0).all(), f"{name} is left of a holding that is over"
+    assert ((p["spot_cost"] == 0) | (p["spot_units"] != 0)).all()
+    assert ((p["perp_entry"] == 0) | (p["perp_units"] != 0)).all()
+
+
+def check_decisions(run: Live, ledger: Ledger, orders: Orders, decided: list[tuple[int, str, int]]) -> None:
+    """Nothing is decided while an order is under way; entries only of what is flat, and only when allowed."""
+    for pair, action, lots in decided:
+        assert pair not in orders.open
+        assert lots > 0
+        flat = ledger.spot[pair].units == ledger.perp[pair].units == 0
+        assert flat == (action == "enter")
+        assert action == "exit" or not (ledger.halted or ledger.blocked)
+        orders.open[pair] = action
+    under_way = {int(i): int(run.pair(int(i))["pending"]) == ENTRY for i in np.flatnonzero(run.state.pair["pending"])}
+    assert under_way == {pair: action == "enter" for pair, action in orders.open.items()}
+
+
+@thorough
+@given(histories)
+@example([filled("spot", -10), corrected(20, 0), filled("spot", -10), cancelled(ended=True)])
+def test_the_attribution_is_that_of_a_plain_ledger_after_every_row(history: list[Values]) -> None:
+    run, ledger, orders = Live(PARAMS, PAIRS), Ledger(PAIRS), Orders()
+    held = [False] * PAIRS
+    for pair in range(PAIRS):
+        ledger.take(quote(PRICE, pair=pair))
+    for row in history:
+        ledger.take(row)
+        orders.end(row)
+        on = [spot.units != 0 or perp.units != 0 for spot, perp in zip(ledger.spot, ledger.perp, strict=True)]
+        held = [on[i] or (held[i] and i in orders.open) for i in range(PAIRS)]
+        decided = run.give(row)
+
+        assert run.pnl() == ledger.pnl()
+        assert [int(p["spot_units"]) for p in run.state.pair] == [leg.units for leg in ledger.spot]
+        assert [-int(p["perp_units"]) for p in run.state.pair] == [leg.units for leg in ledger.perp]
+        assert [bool(p["held"]) for p in run.state.pair] == held, "a holding ends flat, and with its process"
+        assert (run.book["halted"], run.book["flatten"]) == (ledger.halted, ledger.blocked)
+        check_sums(run)
+        check_decisions(run, ledger, orders, decided)
+
+
+@thorough
+@given(st.lists(st.lists(st.one_of(fills, market, money, words), min_size=1, max_size=5), max_size=15), st.data())
+def test_a_live_fold_in_pieces_or_in_another_order_inside_instants_is_the_same(
+    instants: list[list[Values]], data: st.DataObject
+) -> None:
+    run = Live(PARAMS, PAIRS)
+    for instant in instants:
+        run.give(*instant)
+
+    at_once, shuffled = fresh(), fresh()
+    fold(at_once, np.concatenate(run.rows))
+    for rows in run.rows:
+        fold(shuffled, rows[data.draw(st.permutations(range(len(rows))))])
+
+    assert at_once.hash() == run.state.hash() == shuffled.hash()
+    check_sums(run)
+
+
+@thorough
+@given(histories, st.floats(0, 1))
+def test_a_live_state_goes_on_from_its_snapshot_as_if_it_had_never_stopped(history: list[Values], share: float) -> None:
+    run = Live(PARAMS, PAIRS)
+    stop = int(share * len(history))
+    for row in history[:stop]:
+        run.give(row)
+    again: Any = State.load(run.state.dump())
+    for row in history[stop:]:
+        run.give(row)
+        fold(again, run.rows[-1])
+
+    assert again.hash() == run.state.hash()
+
+
+def fresh() -> State:
+    state = State(PARAMS, simulated=False, universe=PAIRS)
+    state.add_pairs([b"P%d" % i for i in range(PAIRS)])
+    return state
