@@ -214,9 +214,9 @@ class OrderUnknown(_PairRunEvent, frozen=True, array_like=True, tag=True, gc=Fal
 
 class OrderFilled(_PairRunEvent, frozen=True, array_like=True, tag=True, gc=False):
     """A fill as the venue booked it. `units` of the pair's holding unit, bought > 0, net of a fee taken in the coin
-    itself; `value` of those units and `fee` in quote: their sum is what a purchase cost. `qty` and `fee_qty` are the
-    venue's own figures: base coins before fees, and the fee in `fee_coin`. `ended`: the two-leg process it belongs to
-    is over."""
+    itself; `value` of those units and `fee` in quote: their sum is what a purchase cost. `qty` (bought > 0) and
+    `fee_qty` are the venue's own figures: base coins before fees, and the fee in `fee_coin`. `ended`: the two-leg
+    process it belongs to is over."""
 
     client_id: str
     fill_id: str

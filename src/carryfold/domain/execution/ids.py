@@ -1,0 +1,67 @@
+"""Names of processes and of their orders: pure functions of what was decided, so that a restart finds the same ones.
+
+A process is `TAG-RUN-DECISIONk`, k being e (entry), x (exit) or r (repair); its orders are `PROCESS-s1`, `PROCESS-p1`,
+`PROCESS-s2`, ... by leg and attempt. The tag tells logs apart: sequence numbers begin anew in each log, and a venue
+remembers the ids of an account for longer than anybody keeps a log.
+"""
+
+import re
+from typing import Final, Literal, NamedTuple
+
+from carryfold.domain.execution.reports import Leg
+
+__all__ = ["CLIENT_ID_MAX", "Kind", "OrderName", "client_id", "parse_client_id", "process_id", "run_tag"]
+
+Kind = Literal["entry", "exit", "repair"]
+
+CLIENT_ID_MAX: Final = 36
+
+_LETTERS: Final[dict[Kind, str]] = {"entry": "e", "exit": "x", "repair": "r"}
+_KINDS: Final[dict[str, Kind]] = {letter: kind for kind, letter in _LETTERS.items()}
+_DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
+_NAME: Final = re.compile(r"([0-9a-z]+)-(\d+)-(\d+)([exr])-([sp])(\d+)")
+
+
+class OrderName(NamedTuple):
+    """What a client id says."""
+
+    process: str
+    tag: str
+    run: int
+    decision_seq: int
+    kind: Kind
+    leg: Leg
+    attempt: int
+
+
+def run_tag(started_at: int) -> str:
+    """The tag of a run that started at `started_at` (UTC ns, as its RunStarted says): the second, in base 36."""
+    number, tag = started_at // 1_000_000_000, ""
+    assert number > 0
+    while number:
+        number, digit = divmod(number, 36)
+        tag = _DIGITS[digit] + tag
+    return tag
+
+
+def process_id(tag: str, run: int, decision_seq: int, kind: Kind) -> str:
+    """The name of the process that carries out the decision at `decision_seq`."""
+    assert tag, "without a tag two logs would use the same ids"
+    return f"{tag}-{run}-{decision_seq}{_LETTERS[kind]}"
+
+
+def client_id(process: str, leg: Leg, attempt: int) -> str:
+    """The name of a process's order, `attempt` counted from 1 for each leg."""
+    name = f"{process}-{leg[0]}{attempt}"
+    assert len(name) <= CLIENT_ID_MAX, name
+    return name
+
+
+def parse_client_id(name: str) -> OrderName | None:
+    """What a client id says, or None if it is not one of ours."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    tag, run, seq, kind, leg, attempt = found.groups()
+    process = name[: name.rindex("-")]
+    return OrderName(process, tag, int(run), int(seq), _KINDS[kind], "spot" if leg == "s" else "perp", int(attempt))

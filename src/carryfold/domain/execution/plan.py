@@ -1,0 +1,230 @@
+"""What a process wants to do next, as a function of what it knows, the quotes and the time. It remembers nothing.
+
+The order of things: where the legs are apart by a lot or more, bring them together; else open or close the next slice
+of the thin leg; else sell what is left of the coins; else end. The short is always matched to whole lots of the spot
+that is really held. An order on a leg waits for the leg's open one, and an unwind for both: what is not known to be
+filled is never undone.
+"""
+
+from decimal import Decimal
+from typing import Literal
+
+from carryfold.domain.execution.ledger import Ledger
+from carryfold.domain.execution.limits import nanoseconds
+from carryfold.domain.execution.pricing import NoQuote, TooSmall, View, order_at
+from carryfold.domain.execution.reports import Leg, Side
+from carryfold.domain.execution.slices import next_slice
+from carryfold.domain.execution.wishes import NEVER, End, Plan, Purpose, Wait, Wish
+
+__all__ = ["plan"]
+
+Move = tuple[Leg, Side, Decimal, Purpose]
+
+
+def plan(ledger: Ledger, view: View) -> Plan:
+    """The next thing to do."""
+    if abs(ledger.gap) >= ledger.spec.pair.lot_units:
+        return _together(ledger, view)
+    if _any_live(ledger):
+        return Wait(NEVER, "an order is under way")
+    return _further(ledger, view) or _rest(ledger, view) or _end(ledger, view)
+
+
+def _any_live(ledger: Ledger) -> bool:
+    return ledger.live("spot") is not None or ledger.live("perp") is not None
+
+
+# --- bringing the legs together ---------------------------------------------------------------------------------------
+
+
+def _together(ledger: Ledger, view: View) -> Plan:
+    """The legs are apart: hedge while there is time, then unwind, each within its budget."""
+    move = _hedge(ledger, view.now) or _unwind(ledger)
+    if move is None:
+        if _any_live(ledger):
+            return Wait(NEVER, "an order is under way")
+        return End("unhedged", _budgets(ledger))
+    held_up = _held_up(ledger, move, view.now)
+    if held_up is not None:
+        return held_up
+    wish = order_at(ledger, view, *move)
+    if isinstance(wish, Wish):
+        return wish
+    if isinstance(wish, NoQuote):
+        return _without_quote(ledger, view)
+    if _any_live(ledger):
+        return Wait(NEVER, "an order is under way")
+    return _too_small(ledger, view, move[3])
+
+
+def _held_up(ledger: Ledger, move: Move, now: int) -> Wait | None:
+    """What a move has to wait for: its leg's open order, the other leg's, a pause."""
+    leg, _, _, purpose = move
+    other: Leg = "perp" if leg == "spot" else "spot"
+    if ledger.live(leg) is not None or (purpose == "unwind" and ledger.live(other) is not None):
+        deadline = _deadline(ledger)
+        return Wait(deadline if now < deadline else NEVER, "an order is under way")
+    settled_at = ledger.exposure.since + nanoseconds(ledger.spec.limits.settle_s)
+    if ledger.live(other) is not None and now < settled_at:
+        return Wait(settled_at, "the other leg's order is under way")
+    return _pause(ledger, ("hedge", "unwind"), now)
+
+
+def _without_quote(ledger: Ledger, view: View) -> Plan:
+    """There never was a quote since the process began or was restored."""
+    give_up_at = max(ledger.exposure.since, ledger.spec.started_at) + nanoseconds(ledger.spec.limits.give_up_s)
+    if view.now < give_up_at:
+        return Wait(give_up_at, "there is no quote")
+    return Wait(NEVER, "an order is under way") if _any_live(ledger) else End("unhedged", "there is no quote")
+
+
+def _too_small(ledger: Ledger, view: View, purpose: Purpose) -> Plan:
+    """The difference is too small for the leg that should trade it: trade more of the first leg, or take it away."""
+    if purpose == "hedge" or ledger.spec.kind == "exit":
+        further = _further(ledger, view)
+        if further is not None:
+            return further
+    if purpose == "hedge" and ledger.spec.kind == "entry":
+        unwind = _unwind(ledger)
+        wish = order_at(ledger, view, *unwind) if unwind is not None else None
+        if isinstance(wish, Wish):
+            return wish
+    return _rest(ledger, view) or _end(ledger, view)
+
+
+def _deadline(ledger: Ledger) -> int:
+    return ledger.exposure.since + nanoseconds(ledger.spec.limits.deadline_s)
+
+
+def _hedge(ledger: Ledger, now: int) -> Move | None:
+    """The order that hedges the excess, if there is time and budget for it. An entry adds to the leg that lags, never
+    beyond its target; an exit and a repair only ever take away."""
+    spec, gap = ledger.spec, ledger.gap
+    spent = ledger.misses("hedge") > spec.limits.retries or ledger.misses("unwind") > 0
+    if now >= _deadline(ledger) or spent or len(ledger.orders) >= spec.limits.orders_max:
+        return None
+    if spec.kind != "entry":
+        return (*_reduction(ledger), "hedge")
+    pair = spec.pair
+    lagging: Leg = "perp" if gap > 0 else "spot"
+    units = min(abs(gap), spec.lots * pair.lot_units - ledger.held(lagging))
+    if units < pair.lot_units or ledger.intended("unwind"):
+        return None
+    if lagging == "perp":
+        return "perp", "sell", pair.perp.floor(pair.coins(pair.whole_lots(units))), "hedge"
+    return "spot", "buy", pair.gross(pair.coins(units)), "hedge"
+
+
+def _unwind(ledger: Ledger) -> Move | None:
+    """The order that takes the excess away, if there is budget for it."""
+    limits = ledger.spec.limits
+    if ledger.misses("unwind") > limits.unwind_retries or len(ledger.orders) >= limits.orders_max:
+        return None
+    return (*_reduction(ledger), "unwind")
+
+
+def _reduction(ledger: Ledger) -> tuple[Leg, Side, Decimal]:
+    """What takes the excess away: coins sold down to the short, or the short bought back to whole lots of the coins. A
+    perpetual that is long has no business here and is sold."""
+    pair = ledger.spec.pair
+    if ledger.perp_coins > 0:
+        return "perp", "sell", pair.perp.floor(ledger.perp_coins)
+    if ledger.gap > 0:
+        return "spot", "sell", pair.spot.floor(max(ledger.spot_coins + ledger.perp_coins, Decimal(0)))
+    wanted = pair.coins(pair.whole_lots(max(ledger.spot_units, 0)))
+    return "perp", "buy", pair.perp.floor(-ledger.perp_coins - wanted)
+
+
+# --- the thin leg, and the rest ---------------------------------------------------------------------------------------
+
+
+def _further(ledger: Ledger, view: View) -> Wish | Wait | None:
+    """The next slice of the first leg, a wait for it, or None: the process makes do with what it has."""
+    spec, limits, now = ledger.spec, ledger.spec.limits, view.now
+    if spec.kind == "repair" or (spec.kind == "entry" and (ledger.intended("unwind") or not view.may_open)):
+        return None
+    purpose: Purpose = "open" if spec.kind == "entry" else "close"
+    until = spec.started_at + nanoseconds(limits.work_s)
+    if now >= until or ledger.misses(purpose) > limits.retries or len(ledger.orders) >= limits.orders_max:
+        return None
+    if not ledger.is_left(spec.thin):
+        return None
+    if not (view.fresh(limits, "spot") and view.fresh(limits, "perp")):
+        return Wait(until, "no fresh quote of both legs")
+    piece = next_slice(ledger, view.quotes)
+    pause = _pause(ledger, (purpose,), now)
+    if piece is None or pause is not None:
+        return pause
+    wish = order_at(ledger, view, piece.leg, piece.side, piece.coins, purpose)
+    return wish if isinstance(wish, Wish) else None
+
+
+def _rest(ledger: Ledger, view: View) -> Wish | Wait | None:
+    """The short is flat and some coins are left: sell them if the venue takes so little."""
+    limits = ledger.spec.limits
+    if ledger.perp_units != 0 or ledger.spot_units <= 0:
+        return None
+    if ledger.misses("unwind") > limits.unwind_retries or len(ledger.orders) >= limits.orders_max:
+        return None
+    wish = order_at(ledger, view, "spot", "sell", ledger.spec.pair.spot.floor(ledger.spot_coins), "unwind")
+    if isinstance(wish, NoQuote):
+        until = ledger.spec.started_at + nanoseconds(limits.work_s)
+        return Wait(until, "there is no quote") if view.now < until else None
+    if isinstance(wish, TooSmall):
+        return None
+    return _pause(ledger, ("unwind",), view.now) or wish
+
+
+def _pause(ledger: Ledger, purposes: tuple[str, ...], now: int) -> Wait | None:
+    """A short wait after an order that ended incomplete."""
+    missed = [o.done_at for o in ledger.orders.values() if o.missed and o.intent.purpose in purposes]
+    until = max(missed, default=0) + nanoseconds(ledger.spec.limits.retry_wait_s)
+    return Wait(until, "pause after an incomplete order") if missed and now < until else None
+
+
+# --- the end ----------------------------------------------------------------------------------------------------------
+
+
+def _budgets(ledger: Ledger) -> str:
+    return f"{len(ledger.orders)} orders, {ledger.misses('hedge')} hedges and {ledger.misses('unwind')} unwinds failed"
+
+
+def _end(ledger: Ledger, view: View) -> End:
+    """Nothing more is to be had: say what was achieved, and write coins off that nobody can sell."""
+    dust = _dust_units(ledger, view)
+    if abs(ledger.gap) - dust >= ledger.spec.pair.lot_units:
+        return End(*_apart(ledger, view))
+    return End(_achieved(ledger), "", dust)
+
+
+def _dust_units(ledger: Ledger, view: View) -> int:
+    """Units of coins beside a flat short that are below what the venue sells."""
+    if ledger.perp_units != 0 or ledger.spot_units <= 0:
+        return 0
+    coins = ledger.spec.pair.spot.floor(ledger.spot_coins)
+    small = isinstance(order_at(ledger, view, "spot", "sell", coins, "unwind"), TooSmall)
+    return ledger.spot_units if small else 0
+
+
+def _apart(ledger: Ledger, view: View) -> tuple[Literal["dust", "unhedged"], str]:
+    """A lot or more is on one leg alone, and no order can change it. Below the least notional it is dust."""
+    pair = ledger.spec.pair
+    quote = view.quotes.reference("spot")
+    least = max(pair.spot.notional_min, pair.perp.notional_min)
+    value = pair.coins(abs(ledger.gap)) * (Decimal(repr(quote.bid)) if quote else ledger.price)
+    small = value <= 2 * least or pair.coins(abs(ledger.gap)) <= max(pair.spot.qty_min, pair.perp.qty_min)
+    return ("dust" if small else "unhedged"), "the difference cannot be traded"
+
+
+def _achieved(ledger: Ledger) -> Literal["nothing", "repaired", "unwound", "closed", "opened", "partial"]:
+    """Both legs match."""
+    spec = ledger.spec
+    if not ledger.fill_ids:
+        return "nothing"
+    if spec.kind == "repair":
+        return "repaired"
+    if ledger.perp_units == 0:
+        return "unwound" if spec.kind == "entry" else "closed"
+    if spec.kind == "entry" and not ledger.is_left(spec.thin):
+        return "opened"
+    return "partial"

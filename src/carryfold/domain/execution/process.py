@@ -1,0 +1,176 @@
+"""One decision on its way through two order books: events, answers, quotes and time in; events and orders out.
+
+    process = Execution.start(spec)
+    actions = process.step(now, quotes)                   # log and apply actions.log; send place, cancel, query
+    events = process.placed(client_id, outcome, now)      # what came of a request
+    events = process.answered(client_id, outcome, now)    # what came of a query
+    events = process.reported(report, now)                # what the private stream or a fetch told
+    process.apply(event, known_at)                        # every event, once it is in the log
+
+Nothing is sent that was not logged first: `step` proposes an OrderIntended, and only the step after it was applied asks
+for it to be placed. The state changes by `apply` alone; `Execution.restore` of the logged events is the same state.
+Whatever the methods return has to be logged and applied before the next call. `now` is the log's clock (UTC ns from the
+wall clock read once, monotonic since), so that a stepping clock moves no deadline.
+"""
+
+from collections.abc import Iterable
+
+from carryfold.domain.events import Event, OrderCancelled, OrderIntended, ReconciliationCorrected
+from carryfold.domain.execution.actions import Actions
+from carryfold.domain.execution.inbound import on_answer, on_fill, on_order, on_placed
+from carryfold.domain.execution.ledger import Ledger, ProcessEvent, ProcessSpec
+from carryfold.domain.execution.memory import Memory
+from carryfold.domain.execution.outbound import Outbound, attend
+from carryfold.domain.execution.plan import plan
+from carryfold.domain.execution.pricing import View
+from carryfold.domain.execution.quotes import Quotes
+from carryfold.domain.execution.reports import (
+    FillReport,
+    OrderReport,
+    PlaceOutcome,
+    PrivateReport,
+    QueryOutcome,
+    StreamReport,
+)
+from carryfold.domain.execution.summary import Summary, summarise
+from carryfold.domain.execution.watch import Watch
+from carryfold.domain.execution.wishes import End, Plan, Wait, Wish
+
+__all__ = ["Execution"]
+
+
+class Execution:
+    """A two-leg process. `ledger` is its state; everything else it remembers may be lost."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger = ledger
+        self._memory = Memory({}, [], set())
+
+    @classmethod
+    def start(cls, spec: ProcessSpec) -> "Execution":
+        """A process that has not done anything yet."""
+        return cls(Ledger.begin(spec))
+
+    @classmethod
+    def restore(cls, spec: ProcessSpec, events: Iterable[tuple[int, Event]]) -> "Execution":
+        """The process after a restart, from the run's logged `(known_at, event)` since its decision. It sends nothing
+        that is in the log already: orders without an end are asked for."""
+        process = cls.start(spec)
+        for known_at, event in events:
+            process.apply(event, known_at)
+        return process
+
+    @property
+    def spec(self) -> ProcessSpec:
+        """What it was started with."""
+        return self.ledger.spec
+
+    @property
+    def ended(self) -> bool:
+        """True once its last event is applied. It may still be told of late fills."""
+        return self.ledger.ended
+
+    def summary(self) -> Summary:
+        """What it came to so far."""
+        return summarise(self.ledger)
+
+    def owns(self, client_id: str) -> bool:
+        """True if the order is one of this process's."""
+        return client_id in self.ledger.orders
+
+    def apply(self, event: Event, known_at: int) -> None:
+        """Take an event that is in the log, as of its `known_at`. Events of other pairs and runs change nothing."""
+        self.ledger.apply(event, known_at)
+        if isinstance(event, OrderIntended) and event.client_id in self._memory.proposed:
+            self._memory.proposed.discard(event.client_id)
+            self._memory.watches[event.client_id] = Watch(began_at=known_at, unsent=True)
+
+    def placed(self, client_id: str, outcome: PlaceOutcome, now: int) -> tuple[ProcessEvent, ...]:
+        """Events for what came of placing an order. Outcomes of cancelling are not needed: queries tell."""
+        return on_placed(self.ledger, self._memory, client_id, outcome, now)
+
+    def answered(self, client_id: str, outcome: QueryOutcome, now: int) -> tuple[ProcessEvent, ...]:
+        """Events for what came of a query."""
+        return on_answer(self.ledger, self._memory, client_id, outcome, now)
+
+    def reported(self, report: PrivateReport, now: int) -> tuple[ProcessEvent, ...]:
+        """Events for a report of the private stream, or of fetched executions. Reports of other orders give none; after
+        the stream was down every order under way is asked for."""
+        if isinstance(report, OrderReport):
+            return on_order(self.ledger, self._memory, report, now)
+        if isinstance(report, FillReport):
+            return on_fill(self.ledger, self._memory, report, now)
+        if isinstance(report, StreamReport) and report.up:
+            for watch in self._memory.watches.values():
+                watch.query_at = min(watch.query_at, now)
+        return ()
+
+    def step(self, now: int, quotes: Quotes, *, may_open: bool = True) -> Actions:
+        """What to do now. `may_open` False (halted, flattening, stopping): an entry opens no further slice."""
+        out = attend(self.ledger, self._memory, now)
+        if self.ledger.ended:
+            return self._actions(out, "")
+        if out.log:  # the plan would be one of yesterday
+            return self._actions(out, "an order was given up")
+        wanted = plan(self.ledger, View(quotes, now, may_open))
+        return self._actions(out, self._carry_out(wanted, out, now))
+
+    def _carry_out(self, wanted: Plan, out: Outbound, now: int) -> str:
+        if isinstance(wanted, Wait):
+            out.wake(max(wanted.until, now + 1))
+            return wanted.why
+        if isinstance(wanted, Wish):
+            out.log.append(self._intended(wanted, now))
+            return wanted.purpose
+        out.log += self._last_events(wanted, now)
+        return wanted.outcome
+
+    def _actions(self, out: Outbound, why: str) -> Actions:
+        return Actions(
+            log=tuple(out.log),
+            place=tuple(out.place),
+            cancel=tuple(out.cancel),
+            query=tuple(out.query),
+            fetch_fills_since=out.fetch_since,
+            alerts=self._memory.taken(),
+            wake_at=out.wake_at,
+            ended=self.ledger.ended,
+            why=why,
+        )
+
+    def _intended(self, wish: Wish, now: int) -> OrderIntended:
+        name, attempt = self.ledger.next_id(wish.leg)
+        self._memory.proposed.add(name)
+        pair = self.spec.pair
+        return OrderIntended(
+            self.spec.run,
+            now,
+            pair.venue,
+            pair.symbol,
+            pair.listing,
+            client_id=name,
+            leg=wish.leg,
+            side=wish.side,
+            qty=wish.qty,
+            limit_price=wish.limit_price,
+            reduce_only=wish.reduce_only,
+            attempt=attempt,
+            purpose=wish.purpose,
+        )
+
+    def _last_events(self, end: End, now: int) -> list[ProcessEvent]:
+        """Coins that nobody can sell are written off, then comes the one event that frees the decision. A repair
+        answers no decision: its end must not free another one's."""
+        spec, pair = self.spec, self.spec.pair
+        key = (spec.run, now, pair.venue, pair.symbol, pair.listing)
+        reason = f"{end.outcome}: {end.why}" if end.why else end.outcome
+        left = f"{spec.process}: {self.ledger.spot_units} units of spot, {self.ledger.perp_units} of the short"
+        if end.outcome == "unhedged":
+            self._memory.alert("unhedged", f"{left}; {end.why}")
+        elif end.outcome == "dust":
+            self._memory.alert("dust", f"{left}; {end.why}")
+        events: list[ProcessEvent] = []
+        if end.dust_units:
+            text = f"{spec.process}: coins below what the venue sells"
+            events.append(ReconciliationCorrected(*key, -end.dust_units, 0, pair.coins(0), reason=text))
+        return [*events, OrderCancelled(*key, client_id=spec.process, reason=reason, ended=spec.kind != "repair")]

@@ -1,0 +1,30 @@
+"""Events about one order, in the words of its intent."""
+
+from carryfold.domain.events import OrderAccepted, OrderCancelled, OrderRejected, OrderUnknown
+from carryfold.domain.execution.ledger import Order
+
+__all__ = ["accepted", "cancelled", "rejected", "unknown"]
+
+
+def accepted(order: Order, at: int, venue_id: str) -> OrderAccepted:
+    """The venue has it."""
+    i = order.intent
+    return OrderAccepted(i.run, at, i.venue, i.symbol, i.listing, client_id=i.client_id, venue_id=venue_id)
+
+
+def rejected(order: Order, at: int, reason: str) -> OrderRejected:
+    """There is no such order, for certain."""
+    i = order.intent
+    return OrderRejected(i.run, at, i.venue, i.symbol, i.listing, client_id=i.client_id, reason=reason)
+
+
+def unknown(order: Order, at: int, reason: str) -> OrderUnknown:
+    """Nobody knows yet."""
+    i = order.intent
+    return OrderUnknown(i.run, at, i.venue, i.symbol, i.listing, client_id=i.client_id, reason=reason)
+
+
+def cancelled(order: Order, at: int, reason: str) -> OrderCancelled:
+    """What was left of it is gone."""
+    i = order.intent
+    return OrderCancelled(i.run, at, i.venue, i.symbol, i.listing, client_id=i.client_id, reason=reason)

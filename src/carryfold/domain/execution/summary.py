@@ -1,0 +1,46 @@
+"""What a process came to: holdings, orders, fees, and how much stood unhedged for how long."""
+
+from decimal import Decimal
+
+import msgspec
+
+from carryfold.domain.execution.ledger import Ledger
+
+__all__ = ["Summary", "summarise"]
+
+
+class Summary(msgspec.Struct, frozen=True):
+    """Units are the holding's, amounts quote. `outcome` is empty while the process runs."""
+
+    process: str
+    outcome: str
+    spot_units: int
+    perp_units: int
+    residual: Decimal
+    """Value that stands unhedged now; below a lot it counts as hedged."""
+    orders: int
+    incomplete: int
+    fees: Decimal
+    unhedged_s: float
+    longest_unhedged_s: float
+    peak_unhedged: Decimal
+    unhedged_notional_s: Decimal
+
+
+def summarise(ledger: Ledger) -> Summary:
+    """As of the last event."""
+    exposure = ledger.exposure
+    return Summary(
+        process=ledger.spec.process,
+        outcome=ledger.outcome,
+        spot_units=ledger.spot_units,
+        perp_units=ledger.perp_units,
+        residual=ledger.spec.pair.coins(abs(ledger.gap)) * ledger.price,
+        orders=len(ledger.orders),
+        incomplete=sum(order.missed for order in ledger.orders.values()),
+        fees=ledger.fees,
+        unhedged_s=exposure.total_ns / 1e9,
+        longest_unhedged_s=exposure.longest_ns / 1e9,
+        peak_unhedged=exposure.peak_notional,
+        unhedged_notional_s=exposure.notional_ns / 1_000_000_000,
+    )
