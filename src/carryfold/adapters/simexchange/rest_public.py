@@ -20,6 +20,7 @@ __all__ = [
     "index_components",
     "instruments",
     "order_book",
+    "price_limit",
     "recent_trades",
     "server_time",
     "tickers_of",
@@ -163,6 +164,20 @@ def index_components(exchange: Exchange, params: Params) -> dict[str, Any]:
         for place, weight in weights.items()
     ]
     return {"indexName": name, "lastPrice": index, "updateTime": str(now_ms), "components": components}
+
+
+def price_limit(exchange: Exchange, params: Params) -> dict[str, Any]:
+    """GET /v5/market/price-limit"""
+    one, spot = find(exchange, params)
+    now_ms = exchange.now_ms
+    bid, ask = exchange.market.best(one, now_ms, spot=spot)
+    band, decimals = float(one.band[1 if spot else 0]), one.spot_decimals if spot else one.decimals
+    return {
+        "symbol": params["symbol"],
+        "buyLmt": fixed(ask.price * (1 + band), decimals),
+        "sellLmt": fixed(bid.price * (1 - band), decimals),
+        "ts": str(now_ms),
+    }
 
 
 def borrow_data(exchange: Exchange, params: Params) -> dict[str, Any]:

@@ -1,39 +1,33 @@
-"""The server: loopback HTTP and websockets around an exchange."""
+"""The server: loopback HTTP and websockets around an exchange, and the levers for whoever tests against it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final
-from urllib.parse import parse_qsl
+import asyncio
+import contextlib
+from decimal import Decimal
+from typing import Final
 
 import msgspec
 from aiohttp import web
 
-from carryfold.adapters.simexchange import rest_history, rest_public
-from carryfold.adapters.simexchange.answers import Params, Refused
+from carryfold.adapters.simexchange.auth import Door
 from carryfold.adapters.simexchange.config import SimConfig
+from carryfold.adapters.simexchange.connection import Kind
+from carryfold.adapters.simexchange.counter import Counter
 from carryfold.adapters.simexchange.exchange import Exchange
+from carryfold.adapters.simexchange.faults import Fault, Faults
+from carryfold.adapters.simexchange.hub import Hub
+from carryfold.adapters.simexchange.ledger import Ledger
+from carryfold.adapters.simexchange.limits import Limits
 
 __all__ = ["Endpoints", "SimExchange"]
 
 HOST: Final = "127.0.0.1"
-
-Handler = Callable[[Exchange, Params], dict[str, Any]]
-
-PUBLIC: Final[dict[str, Handler]] = {
-    "/v5/market/time": rest_public.server_time,
-    "/v5/market/instruments-info": rest_public.instruments,
-    "/v5/market/tickers": rest_public.tickers_of,
-    "/v5/market/orderbook": rest_public.order_book,
-    "/v5/market/recent-trade": rest_public.recent_trades,
-    "/v5/market/index-price-components": rest_public.index_components,
-    "/v5/spot-margin-trade/data": rest_public.borrow_data,
-    "/v5/market/funding/history": rest_history.funding_history,
-    "/v5/market/kline": rest_history.trade_candles,
-    "/v5/market/mark-price-kline": rest_history.mark_candles,
-    "/v5/market/index-price-kline": rest_history.index_candles,
-    "/v5/market/premium-index-price-kline": rest_history.premium_candles,
-    "/v5/market/open-interest": rest_history.open_interest,
+_SOCKETS: Final[dict[str, Kind]] = {
+    "/v5/public/linear": "linear",
+    "/v5/public/spot": "spot",
+    "/v5/private": "private",
+    "/v5/trade": "trade",
 }
 
 
@@ -44,59 +38,149 @@ class Endpoints(msgspec.Struct, frozen=True):
     ws_public_linear: str
     ws_public_spot: str
     ws_private: str
+    ws_trade: str
     api_key: str
     api_secret: str
 
 
 class SimExchange:
-    """A running exchange. `async with await SimExchange.start(SimConfig(...)) as exchange: ...`"""
+    """A running exchange. `async with await SimExchange.start(SimConfig(...)) as venue: ...`
+
+    Everything happens in one event loop; the levers are plain calls and take effect at once.
+    """
 
     def __init__(self, config: SimConfig) -> None:
         """Use `start`."""
         self.config = config
         self.exchange = Exchange(config)
         self.clock = self.exchange.clock
+        self.faults = Faults(config.seed)
         self.api_key = f"sim{config.seed:015d}"
         self.api_secret = f"simsecret{config.seed:027d}"
+        self.limits = Limits(config.ip_limit, config.ip_ban_s, private=config.private_limits)
+        door = Door(self.exchange, self.api_key, self.api_secret)
+        self._counter = Counter(self.exchange, door, self.limits, self.faults)
+        self._hub = Hub(self.exchange, door, self.faults)
+        self._hub.trade = self._counter.by_socket
         self._runner: web.AppRunner | None = None
+        self._ticker: asyncio.Task[None] | None = None
         self._port = 0
+        self._out_until_ms = 0
+        for fault in config.faults:
+            self.faults.inject(
+                str(fault.get("name", "")), **{key: value for key, value in fault.items() if key != "name"}
+            )
 
     @classmethod
     async def start(cls, config: SimConfig | None = None) -> SimExchange:
-        """Begin to serve on loopback. Raises OSError when the port is taken."""
+        """Begin to serve on loopback. Raises OSError when the port is taken, ValueError for impossible faults."""
         running = cls(config or SimConfig())
         app = web.Application(client_max_size=1 << 20)
-        app.router.add_route("*", "/v5/{rest:.*}", running._answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        app.router.add_route("*", "/{rest:.*}", running._serve)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await runner.setup()
-        site = web.TCPSite(runner, HOST, running.config.port)
         try:
-            await site.start()
+            await web.TCPSite(runner, HOST, running.config.port).start()
         except OSError:
             await runner.cleanup()
             raise
         running._runner = runner
         running._port = runner.addresses[0][1]
+        running._ticker = asyncio.ensure_future(running._tick())
         return running
 
     @property
     def endpoints(self) -> Endpoints:
         """Where to point a client."""
-        place = f"{HOST}:{self._port}"
+        http, ws = f"http://{HOST}:{self._port}", f"ws://{HOST}:{self._port}"
+        sockets = {kind: ws + path for path, kind in _SOCKETS.items()}
         return Endpoints(
-            f"http://{place}",
-            f"ws://{place}/v5/public/linear",
-            f"ws://{place}/v5/public/spot",
-            f"ws://{place}/v5/private",
+            http,
+            sockets["linear"],
+            sockets["spot"],
+            sockets["private"],
+            sockets["trade"],
             self.api_key,
             self.api_secret,
         )
 
+    @property
+    def ledger(self) -> Ledger:
+        """The account's books."""
+        return self.exchange.ledger
+
+    @property
+    def now_ms(self) -> int:
+        """Venue time of the last thing that was done."""
+        return self.exchange.now_ms
+
+    @property
+    def connections(self) -> int:
+        """How many websockets are open."""
+        return self._hub.connections
+
     async def stop(self) -> None:
-        """Close every connection and give the port back. Harmless when stopped already."""
-        if self._runner is not None:
-            runner, self._runner = self._runner, None
+        """Close every connection and give the port back. Harmless when stopped already. Raises what ended the pushing
+        of streams, if anything did."""
+        runner, self._runner = self._runner, None
+        ticker, self._ticker = self._ticker, None
+        if runner is not None:
+            self._hub.break_all()
             await runner.cleanup()
+        if ticker is not None:
+            ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticker
+
+    async def wait(self) -> None:
+        """Serve until cancelled. Raises what ended the pushing of streams."""
+        assert self._ticker is not None, "not running"
+        await self._ticker
+
+    def advance(self, seconds: float) -> int:
+        """Move venue time on, live through what falls due, and push what changed; returns the new time in ms."""
+        self.clock.advance(seconds)
+        self._step()
+        self._hub.publish()
+        return self.exchange.now_ms
+
+    def switch_interval(self, symbol: str, hours: int) -> None:
+        """From its next settlement on, a perpetual settles every so many hours."""
+        self._step()
+        self.exchange.switch_interval(symbol, hours)
+
+    def delist(self, symbol: str, in_s: float = 0.0) -> None:
+        """Announce that a perpetual closes in so many venue seconds."""
+        self._step()
+        self.exchange.delist(symbol, in_s)
+
+    def adl(self, symbol: str, share: Decimal = Decimal(1)) -> None:
+        """Auto-deleverage a share of the position in a perpetual."""
+        self._step()
+        self.exchange.adl(symbol, share)
+        self._hub.flush()
+
+    def external_trade(self, symbol: str, qty: Decimal, *, spot: bool = False) -> None:
+        """Somebody trades on the account by hand: a market order of `qty` coins, sold < 0. Raises Refused."""
+        self._step()
+        market = self.exchange.market
+        one = market.spots[symbol] if spot else market.perps[symbol]
+        self.exchange.desk.trade_by_hand(one, abs(qty), spot=spot, buy=qty > 0)
+        self._hub.flush()
+
+    def revoke_key(self) -> None:
+        """From now on the key is not known; websockets that are logged in stay."""
+        self.exchange.rights = None
+
+    def outage(self, seconds: float) -> None:
+        """HTTP 503 and no websockets for so many venue seconds; the market and the account live on."""
+        self._step()
+        self._out_until_ms = self.exchange.now_ms + round(seconds * 1_000)
+        self._hub.break_all()
+
+    def disconnect(self) -> None:
+        """Break every websocket."""
+        self._hub.break_all()
 
     async def __aenter__(self) -> SimExchange:
         return self
@@ -104,15 +188,44 @@ class SimExchange:
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
 
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        self._step()
+        if self.exchange.now_ms < self._out_until_ms:
+            return web.Response(status=503, text="Service Unavailable")
+        kind = _SOCKETS.get(request.path)
+        if kind is not None:
+            return await self._hub.serve(request, kind)
+        response = await self._counter.answer(request)
+        self._hub.flush()
+        return response
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(self.config.push_ms / 1_000)
+            self._step()
+            self._hub.publish()
+
+    def _step(self) -> None:
+        """Catch up with the clock; faults of the venue's state strike when their time has come."""
         self.exchange.step()
-        handler = PUBLIC.get(request.path)
-        if handler is None:
-            raise web.HTTPNotFound
-        params = dict(parse_qsl(request.rel_url.raw_query_string, keep_blank_values=True))
-        try:
-            answer = {"retCode": 0, "retMsg": "OK", "result": handler(self.exchange, params)}
-        except Refused as refused:
-            answer = {"retCode": refused.code, "retMsg": refused.message, "result": {}}
-        answer |= {"retExtInfo": {}, "time": self.clock.told_ms()}
-        return web.Response(body=msgspec.json.encode(answer), content_type="application/json")
+        for fault in self.faults.due((self.exchange.now_ms - self.clock.start_ms) / 1_000):
+            self._strike(fault)
+
+    def _strike(self, fault: Fault) -> None:
+        if fault.name == "clock_skew":
+            self.clock.skew_ms = int(fault.number(0))
+        elif fault.name == "outage":
+            self.outage(fault.seconds)
+        elif fault.name == "switch_interval":
+            self.switch_interval(fault.symbol, int(fault.number(1)))
+        elif fault.name == "delist":
+            self.delist(fault.symbol, fault.seconds)
+        elif fault.name == "adl":
+            self.adl(fault.symbol, Decimal(str(fault.number(1))))
+        elif fault.name == "revoke_key":
+            self.revoke_key()
+        elif fault.name == "hand_trade":
+            self.external_trade(fault.symbol, Decimal(str(fault.number(0))), spot=fault.category == "spot")
+        else:
+            assert fault.name == "disconnect_all"
+            self.disconnect()

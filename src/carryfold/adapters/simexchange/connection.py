@@ -1,0 +1,116 @@
+"""One websocket: what it listens to, what waits to be sent, and what goes wrong on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal
+
+import msgspec
+from aiohttp import WSCloseCode, web
+
+from carryfold.adapters.simexchange.faults import Fault, Faults
+
+__all__ = ["Connection", "Kind"]
+
+Kind = Literal["linear", "spot", "private", "trade"]
+
+_MAX_WAITING: Final = 20_000  # messages; who reads slower than that is cut off
+
+
+class Connection:
+    """A client's websocket. Messages leave in order, through one task, however slowly the client reads."""
+
+    def __init__(self, socket: web.WebSocketResponse, kind: Kind, number: int, faults: Faults) -> None:
+        self.socket = socket
+        self.kind = kind
+        self.conn_id = f"sim-{number:08d}"
+        self.known = False
+        self.topics: dict[str, None] = {}
+        self._faults = faults
+        self._waiting: deque[str] = deque()
+        self._wake = asyncio.Event()
+        self._held: list[bytes] = []
+        self._late: list[tuple[int, bytes]] = []
+        self._silent: list[tuple[str, int]] = []
+        self._broken = False
+
+    def answer(self, message: dict[str, Any]) -> None:
+        """Send a reply; faults leave replies alone."""
+        self._enqueue(msgspec.json.encode(message))
+
+    def push(self, topic: str, message: bytes, about: dict[str, Any], now_ms: int) -> None:
+        """Send a message of a topic, unless a fault has it otherwise. `about` is what faults choose by."""
+        if any(now_ms < until_ms and fnmatchcase(topic, where) for where, until_ms in self._silent):
+            return
+        fault = self._faults.strike("push", topic, about)
+        if fault is None:
+            self._enqueue(message)
+        elif fault.name == "disconnect":
+            self.break_off()
+        elif fault.name == "duplicate":
+            for _ in range(int(fault.number(2))):
+                self._enqueue(message)
+        elif fault.name == "reorder":
+            self._held.append(message)
+            return
+        elif fault.name == "late":
+            self._late.append((now_ms + int(fault.seconds * 1_000), message))
+        elif fault.name == "silence":
+            self._silent.append((fault.where, now_ms + int(fault.seconds * 1_000)))
+        elif fault.name == "corrupt_push":
+            self._enqueue(spoiled(message, fault))
+        else:
+            assert fault.name == "drop"
+        held, self._held = self._held, []
+        for message_held in held:
+            self._enqueue(message_held)
+
+    def release(self, now_ms: int) -> None:
+        """Send what is late and due."""
+        due = [message for at_ms, message in self._late if at_ms <= now_ms]
+        self._late = [(at_ms, message) for at_ms, message in self._late if at_ms > now_ms]
+        for message in due:
+            self._enqueue(message)
+
+    def break_off(self) -> None:
+        """Break the connection without a goodbye."""
+        self._broken = True
+        self._wake.set()
+
+    async def write(self, closed: Callable[[], bool]) -> None:
+        """Send what waits until the connection ends. `closed` says whether the reading side has ended."""
+        while not closed():
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting and not self._broken:
+                await self.socket.send_str(self._waiting.popleft())
+            if self._broken:
+                await self.socket.close(code=WSCloseCode.ABNORMAL_CLOSURE)
+                return
+
+    def _enqueue(self, message: bytes) -> None:
+        self._waiting.append(message.decode())
+        if len(self._waiting) > _MAX_WAITING:
+            self._broken = True
+        self._wake.set()
+
+
+def spoiled(message: bytes, fault: Fault) -> bytes:
+    """A message that no client should trust."""
+    if not fault.text:
+        return message[: len(message) // 2]
+    return msgspec.json.encode(_replaced(msgspec.json.decode(message), fault.text))
+
+
+def _replaced(value: Any, text: str) -> Any:
+    """Every number, written as text, becomes another text."""
+    if isinstance(value, dict):
+        return {name: _replaced(one, text) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_replaced(one, text) for one in value]
+    if isinstance(value, str) and value.replace(".", "", 1).replace("-", "", 1).isdigit():
+        return text
+    return value

@@ -1,0 +1,103 @@
+"""The account's books: every change of a balance, with its reason, exact to the last digit.
+
+A balance is the sum of its entries, always; tests and bots can check their own sums against them.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any, Final
+
+import msgspec
+
+from carryfold.adapters.simexchange.instrument import plain
+
+__all__ = ["Entry", "Ledger"]
+
+_NOTHING: Final = Decimal(0)
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One change. `change` = `cash_flow` + `funding` - `fee`, in `currency`; funding received > 0, fees paid > 0.
+    `size` is the position after it, or what the coin's balance is about."""
+
+    seq: int
+    time_ms: int
+    kind: str
+    currency: str
+    category: str = ""
+    symbol: str = ""
+    side: str = "None"
+    qty: Decimal = _NOTHING
+    size: Decimal = _NOTHING
+    price: Decimal = _NOTHING
+    cash_flow: Decimal = _NOTHING
+    funding: Decimal = _NOTHING
+    fee: Decimal = _NOTHING
+    fee_rate: Decimal = _NOTHING
+    balance: Decimal = _NOTHING
+    order_id: str = ""
+    link_id: str = ""
+    trade_id: str = ""
+
+    @property
+    def change(self) -> Decimal:
+        """By how much the balance grew."""
+        return self.cash_flow + self.funding - self.fee
+
+    def row(self, account: int) -> dict[str, Any]:
+        """As /v5/account/transaction-log shows it."""
+        return {
+            "transSubType": "",
+            "id": f"{account}_{self.symbol or self.currency}_{self.seq}",
+            "symbol": self.symbol,
+            "side": self.side,
+            "funding": plain(self.funding) if self.kind == "SETTLEMENT" else "",
+            "orderLinkId": self.link_id,
+            "orderId": self.order_id,
+            "fee": plain(self.fee),
+            "change": plain(self.change),
+            "cashFlow": plain(self.cash_flow),
+            "transactionTime": str(self.time_ms),
+            "type": self.kind,
+            "feeRate": plain(self.fee_rate),
+            "bonusChange": "",
+            "size": plain(self.size),
+            "qty": plain(self.qty),
+            "cashBalance": plain(self.balance),
+            "currency": self.currency,
+            "category": self.category,
+            "tradePrice": plain(self.price) if self.price else "",
+            "tradeId": self.trade_id,
+            "extraFees": "",
+        }
+
+
+class Ledger:
+    """Balances by coin, and how they came to be. `entries` are in order; `realised` sums all but transfers."""
+
+    def __init__(self) -> None:
+        self.entries: list[Entry] = []
+        self.balances: dict[str, Decimal] = {}
+        self.realised: dict[str, Decimal] = {}
+
+    def balance(self, coin: str) -> Decimal:
+        """What the account has of a coin; only USDT can be negative."""
+        return self.balances.get(coin, _NOTHING)
+
+    def book(self, kind: str, currency: str, time_ms: int, **details: Any) -> Entry:
+        """Record one change and return it."""
+        draft = Entry(seq=len(self.entries) + 1, time_ms=time_ms, kind=kind, currency=currency, **details)
+        entry = msgspec.structs.replace(draft, balance=self.balance(currency) + draft.change)
+        self.balances[currency] = entry.balance
+        self.entries.append(entry)
+        if kind not in ("TRANSFER_IN", "TRANSFER_OUT"):
+            self.realised[currency] = self.realised.get(currency, _NOTHING) + entry.change
+        return entry
+
+    def total(self, currency: str, *kinds: str) -> Decimal:
+        """Sum of the changes of a coin, of these kinds or of all."""
+        return sum(
+            (one.change for one in self.entries if one.currency == currency and (not kinds or one.kind in kinds)),
+            _NOTHING,
+        )
