@@ -1,0 +1,176 @@
+"""The one place where ccxt's REST object is made and asked.
+
+Questions are asked through ccxt's own methods per address (`public_get_v5_market_kline` and so on) and answered with
+the venue's own JSON, so that ccxt signs, throttles and names errors, and nothing between the venue's text and our
+Decimal or float guesses, rounds, truncates or drops. Reading is repeated on anything that may pass; sending an order
+happens exactly once, and whoever sends judges the error.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from carryfold.adapters.bybit.endpoint import Credentials, Endpoint
+from carryfold.adapters.bybit.errors import Verdict, judge, venue_error
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+__all__ = ["Answer", "RestClient", "configure", "quieten"]
+
+PUBLIC_RATE_LIMIT_MS: Final = 5
+"""ccxt counts market data at five of these: 40 questions a second, a third of what the venue allows an address."""
+
+PRIVATE_RATE_LIMIT_MS: Final = 20  # the venue's limits a key, as ccxt counts them
+RECEIVE_WINDOW_MS: Final = 5_000
+TIMEOUT_MS: Final = 10_000
+MAX_ATTEMPTS: Final = 5
+FIRST_PAUSE_S: Final = 0.5
+MAX_PAUSE_S: Final = 30.0
+_WRONG_CLOCK: Final = "10002"
+_BROKEN: Final = "the answer is not what the venue documents"
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Answer(NamedTuple):
+    """The `result` of one answer, and when the venue gave it (UTC ms, 0 if it does not say)."""
+
+    result: dict[str, Any]
+    time_ms: int
+
+    def rows(self) -> list[Any]:
+        """`result.list`; empty where the venue leaves it out."""
+        rows = self.result.get("list")
+        return rows if isinstance(rows, list) else []
+
+
+class RestClient:
+    """One connection pool to one endpoint, with or without a key. Close it."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials | None = None,
+        *,
+        rate_limit_ms: int | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """`rate_limit_ms` is ccxt's unit of throttling; `sleep` waits between attempts."""
+        import ccxt.async_support
+
+        usual = PUBLIC_RATE_LIMIT_MS if credentials is None else PRIVATE_RATE_LIMIT_MS
+        self.endpoint = endpoint
+        self._sleep = sleep
+        self._exchange = configure(ccxt.async_support, endpoint, credentials, rate_limit_ms or usual)
+        self._has_key = credentials is not None
+        # ccxt's own parsing trips over some malformed answers with these two.
+        self.errors: tuple[type[Exception], ...] = (ccxt.async_support.BaseError, OSError, ValueError, TypeError)
+
+    async def get(self, method: str, params: Mapping[str, Any], asked: str) -> Answer:
+        """Ask until there is an answer. `asked` says in the user's words what it is about.
+
+        Raises VenueError: at once for what asking again cannot change, else after MAX_ATTEMPTS.
+        """
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            try:
+                return _answer(await self.send(method, params))
+            except self.errors as error:
+                pause = await self._pause(error, attempt)
+                if pause is None:
+                    raise venue_error(error, asked) from None
+            await self._sleep(pause)
+        raise AssertionError("the last attempt raises")
+
+    async def send(self, method: str, params: Mapping[str, Any]) -> Any:
+        """One request, once. Raises whatever ccxt raises; `errors.judge` knows what it means."""
+        return await getattr(self._exchange, method)(dict(params))
+
+    async def server_time_ms(self) -> int:
+        """The venue's clock, UTC ms."""
+        answer = await self.get("public_get_v5_market_time", {}, "its time")
+        nano = str(answer.result.get("timeNano") or "")
+        return int(nano) // 1_000_000 if nano.isdecimal() else answer.time_ms
+
+    async def follow_clock(self) -> None:
+        """Sign with the venue's time from now on. Raises what ccxt raises."""
+        await self._exchange.load_time_difference()
+
+    async def close(self) -> None:
+        """Give up the connections."""
+        await self._exchange.close()
+
+    async def _pause(self, error: Exception, attempt: int) -> float | None:
+        """Seconds until the next attempt; None when there is to be none."""
+        verdict, _, after_s, code = judge(error)
+        if verdict not in (Verdict.RETRY, Verdict.UNKNOWN) or attempt == MAX_ATTEMPTS or after_s > MAX_PAUSE_S:
+            return None
+        if code == _WRONG_CLOCK and self._has_key:
+            if attempt > 1:
+                return None
+            try:
+                await self.follow_clock()
+            except self.errors as failed:
+                return None if judge(failed).verdict is Verdict.FATAL else FIRST_PAUSE_S
+            return 0.0
+        backoff_s: float = FIRST_PAUSE_S * 2.0 ** (attempt - 1)
+        return max(after_s if verdict is Verdict.RETRY else 0.0, backoff_s)
+
+
+def configure(module: ModuleType, endpoint: Endpoint, credentials: Credentials | None, rate_limit_ms: int) -> Any:
+    """A ccxt exchange of `module` (async_support or pro) that talks to `endpoint` alone.
+
+    The options tell ccxt what it would otherwise ask the venue before the first request: that the account is a
+    unified one, and that markets are spot and linear.
+    """
+    quieten()
+    settings: dict[str, Any] = {
+        "enableRateLimit": True,
+        "rateLimit": rate_limit_ms,
+        "timeout": TIMEOUT_MS,
+        "newUpdates": True,
+        "options": {
+            "defaultType": "swap",
+            "recvWindow": RECEIVE_WINDOW_MS,
+            "enableUnifiedMargin": False,
+            "enableUnifiedAccount": True,
+            "unifiedMarginStatus": 6,
+            "fetchMarkets": {"types": ["spot", "linear"]},
+            "fetchCurrencies": False,
+        },
+    }
+    if credentials is not None:
+        settings |= {"apiKey": credentials.key.reveal(), "secret": credentials.secret.reveal()}
+    exchange = module.bybit(settings)
+    exchange.has["fetchCurrencies"] = False  # one signed request fewer; we name coins as the venue does
+    public = {"spot": endpoint.ws_spot, "linear": endpoint.ws_linear}
+    private = endpoint.ws_private
+    ws = {
+        "public": {**public, "inverse": endpoint.ws_linear, "option": endpoint.ws_linear},
+        "private": {
+            "spot": {"unified": private, "nonUnified": private},
+            "contract": private,
+            "usdc": private,
+            "trade": private,
+        },
+    }
+    addresses = dict.fromkeys(("spot", "futures", "v2", "public", "private"), endpoint.rest)
+    exchange.urls["api"] = {**addresses, "ws": ws} if module.__name__ == "ccxt.pro" else addresses
+    return exchange
+
+
+def quieten() -> None:
+    """ccxt logs requests with their signed headers at level DEBUG: nobody may switch that on by accident."""
+    logging.getLogger("ccxt.base.exchange").setLevel(logging.INFO)
+    logging.getLogger("ccxt").setLevel(logging.INFO)
+
+
+def _answer(response: Any) -> Answer:
+    """Raises ValueError for an answer that is no answer of this API."""
+    if not isinstance(response, dict) or not isinstance(response.get("result"), dict):
+        raise ValueError(_BROKEN)  # noqa: TRY004 - it is the venue that is wrong
+    time_ms = str(response.get("time"))
+    return Answer(response["result"], int(time_ms) if time_ms.isdecimal() else 0)

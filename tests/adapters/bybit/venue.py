@@ -1,0 +1,83 @@
+"""A Bybit on loopback for these tests, and a way to run what is asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from carryfold.adapters.bybit import BybitMarket, Endpoint, RestClient
+from carryfold.adapters.simexchange import SimConfig, SimExchange
+from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.events import Event
+from carryfold.eventlog import LogReader
+
+T = TypeVar("T")
+
+NOW_MS = 1_750_000_000_000  # 2025-06-15T15:06:40Z
+DAY_MS = 86_400_000
+HOUR_MS = 3_600_000
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """A coroutine to its end, within a minute."""
+
+    async def limited() -> T:
+        return await asyncio.wait_for(work, 60)
+
+    return asyncio.run(limited())
+
+
+async def no_pause(seconds: float) -> None:
+    """Instead of waiting between attempts."""
+    assert seconds >= 0
+
+
+@asynccontextmanager
+async def exchange(**options: Any) -> AsyncIterator[tuple[SimExchange, BybitMarket]]:
+    """A simulated exchange whose clock stands, and its market."""
+    config = {"speed": 0, "start_ms": NOW_MS, "pairs": 3, "ip_limit": 0, "auto_switch": False}
+    running = await SimExchange.start(SimConfig(**{**config, **options}))
+    endpoint = Endpoint.at(running.endpoints.rest)
+    market = BybitMarket(endpoint, client=RestClient(endpoint, rate_limit_ms=1, sleep=no_pause))
+    try:
+        yield running, market
+    finally:
+        await market.close()
+        await running.stop()
+
+
+@asynccontextmanager
+async def answering(answer: Any, status: int = 200, seen: list[web.Request] | None = None) -> AsyncIterator[Endpoint]:
+    """A venue that says the same to everything: JSON of `answer`, or text as it is; or what a function of the request
+    says."""
+
+    async def handle(request: web.Request) -> web.Response:
+        if seen is not None:
+            seen.append(request)
+        said = answer(request) if callable(answer) else answer
+        if isinstance(said, web.Response):
+            return said
+        if isinstance(said, str):
+            return web.Response(text=said, status=status)
+        return web.json_response(said, status=status)
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", handle)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield Endpoint.at(f"http://127.0.0.1:{runner.addresses[0][1]}")
+    finally:
+        await runner.cleanup()
+
+
+def events_of(home: Path) -> list[tuple[int, Event]]:
+    """(known_at, event) of everything in a log, in its order."""
+    with LogReader.open(home) as reader:
+        return [pair for batch in reader.read() for pair in BATCH_DECODER.decode(batch.payload)]

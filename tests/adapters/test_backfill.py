@@ -1,0 +1,424 @@
+"""A backfill from a simulated Bybit: whole, resumable at any point, the same whenever and in how many goes it ran."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carryfold.adapters.backfill import BackfillReport, Wanted, choose_pairs, run_backfill, snapshot_registry
+from carryfold.adapters.backfill.source import Candle, CandleKind, History, NotServed, Page, Settlement
+from carryfold.adapters.importing import Availability, agree_on_availability
+from carryfold.adapters.venue import VenueError
+from carryfold.domain.codec import encode
+from carryfold.domain.events import (
+    ActivityObserved,
+    BarClosed,
+    DataRejected,
+    Event,
+    FundingPredicted,
+    FundingRevised,
+    FundingSettled,
+    PairChanged,
+    PairDelisted,
+    PairListed,
+)
+from carryfold.eventlog import EventLog, LogReader, verify
+from tests.adapters.bybit.test_history import START_MS, switched
+from tests.adapters.bybit.venue import DAY_MS, HOUR_MS, NOW_MS, events_of, exchange, run
+
+NS = 1_000_000
+ENDLESS = 2**53
+SWITCHED = {"SYN02USDT": ((150, 1), (260, 8))}
+
+
+class Cut(Exception):
+    """The process ended here."""
+
+
+class Fragile:
+    """A history that breaks at the n-th page, and counts them."""
+
+    def __init__(self, history: History, breaks_at: int = 0) -> None:
+        self._history = history
+        self._breaks_at = breaks_at
+        self.pages = 0
+
+    def settlements(self, symbol: str, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
+        return self._counted(self._history.settlements(symbol, since_ms, until_ms))
+
+    def candles(
+        self, kind: CandleKind, symbol: str, minutes: int, since_ms: int, until_ms: int
+    ) -> AsyncIterator[Page[Candle]]:
+        return self._counted(self._history.candles(kind, symbol, minutes, since_ms, until_ms))
+
+    async def _counted(self, pages: AsyncIterator[Page[Any]]) -> AsyncIterator[Page[Any]]:
+        async for page in pages:
+            self.pages += 1
+            if self.pages == self._breaks_at:
+                raise Cut
+            yield page
+
+
+async def fill(
+    home: Path, market: Any, symbols: list[str], wanted: Wanted, history: History | None = None
+) -> BackfillReport:
+    with EventLog.open(home) as log:
+        pairs = [pair for pair in await market.pairs() if pair.listed.symbol in symbols]
+        return await run_backfill(log, history or market.history, pairs, wanted, await market.server_time())
+
+
+def contents(home: Path) -> list[tuple[int, bytes]]:
+    """Every event with its known_at, in an order that does not depend on the order of writing."""
+    return sorted((known_at, encode(event)) for known_at, event in events_of(home))
+
+
+def settings(home: Path) -> dict[str, bytes]:
+    with LogReader.open(home) as reader:
+        return reader.settings()
+
+
+def of_kind(home: Path, kind: type[Event]) -> list[Any]:
+    return [event for _, event in events_of(home) if isinstance(event, kind)]
+
+
+def test_every_settlement_of_a_switched_interval_is_in_the_log_once(tmp_path: Path) -> None:
+    async def work() -> BackfillReport:
+        async with exchange(schedule=SWITCHED) as (_, market):
+            return await fill(tmp_path, market, ["SYN02USDT"], Wanted(START_MS, ENDLESS, 0))
+
+    (pair,) = run(work()).pairs
+    settled = of_kind(tmp_path, FundingSettled)
+
+    expected = [at for at in switched((0, 8), (150, 1), (260, 8)) if at < NOW_MS - 62_000]
+    assert sorted(event.event_at // NS for event in settled) == expected
+    assert pair.intervals == {"1": 110 * 24, "8": len(expected) - 1 - 110 * 24}
+    assert pair.odd_spacings == 0
+    assert verify(tmp_path).ok
+
+
+def test_what_was_interrupted_anywhere_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+    """The export of both logs has the same events, known at the same times, and the same settings."""
+    symbols, wanted = ["SYN02USDT", "SYN06USDT"], Wanted(START_MS + 390 * DAY_MS, ENDLESS, 240, 240)
+    rng = random.Random(20)
+
+    async def work() -> int:
+        async with exchange(pairs=7, schedule={"SYN02USDT": ((400, 1), (408, 8))}) as (_, market):
+            whole = Fragile(market.history)
+            await fill(tmp_path / "whole", market, symbols, wanted, whole)
+            for go in range(4):
+                home = tmp_path / f"cut{go}"
+                breaks = sorted(rng.sample(range(1, whole.pages), 3)) if go else [1, 2, whole.pages]
+                for breaks_at in breaks:
+                    try:
+                        await fill(home, market, symbols, wanted, Fragile(market.history, breaks_at))
+                    except Cut:
+                        continue
+                await fill(home, market, symbols, wanted)
+            return whole.pages
+
+    assert run(work()) > 20
+    assert {type(event) for _, event in events_of(tmp_path / "whole")} >= {
+        PairListed, PairChanged, PairDelisted, FundingSettled, BarClosed, ActivityObserved, FundingPredicted
+    }  # fmt: skip
+    for go in range(4):
+        assert contents(tmp_path / f"cut{go}") == contents(tmp_path / "whole")
+        assert settings(tmp_path / f"cut{go}") == settings(tmp_path / "whole")
+
+
+def test_a_second_go_asks_for_next_to_nothing_and_adds_nothing(tmp_path: Path) -> None:
+    wanted = Wanted(START_MS + 240 * DAY_MS, ENDLESS, 60, 0)
+
+    async def work() -> tuple[int, int, BackfillReport]:
+        async with exchange(schedule=SWITCHED) as (_, market):
+            first, again = Fragile(market.history), Fragile(market.history)
+            await fill(tmp_path, market, ["BTCUSDT", "SYN02USDT"], wanted, first)
+            report = await fill(tmp_path, market, ["BTCUSDT", "SYN02USDT"], wanted, again)
+            return first.pages, again.pages, report
+
+    first, again, report = run(work())
+
+    assert first > 30
+    assert again <= 2, "only whether something newer was published"
+    assert report.appended == 0
+    assert sum(pair.duplicates for pair in report.pairs) == 0
+
+
+def test_time_that_passed_is_all_that_is_asked_for_later(tmp_path: Path) -> None:
+    async def work() -> tuple[int, int]:
+        async with exchange(schedule={}) as (venue, market):
+            await fill(tmp_path / "twice", market, ["BTCUSDT"], Wanted(START_MS + 380 * DAY_MS, ENDLESS, 60))
+            venue.clock.advance(3 * 86_400)
+            later = Fragile(market.history)
+            await fill(tmp_path / "twice", market, ["BTCUSDT"], Wanted(START_MS + 370 * DAY_MS, ENDLESS, 60), later)
+            await fill(tmp_path / "once", market, ["BTCUSDT"], Wanted(START_MS + 370 * DAY_MS, ENDLESS, 60))
+            return later.pages, len(of_kind(tmp_path / "twice", FundingSettled))
+
+    pages, settled = run(work())
+
+    assert pages == 2 + 2 * 3, "two spans: one of settlements and three kinds of candles each"
+    assert settled == len(of_kind(tmp_path / "once", FundingSettled))
+    kinds = (FundingSettled, BarClosed, ActivityObserved)
+    for home in ("twice", "once"):
+        assert max(Counter(encode(event) for _, event in events_of(tmp_path / home)).values()) == 1
+    assert [
+        one for one in contents(tmp_path / "twice") if any(one[1][1:].find(k.__name__.encode()) >= 0 for k in kinds)
+    ] == [one for one in contents(tmp_path / "once") if any(one[1][1:].find(k.__name__.encode()) >= 0 for k in kinds)]
+
+
+def test_history_is_known_when_the_rule_of_the_log_says(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with exchange() as (_, market):
+            with EventLog.open(tmp_path) as log:
+                agree_on_availability(log, Availability(bar_delay_s=5.0, settlement_delay_s=90.0))
+            await fill(tmp_path, market, ["BTCUSDT"], Wanted(NOW_MS - 10 * DAY_MS, ENDLESS, 60, 60))
+
+    run(work())
+
+    delays: dict[type, set[int]] = {}
+    for known_at, event in events_of(tmp_path):
+        delays.setdefault(type(event), set()).add(known_at - event.event_at)
+    assert delays[FundingSettled] == {90 * 10**9}
+    assert delays[BarClosed] == delays[ActivityObserved] == delays[FundingPredicted] == {5 * 10**9}
+    assert delays[PairListed] == {0}
+
+
+def test_a_closed_symbol_is_asked_for_and_its_end_is_in_the_log(tmp_path: Path) -> None:
+    async def work() -> BackfillReport:
+        async with exchange(pairs=8) as (_, market):
+            return await fill(tmp_path, market, ["SYN06USDT"], Wanted(START_MS, ENDLESS, 240))
+
+    (pair,) = run(work()).pairs
+    (delisted,) = of_kind(tmp_path, PairDelisted)
+
+    assert (pair.status, pair.refused) == ("Closed", [])
+    assert pair.settlements == len(of_kind(tmp_path, FundingSettled)) > 500
+    assert max(event.event_at for event in of_kind(tmp_path, FundingSettled)) <= delisted.event_at
+    assert max(event.event_at for event in of_kind(tmp_path, BarClosed)) <= delisted.event_at
+
+
+def test_what_the_venue_does_not_tell_of_a_closed_symbol_is_recorded(tmp_path: Path) -> None:
+    async def work() -> tuple[BackfillReport, BackfillReport]:
+        async with exchange(pairs=8, closed_history=False) as (_, market):
+            wanted = Wanted(START_MS, ENDLESS, 240)
+            silent = await fill(tmp_path / "silent", market, ["SYN06USDT"], wanted)
+
+            class Refusing(Fragile):
+                def settlements(self, symbol: str, since_ms: int, until_ms: int) -> Any:
+                    return self._refused()
+
+                async def _refused(self) -> AsyncIterator[Page[Settlement]]:
+                    for reason in ("no such symbol",):
+                        raise NotServed(reason)
+                    yield Page(since_ms=0, until_ms=0, rows=[])
+
+            return silent, await fill(tmp_path / "no", market, ["SYN06USDT"], wanted, Refusing(market.history))
+
+    silent, refused = run(work())
+
+    assert (silent.pairs[0].settlements, silent.pairs[0].bars) == (0, 0)
+    assert refused.pairs[0].refused[0] == "settled: no such symbol"
+    assert b"no such symbol" in settings(tmp_path / "no")["backfill:bybit:SYN06USDT:1"]
+
+
+def test_bars_are_in_coins_of_the_spot_pair_and_hold_both_legs(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with exchange(pairs=8) as (_, market):
+            symbol = next(pair.listed.symbol for pair in await market.pairs() if pair.listed.multiplier == 1000)
+            await fill(tmp_path, market, [symbol], Wanted(NOW_MS - 5 * DAY_MS, ENDLESS, 60))
+
+    run(work())
+    bars = of_kind(tmp_path, BarClosed)
+
+    assert len(bars) == 119
+    for bar in bars:
+        assert bar.perp_close == pytest.approx(bar.spot_close, rel=0.03)
+        assert bar.mark_close == pytest.approx(bar.spot_close, rel=0.03)
+        assert bar.perp_turnover > 0
+        assert bar.event_at % (HOUR_MS * NS) == 0
+    assert len(of_kind(tmp_path, ActivityObserved)) == len(bars)
+
+
+def test_rebuilt_estimates_end_where_the_venue_settled(tmp_path: Path) -> None:
+    """The same formula over the same minutes: the estimate a minute before the end is nearly the settled rate."""
+
+    async def work() -> None:
+        async with exchange(schedule={}) as (_, market):
+            await fill(tmp_path, market, ["BTCUSDT"], Wanted(NOW_MS - 12 * DAY_MS, ENDLESS, 0, 1))
+
+    run(work())
+    rates = {event.event_at: event.rate for event in of_kind(tmp_path, FundingSettled)}
+    last: dict[int, FundingPredicted] = {}
+    for event in of_kind(tmp_path, FundingPredicted):
+        assert event.event_at < event.next_at
+        assert event.interval_hours == 8.0
+        last[event.next_at] = max(last.get(event.next_at, event), event, key=lambda one: one.event_at)
+
+    assert len(last) == len(rates) - 1 > 30
+    assert all(event.next_at - event.event_at == 60 * 10**9 for event in last.values())
+    errors = [abs(event.rate - rates[at]) for at, event in last.items()]
+    assert max(errors) < 3e-5
+    assert sorted(errors)[len(errors) // 2] < 5e-6
+
+
+class Told:
+    """A history that says what it is told to."""
+
+    def __init__(self, rates: dict[int, str]) -> None:
+        self.rates = rates
+
+    async def settlements(self, symbol: str, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
+        rows = [Settlement(at, rate) for at, rate in sorted(self.rates.items()) if since_ms <= at < until_ms]
+        yield Page(since_ms, until_ms, rows)
+
+    async def candles(
+        self, kind: CandleKind, symbol: str, minutes: int, since_ms: int, until_ms: int
+    ) -> AsyncIterator[Page[Candle]]:
+        yield Page(since_ms, until_ms, [])
+
+
+def test_hostile_rates_are_refused_one_by_one(tmp_path: Path) -> None:
+    """F26."""
+    first = NOW_MS // DAY_MS * DAY_MS - DAY_MS
+    hostile = ["NaN", "1e400", "0.9", "-inf", "", "0.0001", "nonsense\x1b[2J"]
+    history = Told({first + n * HOUR_MS: rate for n, rate in enumerate(hostile)})
+
+    async def work() -> BackfillReport:
+        async with exchange() as (_, market):
+            return await fill(tmp_path, market, ["BTCUSDT"], Wanted(first, ENDLESS, 0), history)
+
+    (pair,) = run(work()).pairs
+
+    assert [event.rate for event in of_kind(tmp_path, FundingSettled)] == [0.0001]
+    assert pair.rejected == 6
+    assert sum(event.count for event in of_kind(tmp_path, DataRejected)) == 6
+
+
+def test_another_rate_for_a_settlement_is_recorded_beside_the_first(tmp_path: Path) -> None:
+    at = NOW_MS // DAY_MS * DAY_MS - DAY_MS
+
+    async def work() -> BackfillReport:
+        async with exchange() as (_, market):
+            await fill(tmp_path, market, ["BTCUSDT"], Wanted(at, at + HOUR_MS, 0), Told({at: "0.0001"}))
+            wanted = Wanted(at - HOUR_MS, at + 2 * HOUR_MS, 0)
+            with EventLog.open(tmp_path) as log:
+                log.set_meta("backfill:bybit:BTCUSDT:1", b"{}")
+            return await fill(tmp_path, market, ["BTCUSDT"], wanted, Told({at: "0.0002"}))
+
+    (pair,) = run(work()).pairs
+
+    assert pair.conflicts == 1
+    assert [event.rate for event in of_kind(tmp_path, FundingSettled)] == [0.0001]
+    assert [(event.rate, event.replaces) for event in of_kind(tmp_path, FundingRevised)] == [(0.0002, 0.0001)]
+
+
+def test_a_row_that_the_venue_publishes_late_is_not_lost(tmp_path: Path) -> None:
+    """What is newer than the newest row is asked for again, however long ago it was due."""
+    first = NOW_MS // DAY_MS * DAY_MS - DAY_MS
+    history = Told({first: "0.0001"})
+
+    async def work() -> None:
+        async with exchange() as (_, market):
+            await fill(tmp_path, market, ["BTCUSDT"], Wanted(first, ENDLESS, 0), history)
+            history.rates[first + 8 * HOUR_MS] = "0.0002"
+            await fill(tmp_path, market, ["BTCUSDT"], Wanted(first, ENDLESS, 0), history)
+
+    run(work())
+
+    assert [event.rate for event in of_kind(tmp_path, FundingSettled)] == [0.0001, 0.0002]
+
+
+def test_nothing_is_asked_for_before_it_is_known(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with exchange() as (_, market):
+            await fill(tmp_path, market, ["BTCUSDT"], Wanted(NOW_MS - 60_000, ENDLESS))
+
+    with pytest.raises(VenueError, match="is not before the end of what is known"):
+        run(work())
+
+
+def test_a_registry_snapshot_adds_what_changed_and_nothing_else(tmp_path: Path) -> None:
+    async def work() -> list[int]:
+        async with exchange(pairs=8) as (venue, market):
+            with EventLog.open(tmp_path) as log:
+                first = await snapshot_registry(market, log)
+                again = await snapshot_registry(market, log)
+                venue.clock.advance(7 * 86_400)
+                later = await snapshot_registry(market, log, ["BTCUSDT", "ETHUSDT"])
+                return [first.appended, again.appended, later.appended, len(first.pairs)]
+
+    first, again, later, pairs = run(work())
+
+    assert first == 2 * pairs, "a listing each, and what holds now or the delisting"
+    assert (again, later) == (0, 0)
+
+
+def test_a_changed_interval_and_an_announced_delisting_are_changes(tmp_path: Path) -> None:
+    class Changing:
+        """A market whose first pair changes."""
+
+        def __init__(self, market: Any) -> None:
+            self.market = market
+            self.changes: dict[str, Any] = {}
+            self.delist_at = 0
+            self.now_ms = NOW_MS
+
+        async def server_time(self) -> int:
+            self.now_ms += HOUR_MS
+            return self.now_ms * NS
+
+        async def pairs(self) -> Any:
+            from msgspec.structs import replace
+
+            pairs = [pair for pair in await self.market.pairs() if pair.listed.symbol == "BTCUSDT"]
+            listed = replace(pairs[0].listed, **self.changes)
+            return [replace(pairs[0], listed=listed, delist_at=self.delist_at)]
+
+    async def work() -> None:
+        async with exchange() as (_, market):
+            changing: Any = Changing(market)
+            with EventLog.open(tmp_path) as log:
+                await snapshot_registry(changing, log)
+                changing.changes = {"interval_hours": 1.0, "rate_cap": 0.02}
+                await snapshot_registry(changing, log)
+                changing.delist_at = (NOW_MS + DAY_MS) * NS
+                await snapshot_registry(changing, log)
+                changing.delist_at = 0
+                await snapshot_registry(changing, log)
+                changing.changes |= {"event_at": (NOW_MS - DAY_MS) * NS}
+                relisted = await snapshot_registry(changing, log)
+                assert [pair.listed.listing for pair in relisted.pairs] == [2], "another launch is another pair"
+
+    run(work())
+    changes = of_kind(tmp_path, PairChanged)
+
+    assert [(one.interval_hours, one.rate_cap, one.delist_at) for one in changes if one.listing == 1] == [
+        (8.0, 0.00375, None),
+        (1.0, 0.02, None),
+        (None, None, (NOW_MS + DAY_MS) * NS),
+        (None, None, 0),
+    ]
+    assert [one.listing for one in of_kind(tmp_path, PairListed)] == [1, 2]
+
+
+def test_pairs_are_chosen_by_turnover_by_name_or_all() -> None:
+    async def work() -> None:
+        async with exchange(pairs=8) as (_, market):
+            pairs, turnover = await market.pairs(), await market.turnover()
+
+            def chosen(text: str) -> list[str]:
+                return [pair.listed.symbol for pair in choose_pairs(text, pairs, turnover)]
+
+            assert chosen("top:2") == ["BTCUSDT", "ETHUSDT"]
+            assert "SYN06USDT" not in chosen("top:100"), "closed pairs have no turnover"
+            assert chosen("ethusdt, BTCUSDT") == ["BTCUSDT", "ETHUSDT"]
+            assert len(chosen("all")) == 8
+            for text, said in (("BTCUSD", "did you mean BTCUSDT"), ("top:x", "write top:20"), (",", "names no symbol")):
+                with pytest.raises(VenueError, match=said):
+                    chosen(text)
+
+    run(work())
