@@ -29,9 +29,9 @@ class Booking(NamedTuple):
     foreign_fee: bool
 
 
-def book_fill(pair: TradedPair, fill: FillReport, coins_before: Decimal) -> Booking:
-    """Book `fill` on a leg that holds `coins_before` (short < 0). Units are counted on the running total of coins, so
-    that no fraction of a unit is ever lost or booked twice."""
+def book_fill(pair: TradedPair, fill: FillReport, coins_before: Decimal, units_before: int) -> Booking:
+    """Book `fill` on a leg that holds `coins_before` (short < 0) and is booked as `units_before`. Units are counted on
+    the running total of coins, so that no fraction of a unit is ever lost or booked twice."""
     coins = fill.qty if fill.side == "buy" else -fill.qty
     value, fee, foreign = fill.value, fill.fee, False
     if fill.fee and fill.leg == "spot" and fill.fee_coin == pair.spot_coin:
@@ -41,8 +41,9 @@ def book_fill(pair: TradedPair, fill: FillReport, coins_before: Decimal) -> Book
         value, fee = (value - worth if fill.side == "buy" else value + worth), worth
     elif fill.fee and fill.fee_coin not in ("", pair.quote_coin):
         fee, foreign = Decimal(0), True
-    units = pair.units(coins_before + coins) - pair.units(coins_before)
-    if units == 0:
+    units = pair.units(coins_before + coins) - units_before
+    if units == 0 or (units > 0) != (coins > 0):
+        units = 0
         fee, value = (fee + value if fill.side == "buy" else fee - value), Decimal(0)
     return Booking(coins, units, value, fee, foreign)
 

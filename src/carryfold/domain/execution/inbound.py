@@ -91,7 +91,8 @@ def on_fill(ledger: Ledger, memory: Memory, fill: FillReport, now: int) -> Event
     if order is None or fill.fill_id in ledger.fill_ids:
         return ()
     pair = ledger.spec.pair
-    booking = book_fill(pair, fill, ledger.spot_coins if fill.leg == "spot" else ledger.perp_coins)
+    coins, units = ledger.booked(fill.leg)
+    booking = book_fill(pair, fill, coins, units)
     events: list[ProcessEvent] = [filled_event(ledger.spec.run, pair, fill, booking)]
     watch = memory.watch(order, now)
     watch.unsent = False

@@ -106,9 +106,12 @@ class Ledger(msgspec.Struct):
     fill_ids: set[str]
     exposure: Exposure
     price: Decimal
+    booked_spot: int = 0
+    booked_perp: int = 0
     fees: Decimal = Decimal(0)
     ended: bool = False
     outcome: str = ""
+    why: str = ""
 
     @classmethod
     def begin(cls, spec: ProcessSpec) -> "Ledger":
@@ -116,6 +119,7 @@ class Ledger(msgspec.Struct):
         pair = spec.pair
         spot, perp = pair.coins(spec.spot_units), -pair.coins(spec.perp_units)
         made = cls(spec, spot, perp, {}, set(), Exposure(last_at=spec.started_at), spec.price)
+        made.booked_spot, made.booked_perp = spec.spot_units, -spec.perp_units
         made._measure(spec.started_at)
         return made
 
@@ -137,6 +141,11 @@ class Ledger(msgspec.Struct):
     def held(self, leg: Leg) -> int:
         """Units of a leg, both counted positive."""
         return self.spot_units if leg == "spot" else self.perp_units
+
+    def booked(self, leg: Leg) -> tuple[Decimal, int]:
+        """(coins, units as the log's fills add up to them) of a leg; a short is negative. The units may be one behind
+        the coins where fills were booked without knowing of a fraction; the next fill makes it good."""
+        return (self.spot_coins, self.booked_spot) if leg == "spot" else (self.perp_coins, self.booked_perp)
 
     def live(self, leg: Leg) -> Order | None:
         """The leg's order that may still fill."""
@@ -177,13 +186,17 @@ class Ledger(msgspec.Struct):
         elif isinstance(event, ReconciliationCorrected):
             self.spot_coins += self.spec.pair.coins(event.spot_units)
             self.perp_coins -= self.spec.pair.coins(event.perp_units)
+            self.booked_spot += event.spot_units
+            self.booked_perp -= event.perp_units
             self._measure(known_at)
         elif isinstance(event, OrderIntended):
             if event.client_id.startswith(self.spec.process + "-"):
                 self.orders.setdefault(event.client_id, Order(event, known_at))
         elif event.client_id == self.spec.process:
             self._measure(known_at)
-            self.ended, self.outcome = True, event.reason if isinstance(event, OrderCancelled) else ""
+            self.ended = True
+            if isinstance(event, OrderCancelled):
+                self.outcome, _, self.why = event.reason.partition(": ")
         elif event.client_id in self.orders:
             self._tell(self.orders[event.client_id], event, known_at)
 
@@ -216,8 +229,10 @@ class Ledger(msgspec.Struct):
         if event.leg == "spot":
             kept = event.fee_qty if event.fee_coin == self.spec.pair.spot_coin else Decimal(0)
             self.spot_coins += coins - kept
+            self.booked_spot += event.units
         else:
             self.perp_coins += coins
+            self.booked_perp += event.units
         self.fees += event.fee
         if event.units and event.value:
             self.price = abs(event.value / self.spec.pair.coins(event.units))

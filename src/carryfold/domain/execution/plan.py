@@ -81,7 +81,9 @@ def _without_quote(ledger: Ledger, view: View) -> Plan:
 def _too_small(ledger: Ledger, view: View, purpose: Purpose) -> Plan:
     """The difference is too small for the leg that should trade it: trade more of the first leg, or take it away."""
     if purpose == "hedge" or ledger.spec.kind == "exit":
-        further = _further(ledger, view)
+        further, deadline = _further(ledger, view), _deadline(ledger)
+        if isinstance(further, Wait) and view.now < deadline:
+            return Wait(min(further.until, deadline), further.why)
         if further is not None:
             return further
     if purpose == "hedge" and ledger.spec.kind == "entry":
@@ -199,11 +201,11 @@ def _end(ledger: Ledger, view: View) -> End:
 
 def _dust_units(ledger: Ledger, view: View) -> int:
     """Units of coins beside a flat short that are below what the venue sells."""
-    if ledger.perp_units != 0 or ledger.spot_units <= 0:
+    if ledger.perp_units != 0:
         return 0
-    coins = ledger.spec.pair.spot.floor(ledger.spot_coins)
-    small = isinstance(order_at(ledger, view, "spot", "sell", coins, "unwind"), TooSmall)
-    return ledger.spot_units if small else 0
+    coins = ledger.spec.pair.spot.floor(max(ledger.spot_coins, Decimal(0)))
+    small = coins == 0 or isinstance(order_at(ledger, view, "spot", "sell", coins, "unwind"), TooSmall)
+    return ledger.booked_spot if small else 0
 
 
 def _apart(ledger: Ledger, view: View) -> tuple[Literal["dust", "unhedged"], str]:

@@ -25,6 +25,7 @@ class Summary(msgspec.Struct, frozen=True):
     longest_unhedged_s: float
     peak_unhedged: Decimal
     unhedged_notional_s: Decimal
+    why: str = ""
 
 
 def summarise(ledger: Ledger) -> Summary:
@@ -43,4 +44,5 @@ def summarise(ledger: Ledger) -> Summary:
         longest_unhedged_s=exposure.longest_ns / 1e9,
         peak_unhedged=exposure.peak_notional,
         unhedged_notional_s=exposure.notional_ns / 1_000_000_000,
+        why=ledger.why,
     )

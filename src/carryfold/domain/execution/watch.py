@@ -45,16 +45,22 @@ class Watch(msgspec.Struct):
         self.send_at = now + nanoseconds(max(after_s, 0.05))
 
     def asked(self, now: int, limits: ExecutionLimits) -> None:
-        """A query leaves now."""
+        """A query leaves now. The next one is due after a longer wait, but not later than the grace ends, and soon
+        where one more "not found" may settle it."""
         self.queries += 1
         waits = limits.query_waits_s
-        self.query_at = now + nanoseconds(waits[min(self.queries, len(waits) - 1)])
+        pause = waits[min(self.queries, len(waits) - 1)] if self.not_found == 0 else waits[0]
+        self.query_at = now + nanoseconds(pause)
+        grace_ends = self.began_at + nanoseconds(limits.absent_grace_s)
+        if now < grace_ends:
+            self.query_at = min(self.query_at, grace_ends)
 
     def absent(self, now: int, limits: ExecutionLimits) -> bool:
         """Count an answer "not found"; True once it is believed. Answers inside the grace do not count."""
         if self.unsent or now - self.began_at < nanoseconds(limits.absent_grace_s):
             return False
         self.not_found += 1
+        self.query_at = min(self.query_at, now + nanoseconds(limits.query_waits_s[0]))
         return self.not_found >= limits.absent_answers
 
     def owes_fills(self, order: Order) -> bool:
