@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
-__all__ = ["Params", "Refused", "choice", "integer", "optional_integer", "page_of", "required"]
+__all__ = [
+    "Numbered",
+    "Params",
+    "Refused",
+    "choice",
+    "integer",
+    "newest_first",
+    "optional_integer",
+    "page_of",
+    "required",
+    "window",
+]
 
 Params = Mapping[str, Any]
 T = TypeVar("T")
+N = TypeVar("N", bound="Numbered")
 
 PARAMETER: Final = 10001
 _LATEST_MS: Final = 4_102_444_800_000
+_WEEK_MS: Final = 7 * 86_400_000
+
+
+class Numbered(Protocol):
+    """What is listed newest first by a number that only grows."""
+
+    @property
+    def seq(self) -> int: ...
 
 
 class Refused(Exception):
@@ -77,3 +97,25 @@ def page_of(rows: Sequence[T], params: Params, limit: int) -> tuple[Sequence[T],
     page = rows[first : first + limit]
     after = first + len(page)
     return page, f"at%3D{after}" if after < len(rows) else ""
+
+
+def newest_first(rows: Sequence[N], params: Params, limit: int) -> tuple[list[N], str]:
+    """(one page, the cursor of the next). The cursor names the last row, so that what comes in meanwhile shifts
+    nothing."""
+    cursor = str(params.get("cursor") or "")
+    if cursor and not cursor.isdigit():
+        raise Refused(PARAMETER, "params error: cursor is invalid")
+    left = [row for row in rows if not cursor or row.seq < int(cursor)]
+    page = left[-limit:][::-1]
+    return page, str(page[-1].seq) if len(left) > limit else ""
+
+
+def window(params: Params, now_ms: int, default_ms: int) -> tuple[int, int]:
+    """(startTime, endTime) in ms, at most a week apart; one alone gives a window of the default length."""
+    start_ms, end_ms = optional_integer(params, "startTime"), optional_integer(params, "endTime")
+    if start_ms is not None and end_ms is not None and not 0 <= end_ms - start_ms <= _WEEK_MS:
+        raise Refused(PARAMETER, "params error: startTime and endTime must be within 7 days")
+    if start_ms is not None:
+        return start_ms, start_ms + default_ms if end_ms is None else end_ms
+    end_ms = now_ms if end_ms is None else end_ms
+    return end_ms - default_ms, end_ms

@@ -13,7 +13,6 @@ from typing import Final
 __all__ = ["VenueClock"]
 
 _FUTURE_MS: Final = 1_000
-_REAL_TOLERANCE_MS: Final = 2_000
 
 
 class VenueClock:
@@ -24,6 +23,7 @@ class VenueClock:
         self._speed = speed
         self._since = time.monotonic()
         self._advanced_ms = 0
+        self._is_real = not start_ms and speed == 1
         self.skew_ms = 0
 
     @property
@@ -49,14 +49,14 @@ class VenueClock:
         if seconds < 0:
             raise ValueError("venue time cannot go back")
         self._advanced_ms += round(seconds * 1_000)
+        self._is_real = self._is_real and not seconds
         return self.now_ms()
 
     def accepts(self, timestamp_ms: int, window_ms: int) -> bool:
         """Whether a client that signed at this time is inside the venue's window."""
         clocks = [self.told_ms()]
-        real_ms = _real_ms() + self.skew_ms
-        if abs(real_ms - clocks[0]) > _REAL_TOLERANCE_MS:
-            clocks.append(real_ms)
+        if not self._is_real:
+            clocks.append(_real_ms() + self.skew_ms)
         return any(now_ms - window_ms <= timestamp_ms < now_ms + _FUTURE_MS for now_ms in clocks)
 
     def expired(self, expires_ms: int) -> bool:

@@ -23,7 +23,8 @@ class KeyRights(msgspec.Struct, frozen=True, kw_only=True):
 class SimConfig(msgspec.Struct, frozen=True, kw_only=True):
     """All there is to choose.
 
-    `seed`, `pairs`, `history_days`, `start_ms`: the made market (or the home of a recorded one in `replay`).
+    `seed`, `history_days`: the made market. `replay`: the home of a recorded one to play instead.
+    `pairs`: how many; 0 for eight, or for all that were recorded, else those with most turnover.
     `start_ms`: venue time at the start, 0 for now (in a replay: for a sensible place in the record).
     `speed`: venue seconds a second; 0: the clock stands and only `clock.advance` moves it.
     `schedule`: symbol -> ((day of the history, interval in hours), ...), settlement intervals that were switched.
@@ -37,7 +38,7 @@ class SimConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     seed: int = 7
-    pairs: int = 8
+    pairs: int = 0
     history_days: int = 420
     start_ms: int = 0
     speed: float = 1.0
@@ -63,8 +64,8 @@ class SimConfig(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError("the seed must not be negative")
-        if not 1 <= self.pairs <= MAX_PAIRS:
-            raise ValueError(f"pairs must be 1 to {MAX_PAIRS}")
+        if not 0 <= self.pairs <= MAX_PAIRS:
+            raise ValueError(f"pairs must be 0 to {MAX_PAIRS}")
         if not 2 <= self.history_days <= 4_000:
             raise ValueError("history_days must be 2 to 4000")
         if self.speed < 0:

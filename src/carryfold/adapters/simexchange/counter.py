@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from aiohttp import web
 
-from carryfold.adapters.simexchange import rest_private
+from carryfold.adapters.simexchange import rest_orders
 from carryfold.adapters.simexchange.answers import Params, Refused
 from carryfold.adapters.simexchange.auth import Door
 from carryfold.adapters.simexchange.connection import spoiled
@@ -103,7 +103,7 @@ class Counter:
         exchange = self._exchange
         if call == _CREATE:
             fault = self._faults.strike("order", "order/create", params)
-            return rest_private.create_order(exchange, params, _restraint(fault))
+            return rest_orders.create_order(exchange, params, _restraint(fault))
         handler = PUBLIC.get(call) or PRIVATE.get(call)
         if handler is None:
             raise Refused(10001, "params error: op invalid")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
-from carryfold.adapters.simexchange import rest_history, rest_private, rest_public
+from carryfold.adapters.simexchange import rest_account, rest_history, rest_orders, rest_public
 from carryfold.adapters.simexchange.answers import Params
 from carryfold.adapters.simexchange.exchange import Exchange
 
@@ -31,20 +31,20 @@ PUBLIC: Final[dict[tuple[str, str], Handler]] = {
 }
 
 PRIVATE: Final[dict[tuple[str, str], Handler]] = {
-    ("POST", "/v5/order/create"): rest_private.create_order,
-    ("POST", "/v5/order/cancel"): rest_private.cancel_order,
-    ("POST", "/v5/order/cancel-all"): rest_private.cancel_all,
-    ("POST", "/v5/order/amend"): rest_private.amend_order,
-    ("GET", "/v5/order/realtime"): rest_private.open_orders,
-    ("GET", "/v5/order/history"): rest_private.closed_orders,
-    ("GET", "/v5/execution/list"): rest_private.executions,
-    ("GET", "/v5/position/list"): rest_private.positions,
-    ("POST", "/v5/position/set-leverage"): rest_private.set_leverage,
-    ("POST", "/v5/position/switch-mode"): rest_private.switch_mode,
-    ("GET", "/v5/account/wallet-balance"): rest_private.wallet_balance,
-    ("GET", "/v5/account/info"): rest_private.account_info,
-    ("GET", "/v5/account/fee-rate"): rest_private.fee_rates,
-    ("GET", "/v5/account/transaction-log"): rest_private.transaction_log,
-    ("GET", "/v5/user/query-api"): rest_private.key_info,
-    ("GET", "/v5/asset/coin/query-info"): rest_private.coin_info,
+    ("POST", "/v5/order/create"): rest_orders.create_order,
+    ("POST", "/v5/order/cancel"): rest_orders.cancel_order,
+    ("POST", "/v5/order/cancel-all"): rest_orders.cancel_all,
+    ("POST", "/v5/order/amend"): rest_orders.amend_order,
+    ("GET", "/v5/order/realtime"): rest_orders.open_orders,
+    ("GET", "/v5/order/history"): rest_orders.closed_orders,
+    ("GET", "/v5/execution/list"): rest_orders.executions,
+    ("GET", "/v5/position/list"): rest_account.positions,
+    ("POST", "/v5/position/set-leverage"): rest_account.set_leverage,
+    ("POST", "/v5/position/switch-mode"): rest_account.switch_mode,
+    ("GET", "/v5/account/wallet-balance"): rest_account.wallet_balance,
+    ("GET", "/v5/account/info"): rest_account.account_info,
+    ("GET", "/v5/account/fee-rate"): rest_account.fee_rates,
+    ("GET", "/v5/account/transaction-log"): rest_account.transaction_log,
+    ("GET", "/v5/user/query-api"): rest_account.key_info,
+    ("GET", "/v5/asset/coin/query-info"): rest_account.coin_info,
 }

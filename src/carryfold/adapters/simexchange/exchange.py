@@ -17,6 +17,7 @@ from carryfold.adapters.simexchange.instrument import Instrument, fixed
 from carryfold.adapters.simexchange.ledger import Ledger
 from carryfold.adapters.simexchange.made import MadeMarket
 from carryfold.adapters.simexchange.market import Level, Market
+from carryfold.adapters.simexchange.recorded import open_record
 
 __all__ = ["Exchange"]
 
@@ -31,8 +32,9 @@ class Exchange:
 
     def __init__(self, config: SimConfig) -> None:
         self.config = config
-        self.clock = VenueClock(config.start_ms, config.speed)
-        self.market = Market(MadeMarket(config, self.clock.start_ms), config.seed)
+        record = None if config.replay is None else open_record(config.replay, config.start_ms, config.pairs)
+        self.clock = VenueClock(config.start_ms if record is None else record.start_ms, config.speed)
+        self.market = Market(record or MadeMarket(config, self.clock.start_ms), config.seed)
         self.now_ms = self.clock.start_ms
         self.rights: KeyRights | None = config.rights
         self.listeners: list[Listener] = []

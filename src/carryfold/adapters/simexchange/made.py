@@ -26,7 +26,7 @@ from carryfold.adapters.simexchange.funding import (
     settle_block,
 )
 from carryfold.adapters.simexchange.instrument import Instrument
-from carryfold.adapters.simexchange.noise import Floats, Ints
+from carryfold.adapters.simexchange.noise import Floats, Ints, stream_of, uniforms
 from carryfold.adapters.simexchange.source import Settlement
 from carryfold.adapters.synthetic.paths import MarketPath, PairPath
 from carryfold.adapters.synthetic.profile import NS_PER_DAY, Profile, make_profile
@@ -39,7 +39,9 @@ _BLOCK_MINUTES: Final = BLOCK_DAYS * _MINUTES_A_DAY
 _KEPT_BLOCKS: Final = 64  # at least; more with many pairs, so that the running block of each stays
 _MULTIPLIED, _LATE, _CLOSED = 4, 5, 6  # of eight
 _MULTIPLIER: Final = 1_000
-_SWITCHED: Final = 2
+_PERP_NOISE: Final = 1e-4
+_NOISE_STREAM: Final = 200
+_DEFAULT_PAIRS: Final = 8
 
 
 class _Beginning(NamedTuple):
@@ -70,7 +72,8 @@ class MadeMarket:
         self._epoch_ms = start_ms // _DAY_MS * _DAY_MS - config.history_days * _DAY_MS
         self._first_minute = self._epoch_ms // MINUTE_MS
         epoch_ns = self._epoch_ms // _DAY_MS * NS_PER_DAY
-        self._profiles = [make_profile(config.seed, n, epoch_ns, priced=True) for n in range(config.pairs + 1)]
+        self._pairs = config.pairs or _DEFAULT_PAIRS
+        self._profiles = [make_profile(config.seed, n, epoch_ns, priced=True) for n in range(self._pairs + 1)]
         self.instruments = [self._instrument(profile, config) for profile in self._profiles]
         schedule = config.schedule if config.schedule is not None else default_schedule(config.history_days)
         self._switches: list[list[tuple[int, int]]] = [
@@ -93,6 +96,11 @@ class MadeMarket:
     def premium(self, pair: int, first: int, count: int) -> Floats:
         """See Source."""
         return self._series(pair, first, count, premium=True)
+
+    def perp_over_mark(self, pair: int, first: int, count: int) -> Floats:
+        """See Source."""
+        drawn = uniforms(stream_of(self._seed, _NOISE_STREAM, pair), np.arange(first, first + count))
+        return 1.0 + _PERP_NOISE * (drawn - 0.5)
 
     def predicted(self, pair: int, minute: int) -> float:
         """See Source."""
@@ -140,7 +148,7 @@ class MadeMarket:
             launch_ms += history_ms // 4 // HOUR_MS * HOUR_MS
         elif role == _CLOSED:
             delivery_ms = self._epoch_ms + history_ms * 3 // 5 // (8 * HOUR_MS) * 8 * HOUR_MS
-        if number == config.pairs:
+        if number == self._pairs:
             launch_ms, delivery_ms = self._epoch_ms + history_ms + 2 * _DAY_MS, 0
         digits = len(str(multiplier)) - 1
         lot_decimals = -int(np.floor(np.log10(profile.lot) + 0.5))

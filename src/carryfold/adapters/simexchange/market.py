@@ -258,7 +258,7 @@ class Market:
         pairs = range(len(self.instruments))
         spot = np.array([self.source.spot(pair, minute, 2) for pair in pairs])
         premium = np.array([self.source.premium(pair, minute, 2) for pair in pairs])
-        noise = np.array([self.series.perp_noise(pair, minute, 2) for pair in pairs])
+        noise = np.array([self.source.perp_over_mark(pair, minute, 2) for pair in pairs])
         swings = np.array([self.series.swings(pair, minute, 1)[0] for pair in pairs])
         index = spot * np.array([one.multiplier for one in self.instruments])[:, None]
         mark = index * (1.0 + premium)

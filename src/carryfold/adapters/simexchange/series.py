@@ -20,9 +20,8 @@ __all__ = ["Candles", "Kind", "Series"]
 Kind = Literal["spot", "perp", "mark", "index", "premium"]
 
 _SWING: Final = 4e-4
-_PERP_NOISE: Final = 1e-4
 _SPOT_SHARE: Final = 0.3  # of the perpetual's turnover
-_SWINGS, _NOISES, _VOLUMES = range(3)
+_SWINGS, _VOLUMES = range(2)
 
 
 class Candles(NamedTuple):
@@ -55,11 +54,7 @@ class Series:
         if kind == "index":
             return index
         mark = index * (1.0 + source.premium(pair, first, count))
-        return mark if kind == "mark" else mark * self.perp_noise(pair, first, count)
-
-    def perp_noise(self, pair: int, first: int, count: int) -> Floats:
-        """Mid price of the perpetual over its mark price."""
-        return 1.0 + _PERP_NOISE * (self._drawn(_NOISES, pair, first, count) - 0.5)
+        return mark if kind == "mark" else mark * source.perp_over_mark(pair, first, count)
 
     def swings(self, pair: int, first: int, count: int) -> Floats:
         """Signed size of the sine in the minutes that begin at first, first + 1, ..., as a fraction of the price."""

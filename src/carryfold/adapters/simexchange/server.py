@@ -200,8 +200,11 @@ class SimExchange:
         return response
 
     async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = loop.time()
         while True:
-            await asyncio.sleep(self.config.push_ms / 1_000)
+            due = max(due + self.config.push_ms / 1_000, loop.time())
+            await asyncio.sleep(due - loop.time())
             self._step()
             self._hub.publish()
 

@@ -31,6 +31,10 @@ class Source(Protocol):
         """Premium index at the same minutes, as published: mark = index * (1 + premium)."""
         ...
 
+    def perp_over_mark(self, pair: int, first: int, count: int) -> Floats:
+        """Mid price of the perpetual over its mark price at the same minutes."""
+        ...
+
     def predicted(self, pair: int, minute: int) -> float:
         """The running estimate of the next settlement, after `minute`."""
         ...
