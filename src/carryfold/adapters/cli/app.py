@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from carryfold.adapters.bootstrap import Place
-from carryfold.adapters.cli import control, data, demo, logs, project, research
+from carryfold.adapters.cli import backfill, control, data, demo, logs, project, research, simexchange
 from carryfold.adapters.cli.errors import describe_error
 
 __all__ = ["app", "main"]
@@ -61,6 +61,7 @@ def root(
 
 app.command("demo")(demo.demo)
 app.command("import")(data.import_files)
+app.command("backfill")(backfill.backfill)
 app.command("backtest")(research.backtest)
 app.command("compare")(research.compare)
 app.command("replay")(research.replay)
@@ -71,6 +72,7 @@ app.command("quality")(data.quality)
 app.command("halt")(control.halt)
 app.command("resume")(control.resume)
 app.command("flatten")(control.flatten)
+app.command("simexchange")(simexchange.simexchange)
 app.add_typer(logs.app, name="log")
 app.add_typer(project.app, name="project")
 
