@@ -1,0 +1,120 @@
+"""Compiled code is never stale: an edit of any source names another cache folder, and one in a callee of another file
+changes what its caller gives."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import carryfold
+from carryfold.domain.fold import _compile
+
+PACKAGE = Path(carryfold.__file__).parent
+FOLD = PACKAGE / "domain" / "fold"
+
+# The folder's name as the sources stand, then after an edit of each file in turn (undone again), then with a new file.
+NAME_FOLDERS = """
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+domain = Path(sys.argv[1]) / "carryfold" / "domain"
+
+def name():
+    spec = spec_from_file_location("compile_under_test", domain / "fold" / "_compile.py")
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.cache_folder().name
+
+print("-", name())
+for path in [*sorted((domain / "fold").glob("*.py")), domain / "params.py", domain / "rows.py"]:
+    text = path.read_text()
+    path.write_text(text + "\\n# an edit\\n")
+    print(path.name, name())
+    path.write_text(text)
+    print("-", name())
+(domain / "fold" / "extra.py").write_text("")
+print("extra.py", name())
+"""
+
+# Each of these calls into another file: money -> arithmetic, sizing -> observe, decide -> codes.
+CALL_ACROSS_FILES = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import carryfold
+assert carryfold.__file__.startswith(sys.argv[1])
+import numpy as np
+from carryfold.domain.fold import decide, money, sizing
+from carryfold.domain.fold.state import PAIR
+from carryfold.domain.params import Parameters
+
+pair, params = np.zeros(1, PAIR), Parameters().record()
+pair["perp_turnover_count"] = 1
+pair["perp_turnover_at"][0, 0] = 10**18
+pair["perp_turnover"][0, 0] = 5e6
+print(money.need(params[0], 1000.0), sizing.liquidity_room(pair[0], params[0]),
+      int(decide.is_dead(pair[0], params[0], 604_801 * 10**9)))
+"""
+
+EDITS = {
+    "arithmetic.py": ("return np.int64(np.rint(scaled))", "return np.int64(np.rint(scaled)) + 1"),
+    "observe.py": ("total += amounts[k]", "total += 2.0 * amounts[k]"),
+    "codes.py": ("SECOND: Final = 1_000_000_000", "SECOND: Final = 2_000_000_000"),
+}
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """The package's sources in a place of their own."""
+    ignored = shutil.ignore_patterns("__pycache__", "adapters", "projections")
+    shutil.copytree(PACKAGE, tmp_path / "src" / "carryfold", ignore=ignored)
+    return tmp_path / "src"
+
+
+def run(script: str, source: Path, cache: Path) -> str:
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, "-c", script, str(source)]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
+def test_an_edit_of_any_file_names_another_folder(copy: Path, tmp_path: Path) -> None:
+    lines = [line.split() for line in run(NAME_FOLDERS, copy, tmp_path / "cache").splitlines()]
+    edited = {file: folder for file, folder in lines if file != "-"}
+    plain = {folder for file, folder in lines if file == "-"}
+
+    assert set(edited) == {path.name for path in FOLD.glob("*.py")} | {"params.py", "rows.py", "extra.py"}
+    assert len(plain) == 1, "an edit undone is as if it had never been"
+    assert len({*edited.values(), *plain}) == len(edited) + 1
+
+
+def test_an_edit_in_a_callee_of_another_file_changes_the_result(copy: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    before = run(CALL_ACROSS_FILES, copy, cache).split()
+    assert len(before) == len(EDITS)
+    for i, (name, (old, new)) in enumerate(EDITS.items()):
+        path = copy / "carryfold" / "domain" / "fold" / name
+        text = path.read_text()
+        assert text.count(old) == 1, f"{name} no longer has: {old}"
+        path.write_text(text.replace(old, new))
+        after = run(CALL_ACROSS_FILES, copy, cache).split()
+        path.write_text(text)
+
+        assert after[i] != before[i], f"the edit of {name} was not seen"
+        assert after[:i] + after[i + 1 :] == before[:i] + before[i + 1 :]
+    assert run(CALL_ACROSS_FILES, copy, cache).split() == before
+
+
+def test_the_fold_compiles_nothing_from_outside_its_sources() -> None:
+    """What fold files import from the program is among the files whose digest names the folder."""
+    known = {path.resolve() for path in _compile._SOURCES}
+    for path in FOLD.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("carryfold"):
+                assert node.level == 0
+                file = PACKAGE.parent.joinpath(*str(node.module).split("."))
+                source = file / "__init__.py" if file.is_dir() else file.with_suffix(".py")
+                assert source.resolve() in known, f"{path.name} imports {node.module}"
