@@ -72,7 +72,7 @@ def on_order(ledger: Ledger, memory: Memory, report: OrderReport, now: int) -> E
     if order.closed:
         return _after_its_end(memory, order, report, now)
     events: list[ProcessEvent] = []
-    if not order.accepted:
+    if not order.accepted and not order.done:
         events.append(says.accepted(order, now, report.venue_id))
     if report.open:
         watch.open_seen = True
