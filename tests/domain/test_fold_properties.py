@@ -185,7 +185,7 @@ def test_the_attribution_identity_is_exact(case: Case) -> None:
 @given(cases())
 def test_no_nan_is_ever_in_the_state(case: Case) -> None:
     state, _ = whole(case)
-    for array in (state.pair, state.book):
+    for array in (state.view, state.pair, state.book):
         for name in array.dtype.names or ():
             if array.dtype[name].base.kind == "f":
                 assert np.isfinite(array[name]).all(), name

@@ -96,6 +96,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
             image[name] = value
         return image
 
+    @property
+    def view_parameters(self) -> tuple[object, ...]:
+        """All that the views depend on: runs that agree in it, and started from equal views, can share them."""
+        return (self.strategy, self.enter, self.ema_fast, self.ema_slow) if self.strategy == "composite" else ()
+
     def changed(self, settings: Mapping[str, Any]) -> "Parameters":
         """A copy with `settings` (already typed values) replaced."""
         return msgspec.structs.replace(self, **settings)

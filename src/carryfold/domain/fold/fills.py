@@ -24,30 +24,30 @@ FOREVER = 2**62
 
 
 @compiled
-def impact_bp(p: Any, params: Any, notional: float, perp_leg: bool) -> float:
+def impact_bp(v: Any, params: Any, notional: float, perp_leg: bool) -> float:
     """Square-root impact of trading `notional` in a leg; 0 where the leg's turnover is unknown."""
     if perp_leg:
-        turnover = turnover_24h(p.perp_turnover_at, p.perp_turnover, p.perp_turnover_count)
+        turnover = turnover_24h(v.perp_turnover_at, v.perp_turnover, v.perp_turnover_count)
     else:
-        turnover = turnover_24h(p.spot_turnover_at, p.spot_turnover, p.spot_turnover_count)
+        turnover = turnover_24h(v.spot_turnover_at, v.spot_turnover, v.spot_turnover_count)
     if not turnover > 0.0:
         return 0.0
-    sigma_d = np.sqrt(24.0 * p.vol_m)
+    sigma_d = np.sqrt(24.0 * v.vol_m)
     return params.impact * sigma_d * np.sqrt(notional / turnover) * 1e4
 
 
 @compiled
-def fill_price(p: Any, params: Any, perp_leg: bool, buy: bool, impact: float) -> float:
+def fill_price(v: Any, params: Any, perp_leg: bool, buy: bool, impact: float) -> float:
     """What a leg trades at on the view: a quote's side or a bar's close, each made worse by the costs."""
-    if p.quoted != 0:
+    if v.quoted != 0:
         cost_bp = params.slippage_bp + impact
         if perp_leg:
-            side = p.perp_ask if buy else p.perp_bid
+            side = v.perp_ask if buy else v.perp_bid
         else:
-            side = p.spot_ask if buy else p.spot_bid
+            side = v.spot_ask if buy else v.spot_bid
     else:
         cost_bp = params.half_spread_bp + params.slippage_bp + impact
-        side = p.perp if perp_leg else p.spot
+        side = v.perp if perp_leg else v.spot
     if buy:
         return side * (1.0 + cost_bp / 1e4)
     return side * max(0.0, 1.0 - cost_bp / 1e4)
@@ -80,7 +80,7 @@ def drop_entry(p: Any, book: Any, order: Any) -> None:
 
 
 @compiled
-def fill_entry(p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int) -> int:
+def fill_entry(v: Any, p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int) -> int:
     """Both legs of the pending entry trade now. Gives the new number of fills."""
     lots = p.pending_lots
     lot = p.pending_lot
@@ -91,7 +91,7 @@ def fill_entry(p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fi
     p.trade = book.entries
     p.traded = 1
     p.held = 1
-    p.held_priced = p.priced
+    p.held_priced = v.priced
     p.held_lots = lots
     p.held_size = size
     p.spot_units = lots
@@ -99,14 +99,14 @@ def fill_entry(p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fi
     p.unit = lot
     p.opened_at = t
     f = new_fill(fills, fill_n, t, pair, F_ENTER, p.trade, lots, lot)
-    spot_impact = impact_bp(p, params, size, False)
-    perp_impact = impact_bp(p, params, size, True)
+    spot_impact = impact_bp(v, params, size, False)
+    perp_impact = impact_bp(v, params, size, True)
     if p.held_priced != 0:
-        spot_price = fill_price(p, params, False, True, spot_impact)
-        perp_price = fill_price(p, params, True, False, perp_impact)
+        spot_price = fill_price(v, params, False, True, spot_impact)
+        perp_price = fill_price(v, params, True, False, perp_impact)
         p.spot_cost = e8(lots * lot * spot_price)
         p.perp_entry = e8(lots * lot * perp_price)
-        f.slippage = e8(abs(spot_price - p.spot) * lots * lot) + e8(abs(perp_price - p.perp) * lots * lot)
+        f.slippage = e8(abs(spot_price - v.spot) * lots * lot) + e8(abs(perp_price - v.perp) * lots * lot)
     else:
         spot_price = 1.0
         perp_price = 1.0
@@ -131,7 +131,7 @@ def fill_entry(p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fi
     p.perp_value = 0
     p.margin = 0
     if p.held_priced != 0:
-        revalue(p, book, params)
+        revalue(v, p, book, params)
     else:
         p.spot_value = p.spot_cost
         p.perp_value = p.perp_entry
@@ -185,7 +185,7 @@ def _drop_spot(p: Any, book: Any) -> None:
 
 
 @compiled
-def fill_exit(p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int) -> int:
+def fill_exit(v: Any, p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int) -> int:
     """Both legs trade back, or the spot leg alone after a liquidation. Gives the new number of fills."""
     units = p.spot_units
     unit = p.unit
@@ -194,28 +194,28 @@ def fill_exit(p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fil
     f.decided_at = p.pending_at
     _clear_order(p, book, order)
     if p.held_priced != 0:
-        spot_impact = impact_bp(p, params, units * unit * p.spot, False)
-        spot_price = fill_price(p, params, False, False, spot_impact)
+        spot_impact = impact_bp(v, params, units * unit * v.spot, False)
+        spot_price = fill_price(v, params, False, False, spot_impact)
         f.spot_value = e8(units * unit * spot_price)
-        f.slippage = e8(abs(spot_price - p.spot) * units * unit)
+        f.slippage = e8(abs(spot_price - v.spot) * units * unit)
         f.spot_pnl = f.spot_value - p.spot_cost
     else:
         spot_price = 1.0
         f.spot_value = e8(units * unit)
-        f.spot_pnl = -_unpriced_cost(params, units * unit, impact_bp(p, params, units * unit, False))
+        f.spot_pnl = -_unpriced_cost(params, units * unit, impact_bp(v, params, units * unit, False))
     f.spot_price = spot_price
     f.spot_fee = e8(units * unit * spot_price * params.spot_taker_bp / 1e4)
     if with_perp:
         if p.held_priced != 0:
-            perp_impact = impact_bp(p, params, units * unit * p.perp, True)
-            perp_price = fill_price(p, params, True, True, perp_impact)
+            perp_impact = impact_bp(v, params, units * unit * v.perp, True)
+            perp_price = fill_price(v, params, True, True, perp_impact)
             f.perp_value = e8(units * unit * perp_price)
-            f.slippage += e8(abs(perp_price - p.perp) * units * unit)
+            f.slippage += e8(abs(perp_price - v.perp) * units * unit)
             f.perp_pnl = p.perp_entry - f.perp_value
         else:
             perp_price = 1.0
             f.perp_value = e8(units * unit)
-            f.perp_pnl = -_unpriced_cost(params, units * unit, impact_bp(p, params, units * unit, True))
+            f.perp_pnl = -_unpriced_cost(params, units * unit, impact_bp(v, params, units * unit, True))
             f.slippage = -(f.spot_pnl + f.perp_pnl)
         f.perp_price = perp_price
         f.perp_fee = e8(units * unit * perp_price * params.perp_taker_bp / 1e4)
@@ -228,7 +228,7 @@ def fill_exit(p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fil
 
 @compiled
 def close_delisted(
-    p: Any, book: Any, order: Any, params: Any, t: int, pair: int, action: int, fills: Any, fill_n: int
+    v: Any, p: Any, book: Any, order: Any, params: Any, t: int, pair: int, action: int, fills: Any, fill_n: int
 ) -> int:
     """The market is gone (PairDelisted, or its data ended): an order is dropped, the perpetual closes at its last mark,
     the spot leg sells at a haircut. Gives the new number of fills."""
@@ -242,14 +242,14 @@ def close_delisted(
     unit = p.unit
     f = new_fill(fills, fill_n, t, pair, action, p.trade, units, unit)
     if p.held_priced != 0:
-        spot_price = p.spot * (1.0 - params.delist_haircut)
-        f.spot_value = e8(units * unit * p.spot * (1.0 - params.delist_haircut))
-        f.spot_fee = e8(units * unit * p.spot * (1.0 - params.delist_haircut) * params.spot_taker_bp / 1e4)
+        spot_price = v.spot * (1.0 - params.delist_haircut)
+        f.spot_value = e8(units * unit * v.spot * (1.0 - params.delist_haircut))
+        f.spot_fee = e8(units * unit * v.spot * (1.0 - params.delist_haircut) * params.spot_taker_bp / 1e4)
         f.spot_pnl = f.spot_value - p.spot_cost
         if p.perp_units > 0:
-            mark = mark_for(p, FOREVER)
+            mark = mark_for(v, FOREVER)
             if mark <= 0.0:
-                mark = p.perp
+                mark = v.perp
             f.perp_price = mark
             f.perp_value = e8(units * unit * mark)
             f.perp_fee = e8(units * unit * mark * params.perp_taker_bp / 1e4)
@@ -271,17 +271,17 @@ def close_delisted(
 
 
 @compiled
-def liquidate(p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int) -> int:
+def liquidate(v: Any, p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int) -> int:
     """Close a short whose split-account margin is used up, at the view's price; the spot leg sells at the next row."""
     limit = p.entry_price * (1.0 + params.margin_fraction) / (1.0 + params.mmr + params.perp_taker_bp / 1e4)
-    if p.perp_units <= 0 or p.held_priced == 0 or t <= p.opened_at or p.perp < limit:
+    if p.perp_units <= 0 or p.held_priced == 0 or t <= p.opened_at or v.perp < limit:
         return fill_n
     if p.pending != NOTHING:
         _clear_order(p, book, order)
     f = new_fill(fills, fill_n, t, pair, F_LIQUIDATED, p.trade, p.perp_units, p.unit)
-    f.perp_price = p.perp
-    f.perp_value = e8(p.perp_units * p.unit * p.perp)
-    f.perp_fee = e8(p.perp_units * p.unit * p.perp * params.perp_taker_bp / 1e4)
+    f.perp_price = v.perp
+    f.perp_value = e8(p.perp_units * p.unit * v.perp)
+    f.perp_fee = e8(p.perp_units * p.unit * v.perp * params.perp_taker_bp / 1e4)
     f.perp_pnl = p.perp_entry - f.perp_value
     _book(book, f)
     book.liquidation += f.perp_pnl
@@ -307,8 +307,8 @@ def place(p: Any, book: Any, order: Any, params: Any, t: int, action: int) -> No
 
 
 @compiled
-def is_due(p: Any, order: Any, t: int, entries: bool) -> bool:
+def is_due(v: Any, p: Any, order: Any, t: int, entries: bool) -> bool:
     """True if the pair's open order (an entry, or an exit) trades at this instant, which brought an accepted row."""
-    if p.pending == NOTHING or p.view_known_at != t or t <= p.pending_at or t < order.due_at:
+    if p.pending == NOTHING or v.view_known_at != t or t <= p.pending_at or t < order.due_at:
         return False
     return (p.pending == ENTRY) == entries

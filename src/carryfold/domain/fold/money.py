@@ -92,10 +92,10 @@ def _payment(units: int, unit: float, priced: int, mark: float, rate: float) -> 
 
 
 @compiled
-def _book_payment(p: Any, book: Any, row: Any, revised: bool, share: int, holding: Any, fills: Any, fill_n: int) -> int:
+def _book_payment(v: Any, book: Any, row: Any, revised: bool, share: int, holding: Any, fills: Any, fill_n: int) -> int:
     """Book one holding's payment (or its correction) for a settlement; gives the new number of fills."""
     trade, units, unit, priced = holding
-    mark = mark_for(p, row.event_at)
+    mark = mark_for(v, row.event_at)
     if priced != 0 and mark <= 0.0:
         book.no_mark += 1
         return fill_n
@@ -121,21 +121,21 @@ def _book_payment(p: Any, book: Any, row: Any, revised: bool, share: int, holdin
 
 
 @compiled
-def settle(p: Any, book: Any, row: Any, revised: bool, fills: Any, fill_n: int) -> int:
+def settle(v: Any, p: Any, book: Any, row: Any, revised: bool, fills: Any, fill_n: int) -> int:
     """Book a settlement (phase 3) for what was held at its time, even if sold since. Gives the new number of fills."""
     if p.held == 0 and p.closed_count == 0:
         return fill_n
-    if p.delisted != 0 and row.event_at > p.delisted_at:
+    if v.delisted != 0 and v.delisted_known_at < row.known_at and row.event_at > v.delisted_at:
         return fill_n
     for i in range(max(0, p.closed_count - CLOSED_KEPT), p.closed_count):
         k = i % CLOSED_KEPT
         share = _share(row.event_at, p.closed_opened_at[k], True, p.closed_at[k])
         if share != 0:
             holding = (p.closed_trade[k], p.closed_units[k], p.closed_unit[k], p.closed_priced[k])
-            fill_n = _book_payment(p, book, row, revised, share, holding, fills, fill_n)
+            fill_n = _book_payment(v, book, row, revised, share, holding, fills, fill_n)
     if p.perp_units > 0:
         share = _share(row.event_at, p.opened_at, False, 0)
         if share != 0:
             holding = (p.trade, p.perp_units, p.unit, p.held_priced)
-            fill_n = _book_payment(p, book, row, revised, share, holding, fills, fill_n)
+            fill_n = _book_payment(v, book, row, revised, share, holding, fills, fill_n)
     return fill_n

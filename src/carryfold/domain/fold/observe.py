@@ -15,41 +15,41 @@ IGNORED = -1
 
 
 @compiled
-def seen(p: Any, row: Any) -> None:
+def seen(v: Any, row: Any) -> None:
     """Note that the pair has market data."""
-    if p.market_known_at == NEVER:
-        p.first_at = row.event_at
-    p.market_known_at = row.known_at
+    if v.market_known_at == NEVER:
+        v.first_at = row.event_at
+    v.market_known_at = row.known_at
 
 
 @compiled
-def keep_mark(p: Any, event_at: int, mark: float) -> None:
+def keep_mark(v: Any, event_at: int, mark: float) -> None:
     """Keep a mark for pricing settlements; the oldest kept one gives way."""
-    k = p.mark_count & (MARKS_KEPT - 1)
-    p.mark_at[k] = event_at
-    p.mark[k] = mark
-    p.mark_count += 1
+    k = v.mark_count & (MARKS_KEPT - 1)
+    v.mark_at[k] = event_at
+    v.mark[k] = mark
+    v.mark_count += 1
 
 
 @compiled
-def mark_for(p: Any, settled_at: int) -> float:
+def mark_for(v: Any, settled_at: int) -> float:
     """The mark in force at `settled_at`: the newest one not after it, of equals the one kept last; 0: there is none."""
-    kept = min(p.mark_count, MARKS_KEPT)
+    kept = min(v.mark_count, MARKS_KEPT)
     best_at = NEVER
     best = 0.0
-    for i in range(p.mark_count - kept, p.mark_count):
+    for i in range(v.mark_count - kept, v.mark_count):
         k = i & (MARKS_KEPT - 1)
-        if p.mark_at[k] <= settled_at and p.mark_at[k] >= best_at:
-            best_at = p.mark_at[k]
-            best = p.mark[k]
+        if v.mark_at[k] <= settled_at and v.mark_at[k] >= best_at:
+            best_at = v.mark_at[k]
+            best = v.mark[k]
     return best
 
 
 @compiled
-def observe_price(p: Any, book: Any, params: Any, row: Any) -> None:
+def observe_price(v: Any, tally: Any, params: Any, row: Any) -> None:
     """A quote or a bar. Late and suspect rows only leave their mark; one-legged rows also their volatility and
     turnover; the others become the view."""
-    seen(p, row)
+    seen(v, row)
     is_bar = row.kind == BAR_CLOSED
     if is_bar:
         spot = row.a
@@ -60,67 +60,65 @@ def observe_price(p: Any, book: Any, params: Any, row: Any) -> None:
         perp = (row.c + row.d) / 2.0 if row.c > 0.0 and row.d > 0.0 else 0.0
         mark = perp
     if mark > 0.0:
-        keep_mark(p, row.event_at, mark)
-    if row.event_at <= p.price_at:
-        book.late += book.started
+        keep_mark(v, row.event_at, mark)
+    if row.event_at <= v.price_at:
+        tally.late += 1
         return
-    p.price_at = row.event_at
+    v.price_at = row.event_at
     both = spot > 0.0 and perp > 0.0
     b = 0.0
     if both:
         b = perp / spot - 1.0
-        suspect = not _acceptable(p, b, row.event_at)
-        p.both_b = b
-        p.both_suspect = 1 if suspect else 0
+        suspect = not _acceptable(v, b, row.event_at)
+        v.both_b = b
+        v.both_suspect = 1 if suspect else 0
         if suspect:
-            book.suspect += book.started
+            tally.suspect += 1
             return
     if perp > 0.0:
-        _observe_volatility(p, perp, row.event_at)
+        _observe_volatility(v, perp, row.event_at)
     if is_bar and row.d >= 0.0:
-        count = _add_turnover(p.perp_turnover_at, p.perp_turnover, p.perp_turnover_count, row.event_at, row.d)
+        count = _add_turnover(v.perp_turnover_at, v.perp_turnover, v.perp_turnover_count, row.event_at, row.d)
         if count != IGNORED:
-            p.perp_turnover_count = count
+            v.perp_turnover_count = count
             if params.strategy == COMPOSITE:
-                p.perp_hourly = row.d * 60.0 / row.slot
-                _observe_hourly(p)
+                v.perp_hourly = row.d * 60.0 / row.slot
+                _observe_hourly(v)
     if both:
-        p.viewed = 1
-        p.view_at = row.event_at
-        p.view_known_at = row.known_at
-        p.quoted = 0 if is_bar else 1
-        p.spot = spot
-        p.perp = perp
-        p.accepted_b = b
+        v.viewed = 1
+        v.view_at = row.event_at
+        v.view_known_at = row.known_at
+        v.quoted = 0 if is_bar else 1
+        v.spot = spot
+        v.perp = perp
+        v.accepted_b = b
         if not is_bar:
-            p.spot_bid = row.a
-            p.spot_ask = row.b
-            p.perp_bid = row.c
-            p.perp_ask = row.d
-        if p.held != 0 and p.held_priced != 0:
-            revalue(p, book, params)
+            v.spot_bid = row.a
+            v.spot_ask = row.b
+            v.perp_bid = row.c
+            v.perp_ask = row.d
         if params.strategy == COMPOSITE:
-            _observe_basis(p, mark / spot - 1.0, row.event_at)
+            _observe_basis(v, mark / spot - 1.0, row.event_at)
 
 
 @compiled
-def _acceptable(p: Any, b: float, event_at: int) -> bool:
+def _acceptable(v: Any, b: float, event_at: int) -> bool:
     """The suspect-price rule: a basis that jumps is believed when it is small, near the last one, or seen twice."""
     return (
-        p.viewed == 0
+        v.viewed == 0
         or abs(b) <= SUSPECT_BASIS
-        or abs(b - p.accepted_b) <= SUSPECT_BASIS
-        or (p.both_suspect != 0 and abs(b - p.both_b) <= SUSPECT_BASIS)
-        or event_at - p.view_at > DAY_NS
+        or abs(b - v.accepted_b) <= SUSPECT_BASIS
+        or (v.both_suspect != 0 and abs(b - v.both_b) <= SUSPECT_BASIS)
+        or event_at - v.view_at > DAY_NS
     )
 
 
 @compiled
-def revalue(p: Any, book: Any, params: Any) -> None:
+def revalue(v: Any, p: Any, book: Any, params: Any) -> None:
     """Mark the held legs to the view and carry the difference into the book's sums."""
-    spot_value = e8(p.spot_units * p.unit * p.spot)
-    perp_value = e8(p.perp_units * p.unit * p.perp)
-    margin = e8(params.margin_fraction * (p.perp_units * p.unit * p.perp))
+    spot_value = e8(p.spot_units * p.unit * v.spot)
+    perp_value = e8(p.perp_units * p.unit * v.perp)
+    margin = e8(params.margin_fraction * (p.perp_units * p.unit * v.perp))
     book.spot_value += spot_value - p.spot_value
     book.perp_value += perp_value - p.perp_value
     book.margin += margin - p.margin
@@ -130,18 +128,18 @@ def revalue(p: Any, book: Any, params: Any) -> None:
 
 
 @compiled
-def _observe_volatility(p: Any, perp: float, event_at: int) -> None:
+def _observe_volatility(v: Any, perp: float, event_at: int) -> None:
     """Hourly variance of the perpetual's return, an average over 168 returns."""
-    if p.vol_price > 0.0:
-        r = perp / p.vol_price - 1.0
-        hourly = r * r * 3600e9 / float(event_at - p.vol_at)
-        if p.vol_count == 0:
-            p.vol_m = hourly
+    if v.vol_price > 0.0:
+        r = perp / v.vol_price - 1.0
+        hourly = r * r * 3600e9 / float(event_at - v.vol_at)
+        if v.vol_count == 0:
+            v.vol_m = hourly
         else:
-            p.vol_m += weight(168.0) * (hourly - p.vol_m)
-        p.vol_count += 1
-    p.vol_price = perp
-    p.vol_at = event_at
+            v.vol_m += weight(168.0) * (hourly - v.vol_m)
+        v.vol_count += 1
+    v.vol_price = perp
+    v.vol_at = event_at
 
 
 @compiled
@@ -149,7 +147,7 @@ def _add_turnover(at: Any, amounts: Any, count: int, event_at: int, amount: floa
     """Add a row's turnover to its hour's entry, or open one; gives the new count of entries. A row of an
     hour before the newest entry's is IGNORED."""
     newest = _slot(count - 1)
-    if count > 0 and event_at <= at[newest] + HOUR:
+    if count > 0 and event_at < at[newest] + HOUR:  # a whole hour later is another hour for certain
         hour = (event_at - 1) // HOUR
         newest_hour = (at[newest] - 1) // HOUR
         if hour < newest_hour:
@@ -185,58 +183,58 @@ def turnover_24h(at: Any, amounts: Any, count: int) -> float:
 
 
 @compiled
-def _observe_hourly(p: Any) -> None:
+def _observe_hourly(v: Any) -> None:
     """Averages of the smaller known leg's hourly turnover over a day and a week."""
-    hourly = p.perp_hourly
-    if p.spot_hourly >= 0.0 and (hourly < 0.0 or p.spot_hourly < hourly):
-        hourly = p.spot_hourly
-    if p.hourly_count == 0:
-        p.hourly_day = hourly
-        p.hourly_week = hourly
+    hourly = v.perp_hourly
+    if v.spot_hourly >= 0.0 and (hourly < 0.0 or v.spot_hourly < hourly):
+        hourly = v.spot_hourly
+    if v.hourly_count == 0:
+        v.hourly_day = hourly
+        v.hourly_week = hourly
     else:
-        p.hourly_day += weight(24.0) * (hourly - p.hourly_day)
-        p.hourly_week += weight(168.0) * (hourly - p.hourly_week)
-    p.hourly_count += 1
+        v.hourly_day += weight(24.0) * (hourly - v.hourly_day)
+        v.hourly_week += weight(168.0) * (hourly - v.hourly_week)
+    v.hourly_count += 1
 
 
 @compiled
-def observe_activity(p: Any, book: Any, params: Any, row: Any) -> None:
+def observe_activity(v: Any, tally: Any, params: Any, row: Any) -> None:
     """Turnover of either leg from an ActivityObserved row."""
-    seen(p, row)
-    if row.event_at <= p.activity_at:
-        book.late += book.started
+    seen(v, row)
+    if row.event_at <= v.activity_at:
+        tally.late += 1
         return
-    p.activity_at = row.event_at
+    v.activity_at = row.event_at
     entered = False
     if row.a >= 0.0:
-        count = _add_turnover(p.spot_turnover_at, p.spot_turnover, p.spot_turnover_count, row.event_at, row.a)
+        count = _add_turnover(v.spot_turnover_at, v.spot_turnover, v.spot_turnover_count, row.event_at, row.a)
         if count != IGNORED:
-            p.spot_turnover_count = count
-            p.spot_hourly = row.a * 60.0 / row.slot
+            v.spot_turnover_count = count
+            v.spot_hourly = row.a * 60.0 / row.slot
             entered = True
     if row.b >= 0.0:
-        count = _add_turnover(p.perp_turnover_at, p.perp_turnover, p.perp_turnover_count, row.event_at, row.b)
+        count = _add_turnover(v.perp_turnover_at, v.perp_turnover, v.perp_turnover_count, row.event_at, row.b)
         if count != IGNORED:
-            p.perp_turnover_count = count
-            p.perp_hourly = row.b * 60.0 / row.slot
+            v.perp_turnover_count = count
+            v.perp_hourly = row.b * 60.0 / row.slot
             entered = True
     if entered and params.strategy == COMPOSITE:
-        _observe_hourly(p)
+        _observe_hourly(v)
 
 
 @compiled
-def _observe_basis(p: Any, b: float, event_at: int) -> None:
+def _observe_basis(v: Any, b: float, event_at: int) -> None:
     """Sample the basis once an hour; z is measured against the averages before the sample enters them."""
-    if event_at < p.basis_hour_end:
+    if event_at < v.basis_hour_end:
         return
-    p.basis_hour_end = (event_at // HOUR + 1) * HOUR
-    if p.basis_count == 0:
-        p.basis_m = b
-        p.basis_d = 5e-4
+    v.basis_hour_end = (event_at // HOUR + 1) * HOUR
+    if v.basis_count == 0:
+        v.basis_m = b
+        v.basis_d = 5e-4
     else:
-        spread = max(p.basis_d, 1e-4)
-        p.basis_z = (b - p.basis_m) / (1.2533 * spread) if p.basis_count >= 48 else 0.0
-        e = clamp(b - p.basis_m, -4.0 * spread, 4.0 * spread)
-        p.basis_m += weight(168.0) * e
-        p.basis_d += weight(168.0) * (abs(e) - p.basis_d)
-    p.basis_count += 1
+        spread = max(v.basis_d, 1e-4)
+        v.basis_z = (b - v.basis_m) / (1.2533 * spread) if v.basis_count >= 48 else 0.0
+        e = clamp(b - v.basis_m, -4.0 * spread, 4.0 * spread)
+        v.basis_m += weight(168.0) * e
+        v.basis_d += weight(168.0) * (abs(e) - v.basis_d)
+    v.basis_count += 1

@@ -30,7 +30,7 @@ from carryfold.domain.fold.state import CLOSED_KEPT
 
 
 @compiled
-def observe_outcome(pairs: Any, book: Any, params: Any, row: Any) -> None:
+def observe_outcome(views: Any, pairs: Any, book: Any, params: Any, row: Any) -> None:
     """Book one outcome row of this run."""
     kind = row.kind
     if kind == HALTED:
@@ -51,22 +51,22 @@ def observe_outcome(pairs: Any, book: Any, params: Any, row: Any) -> None:
         if kind == RECONCILIATION_CORRECTED:
             book.fees -= np.int64(row.c)
         if row.pair >= 0:
-            _observe_order(pairs[row.pair], book, params, row)
+            _observe_order(views[row.pair], pairs[row.pair], book, params, row)
 
 
 @compiled
-def _observe_order(p: Any, book: Any, params: Any, row: Any) -> None:
+def _observe_order(v: Any, p: Any, book: Any, params: Any, row: Any) -> None:
     """What became of a pair's orders and holding."""
     kind = row.kind
     if kind == ORDER_FILLED:
-        _fill_leg(p, book, params, row)
+        _fill_leg(v, p, book, params, row)
         if row.d >= 2.0:
             _end_process(p, book)
     elif kind == ORDER_REJECTED or kind == ORDER_CANCELLED:
         if row.d >= 1.0:
             _end_process(p, book)
     elif kind == RECONCILIATION_CORRECTED:
-        _correct(p, book, params, row)
+        _correct(v, p, book, params, row)
     _close_if_flat(p, book, row.known_at)
 
 
@@ -84,7 +84,7 @@ def _end_process(p: Any, book: Any) -> None:
 
 
 @compiled
-def _open_holding(p: Any, book: Any, t: int) -> None:
+def _open_holding(v: Any, p: Any, book: Any, t: int) -> None:
     """The first fill of a pair opens a holding, which takes over the slot of the entry that is still under way."""
     if p.pending == ENTRY:
         book.pending_entries -= 1
@@ -94,12 +94,12 @@ def _open_holding(p: Any, book: Any, t: int) -> None:
     p.traded = 1
     p.trade = book.entries
     p.held_priced = 1
-    p.unit = p.lot / p.lot_units
+    p.unit = v.lot / v.lot_units
     p.opened_at = t
 
 
 @compiled
-def _fill_leg(p: Any, book: Any, params: Any, row: Any) -> None:
+def _fill_leg(v: Any, p: Any, book: Any, params: Any, row: Any) -> None:
     """One venue fill of one leg: cost in, or a share of the cost out."""
     units = np.int64(row.a)
     value = np.int64(row.b)
@@ -108,7 +108,7 @@ def _fill_leg(p: Any, book: Any, params: Any, row: Any) -> None:
         return
     opens = p.held == 0
     if opens:
-        _open_holding(p, book, row.known_at)
+        _open_holding(v, p, book, row.known_at)
     paid = value if units > 0 else -value
     if np.int64(row.d) & 1 == 0:
         cost = _cost_moved(p.spot_units, p.spot_cost, units, value)
@@ -118,7 +118,7 @@ def _fill_leg(p: Any, book: Any, params: Any, row: Any) -> None:
         cost = _cost_moved(p.perp_units, p.perp_entry, -units, value)
         _move_perp(p, book, -units, cost)
         book.perp_realised -= cost + paid
-    _measure(p, book, params, opens)
+    _measure(v, p, book, params, opens)
 
 
 @compiled
@@ -157,11 +157,11 @@ def _move_perp(p: Any, book: Any, units: int, cost: int) -> None:
 
 
 @compiled
-def _measure(p: Any, book: Any, params: Any, opened: bool) -> None:
+def _measure(v: Any, p: Any, book: Any, params: Any, opened: bool) -> None:
     """Bring everything that follows from the legs up to date: values, lots, and what the entry still blocks."""
-    _mark_holding(p, book, params)
+    _mark_holding(v, p, book, params)
     units = max(abs(p.spot_units), abs(p.perp_units))
-    p.held_lots = (units + p.lot_units - 1) // p.lot_units
+    p.held_lots = (units + v.lot_units - 1) // v.lot_units
     if p.pending == ENTRY:
         p.held_size = p.pending_size
         spent = max(p.spot_cost, 0) + max(p.margin, 0)
@@ -173,10 +173,10 @@ def _measure(p: Any, book: Any, params: Any, opened: bool) -> None:
 
 
 @compiled
-def _mark_holding(p: Any, book: Any, params: Any) -> None:
+def _mark_holding(v: Any, p: Any, book: Any, params: Any) -> None:
     """Value the holding at the view; before any view, at cost."""
-    if p.viewed != 0:
-        revalue(p, book, params)
+    if v.viewed != 0:
+        revalue(v, p, book, params)
         return
     margin = e8(params.margin_fraction * (p.perp_entry / 1e8))
     book.spot_value += p.spot_cost - p.spot_value
@@ -206,7 +206,7 @@ def _close_if_flat(p: Any, book: Any, t: int) -> None:
 
 
 @compiled
-def _correct(p: Any, book: Any, params: Any, row: Any) -> None:
+def _correct(v: Any, p: Any, book: Any, params: Any, row: Any) -> None:
     """Adopt the venue's holding where it differs from ours: `a` more spot units, `b` more short ones. Units come in or
     go out at the view's price (before any view: the newest mark), so that the difference shows as P&L now and never as
     a jump later. Coins that appear or vanish are worth their price; a short is worth nothing when it appears, and one
@@ -217,16 +217,16 @@ def _correct(p: Any, book: Any, params: Any, row: Any) -> None:
         return
     opens = p.held == 0
     if opens:
-        _open_holding(p, book, row.known_at)
-    mark = mark_for(p, row.known_at)
+        _open_holding(v, p, book, row.known_at)
+    mark = mark_for(v, row.known_at)
     if spot_units != 0:
-        value = e8(abs(spot_units) * p.unit * (p.spot if p.viewed != 0 else mark))
+        value = e8(abs(spot_units) * p.unit * (v.spot if v.viewed != 0 else mark))
         cost = _cost_moved(p.spot_units, p.spot_cost, spot_units, value)
         _move_spot(p, book, spot_units, cost)
         book.spot_realised += cost
     if perp_units != 0:
-        value = e8(abs(perp_units) * p.unit * (p.perp if p.viewed != 0 else mark))
+        value = e8(abs(perp_units) * p.unit * (v.perp if v.viewed != 0 else mark))
         cost = _cost_moved(p.perp_units, p.perp_entry, perp_units, value)
         _move_perp(p, book, perp_units, cost)
         book.perp_realised -= cost - (value if perp_units > 0 else -value)
-    _measure(p, book, params, opens)
+    _measure(v, p, book, params, opens)

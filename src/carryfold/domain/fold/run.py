@@ -7,7 +7,6 @@ Rows come as whole instants in known order; the states are changed in place.
 import hashlib
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,8 +16,8 @@ import numpy.typing as npt
 from carryfold.domain.fold._compile import CODE_DIGEST
 from carryfold.domain.fold.codes import HEALTHY
 from carryfold.domain.fold.fills import FOREVER
-from carryfold.domain.fold.state import BOOK, DAY, DECISION, FILL, NEVER, ORDER, PAIR
-from carryfold.domain.fold.step import OUTPUT_PER_PAIR, OUTPUT_PER_ROW, advance
+from carryfold.domain.fold.state import BOOK, DAY, DECISION, FILL, NEVER, ORDER, PAIR, VIEW
+from carryfold.domain.fold.step import OUTPUT_PER_PAIR, OUTPUT_PER_ROW, advance, advance_many, in_canonical_order
 from carryfold.domain.params import Parameters
 from carryfold.domain.rows import E8, ROW, Rows
 
@@ -27,7 +26,11 @@ __all__ = ["Output", "SizeOutOfRange", "State", "fold", "simulate", "simulate_ma
 Array = npt.NDArray[np.void]
 
 _OUTPUT_MIN: Final = 4096
-_BLOCK: Final = 16_384  # rows a set folds before the next set does: rows and state stay in the cache
+_TOGETHER: Final = 32  # runs that share their views: more save little, and their pairs leave the cache
+_NEVER_YET: Final = (
+    "market_known_at", "price_at", "settled_at", "predicted_at", "activity_at", "view_at", "view_known_at",
+    "delisted_known_at", "basis_hour_end", "ar_end",
+)  # fmt: skip
 
 
 class SizeOutOfRange(ValueError):
@@ -43,14 +46,15 @@ class Output(NamedTuple):
 
 
 class State:
-    """One run's state: `pair` (state.PAIR), `book` (state.BOOK, one record), the simulated venue's `order`
-    (state.ORDER) and the pairs in symbol order, `ranks`. Grows between instants when pairs are added."""
+    """One run's state: `view` and `pair` (state.VIEW, state.PAIR), `book` (state.BOOK, one record), the simulated
+    venue's `order` (state.ORDER), and the pairs in symbol order, `ranks`. Grows between instants as pairs are added."""
 
     def __init__(self, params: Parameters, *, start: int = 0, universe: int = 0, simulated: bool = True) -> None:
         self.params = params
         self.simulated = simulated
         self.record = params.record()
         self.symbols: list[bytes] = []
+        self.view: Array = np.zeros(0, VIEW)
         self.pair: Array = np.zeros(0, PAIR)
         self.order: Array = np.zeros(0, ORDER)
         self.ranks: npt.NDArray[np.int64] = np.zeros(0, np.int64)
@@ -69,26 +73,18 @@ class State:
 
     def add_pairs(self, symbols: Sequence[bytes], selected: Iterable[bool] | None = None) -> None:
         """Append pairs, in the order of their ids. `symbols` decide ties, by their bytes; equal ones by id."""
-        fresh = np.zeros(len(symbols), PAIR)
-        for name in (
-            "market_known_at",
-            "price_at",
-            "settled_at",
-            "predicted_at",
-            "activity_at",
-            "view_at",
-            "view_known_at",
-        ):
-            fresh[name] = NEVER
-        for name in ("basis_hour_end", "ar_end"):
-            fresh[name] = NEVER
-        for name in ("spot_hourly", "perp_hourly"):
-            fresh[name] = -1.0
-        fresh["lot_units"] = 1
-        fresh["selected"] = 1 if selected is None else np.fromiter(selected, np.int64, len(symbols))
+        views = np.zeros(len(symbols), VIEW)
+        for name in _NEVER_YET:
+            views[name] = NEVER
+        views["spot_hourly"] = views["perp_hourly"] = -1.0
+        views["lot_units"] = 1
+        pairs = np.zeros(len(symbols), PAIR)
+        pairs["selected"] = 1 if selected is None else np.fromiter(selected, np.int64, len(symbols))
+        pairs["refused_at"] = NEVER
         orders = np.zeros(len(symbols), ORDER)
         orders["due_at"] = FOREVER
-        self.pair = np.concatenate([self.pair, fresh])
+        self.view = np.concatenate([self.view, views])
+        self.pair = np.concatenate([self.pair, pairs])
         self.order = np.concatenate([self.order, orders])
         self.symbols += symbols
         self.ranks = np.array(sorted(range(len(self.symbols)), key=lambda i: (self.symbols[i], i)), np.int64)
@@ -98,7 +94,8 @@ class State:
         twin = State.__new__(State)
         twin.simulated = self.simulated
         twin.params, twin.record, twin.symbols = self.params, self.record.copy(), list(self.symbols)
-        twin.pair, twin.order, twin.book = self.pair.copy(), self.order.copy(), self.book.copy()
+        twin.view, twin.pair = self.view.copy(), self.pair.copy()
+        twin.order, twin.book = self.order.copy(), self.book.copy()
         twin.ranks = self.ranks
         twin._buffers = _buffers(0)
         return twin
@@ -114,8 +111,9 @@ class State:
         version."""
         digest = hashlib.blake2b(CODE_DIGEST.encode(), digest_size=16)
         for i in self.ranks:
-            if self.pair[i]["listed"]:
-                digest.update(self.symbols[i] + b"\0" + self.pair[i].tobytes() + self.order[i].tobytes())
+            if self.view[i]["listed"]:
+                digest.update(self.symbols[i] + b"\0" + self.view[i].tobytes())
+                digest.update(self.pair[i].tobytes() + self.order[i].tobytes())
         digest.update(self.book.tobytes())
         return digest.hexdigest()
 
@@ -127,6 +125,7 @@ class State:
                 "simulated": self.simulated,
                 "params": msgspec.to_builtins(self.params),
                 "symbols": self.symbols,
+                "view": self.view.tobytes(),
                 "pair": self.pair.tobytes(),
                 "order": self.order.tobytes(),
                 "book": self.book.tobytes(),
@@ -141,6 +140,7 @@ class State:
             raise ValueError("the snapshot was made by another version of the fold")
         state = cls(msgspec.convert(saved["params"], Parameters), simulated=saved["simulated"])
         state.add_pairs(saved["symbols"])
+        state.view = np.frombuffer(saved["view"], VIEW).copy()
         state.pair = np.frombuffer(saved["pair"], PAIR).copy()
         state.order = np.frombuffer(saved["order"], ORDER).copy()
         state.book = np.frombuffer(saved["book"], BOOK).copy()
@@ -157,14 +157,16 @@ _NOTHING: Final = _buffers(0)
 def _advance(state: State, rows: Rows) -> Output:
     """Run rows through `advance` until all are consumed, with buffers large enough for any instant."""
     assert rows.dtype == ROW, "rows must be rows.ROW records"
+    rows = in_canonical_order(rows)
     parts: list[Output] = []
     size = _OUTPUT_MIN
     while True:
         decisions, fills, days = state.buffers(size)
         try:
             consumed, dn, fn, yn = advance(
-                state.pair, state.book, state.order, state.record, state.ranks, rows, 1, decisions, fills, days
-            )
+                state.view, state.pair, state.book, state.order, state.record, state.ranks, rows,
+                decisions, fills, days,
+            )  # fmt: skip
         except OverflowError as error:
             raise SizeOutOfRange(
                 f"size out of range: a quantity or amount reaches 2^53 at {_where(state, rows)}"
@@ -173,7 +175,7 @@ def _advance(state: State, rows: Rows) -> Output:
         if consumed == len(rows):
             break
         if consumed == 0:
-            size = 2 * size + OUTPUT_PER_PAIR * len(state.pair) + OUTPUT_PER_ROW * len(rows)
+            size = 2 * size + OUTPUT_PER_PAIR * len(state.view) + OUTPUT_PER_ROW * len(rows)
         rows = rows[consumed:]
     if len(parts) == 1:
         return parts[0]
@@ -210,27 +212,35 @@ def simulate_many(states: Sequence[State], rows: Rows, *, threads: int = 1) -> N
     """Fold the same rows through many simulated states, one parameter set each, on `threads` threads, keeping no
     detail: read the results from the states. Bit-equal to `simulate` of each. Raises SizeOutOfRange."""
     assert all(state.simulated for state in states), "simulate_many wants simulated states"
-    bounds = _instant_bounds(rows)
+    rows = in_canonical_order(rows)
+    alike: dict[tuple[object, ...], list[State]] = {}
+    for state in states:
+        seen = (state.params.view_parameters, state.ranks.tobytes(), state.view.tobytes())
+        alike.setdefault(seen, []).append(state)
+    shares = [share for group in alike.values() for share in _shares(group, threads)]
     with ThreadPoolExecutor(threads) as pool:
-        shares = [states[i::threads] for i in range(threads)]
-        for done in [pool.submit(_simulate_share, share, rows, bounds) for share in shares if share]:
+        for done in [pool.submit(_simulate_share, share, rows) for share in shares]:
             done.result()
 
 
-def _simulate_share(states: Sequence[State], rows: Rows, bounds: Sequence[int]) -> None:
+def _shares(group: list[State], threads: int) -> list[list[State]]:
+    """Equal parts of states with the same views, at least one for each thread."""
+    count = max(-(-len(group) // _TOGETHER), min(threads, len(group)))
+    return [group[k::count] for k in range(count)]
+
+
+def _simulate_share(states: Sequence[State], rows: Rows) -> None:
+    """Runs with the same views, one observation of each row for all of them."""
+    first = states[0]
+    pairs = np.stack([state.pair for state in states])
+    orders = np.stack([state.order for state in states])
+    books = np.concatenate([state.book for state in states])
+    records = np.concatenate([state.record for state in states])
     decisions, fills, days = _buffers(1)
-    for first, end in pairwise(bounds):
-        block = rows[first:end]
-        for s in states:
-            try:
-                advance(s.pair, s.book, s.order, s.record, s.ranks, block, 0, decisions, fills, days)
-            except OverflowError as error:
-                raise SizeOutOfRange(f"size out of range: {s.params}") from error
-
-
-def _instant_bounds(rows: Rows) -> list[int]:
-    """Cuts of `rows` into blocks of about _BLOCK rows, at instant boundaries."""
-    starts = np.flatnonzero(np.diff(rows["known_at"], prepend=NEVER))
-    wanted = np.arange(0, len(rows), _BLOCK)
-    cuts = starts[np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)]
-    return [*np.unique(cuts).tolist(), len(rows)]
+    try:
+        advance_many(first.view, pairs, books, orders, records, first.ranks, rows, decisions, fills, days)
+    except OverflowError as error:
+        raise SizeOutOfRange(f"size out of range in one of {len(states)} sets, the first: {first.params}") from error
+    for k, state in enumerate(states):
+        state.view[:] = first.view
+        state.pair[:], state.order[:], state.book[:] = pairs[k], orders[k], books[k : k + 1]

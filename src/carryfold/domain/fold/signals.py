@@ -16,50 +16,50 @@ def level_score(params: Any, q: float) -> float:
 
 
 @compiled
-def trend_score(p: Any) -> float:
+def trend_score(v: Any) -> float:
     """Whether the rate rises, in units of its usual step; a flat plateau is exactly one half."""
-    scale = max(p.dx, 0.00005)
-    return clip(0.5 + 0.25 * (p.ema_fast - p.ema_slow) / scale + 0.25 * (p.x - p.x_before) / scale)
+    scale = max(v.dx, 0.00005)
+    return clip(0.5 + 0.25 * (v.ema_fast - v.ema_slow) / scale + 0.25 * (v.x - v.x_before) / scale)
 
 
 @compiled
-def persistence_score(p: Any, params: Any) -> float:
+def persistence_score(v: Any, params: Any) -> float:
     """How long the rate has been high enough."""
-    return clip(p.run_h8 / params.persist_full)
+    return clip(v.run_h8 / params.persist_full)
 
 
 @compiled
-def basis_score(p: Any) -> float:
+def basis_score(v: Any) -> float:
     """Whether the perpetual is dearer than usual; UNKNOWN before the first sample."""
-    if p.basis_count == 0:
+    if v.basis_count == 0:
         return UNKNOWN
-    return clip(0.5 + p.basis_z / 4.0)
+    return clip(0.5 + v.basis_z / 4.0)
 
 
 @compiled
-def volume_score(p: Any) -> float:
+def volume_score(v: Any) -> float:
     """Whether more is traded than usual; UNKNOWN without turnover."""
-    if p.hourly_count == 0 or not p.hourly_week > 0.0:
+    if v.hourly_count == 0 or not v.hourly_week > 0.0:
         return UNKNOWN
-    return clip(p.hourly_day / p.hourly_week - 0.5)
+    return clip(v.hourly_day / v.hourly_week - 0.5)
 
 
 @compiled
-def conviction(p: Any, params: Any, q: float) -> float:
+def conviction(v: Any, params: Any, q: float) -> float:
     """Weighted mean of the known scores; UNKNOWN before nine settled rates or without any weight."""
-    if p.x_count < MIN_SETTLEMENTS:
+    if v.x_count < MIN_SETTLEMENTS:
         return UNKNOWN
     total = params.w_level * level_score(params, q)
     weights = params.w_level
-    total += params.w_trend * trend_score(p)
+    total += params.w_trend * trend_score(v)
     weights += params.w_trend
-    total += params.w_persistence * persistence_score(p, params)
+    total += params.w_persistence * persistence_score(v, params)
     weights += params.w_persistence
-    basis = basis_score(p)
+    basis = basis_score(v)
     if basis != UNKNOWN:
         total += params.w_basis * basis
         weights += params.w_basis
-    volume = volume_score(p)
+    volume = volume_score(v)
     if volume != UNKNOWN:
         total += params.w_volume * volume
         weights += params.w_volume

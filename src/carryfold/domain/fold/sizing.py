@@ -25,7 +25,7 @@ def correlation_room(rho: float, limit: float, total: float, squares: float) -> 
 
 
 @compiled
-def book_room(pairs: Any, ranks: Any, params: Any) -> tuple[float, float]:
+def book_room(views: Any, pairs: Any, ranks: Any, params: Any) -> tuple[float, float]:
     """(room under book_cap, room under corr_cap), from what is held and pending, summed in symbol order."""
     gross = 0.0
     total = 0.0
@@ -33,7 +33,7 @@ def book_room(pairs: Any, ranks: Any, params: Any) -> tuple[float, float]:
     for r in range(len(ranks)):
         p = pairs[ranks[r]]
         if p.held != 0:
-            gross += p.spot_units * p.unit * (p.spot if p.held_priced != 0 else 1.0)
+            gross += p.spot_units * p.unit * (views[ranks[r]].spot if p.held_priced != 0 else 1.0)
             total += p.held_size
             squares += p.held_size * p.held_size
         elif p.pending == ENTRY:
@@ -44,10 +44,10 @@ def book_room(pairs: Any, ranks: Any, params: Any) -> tuple[float, float]:
 
 
 @compiled
-def liquidity_room(p: Any, params: Any) -> float:
+def liquidity_room(v: Any, params: Any) -> float:
     """A share of the smaller known leg's 24 h turnover; -1 where neither is known."""
-    spot = turnover_24h(p.spot_turnover_at, p.spot_turnover, p.spot_turnover_count)
-    perp = turnover_24h(p.perp_turnover_at, p.perp_turnover, p.perp_turnover_count)
+    spot = turnover_24h(v.spot_turnover_at, v.spot_turnover, v.spot_turnover_count)
+    perp = turnover_24h(v.perp_turnover_at, v.perp_turnover, v.perp_turnover_count)
     if spot > 0.0 and (not perp > 0.0 or spot < perp):
         return params.liquidity_cap * spot
     if perp > 0.0:
@@ -56,15 +56,17 @@ def liquidity_room(p: Any, params: Any) -> float:
 
 
 @compiled
-def composite_size(pairs: Any, p: Any, book: Any, params: Any, ranks: Any, conviction: float, d: Any) -> float:
+def composite_size(
+    views: Any, pairs: Any, v: Any, book: Any, params: Any, ranks: Any, conviction: float, d: Any
+) -> float:
     """The smallest of all caps, each written to the decision record."""
     strength = clip((conviction - params.conviction_enter) / (1.0 - params.conviction_enter))
     d.cap_conviction = (
         params.notional * (params.size_floor + (params.size_cap - params.size_floor) * strength) * book.theta
     )
     d.cap_pair = params.pair_cap
-    d.cap_book, d.cap_correlation = book_room(pairs, ranks, params)
-    d.cap_liquidity = liquidity_room(p, params)
+    d.cap_book, d.cap_correlation = book_room(views, pairs, ranks, params)
+    d.cap_liquidity = liquidity_room(v, params)
     round_trip_bp = params.spot_taker_bp + params.perp_taker_bp + 2.0 * (params.half_spread_bp + params.slippage_bp)
     d.cap_capital = free_capital(book) / 1e8 / ((1.0 + params.margin_fraction) + round_trip_bp / 1e4)
     size = min(d.cap_conviction, d.cap_pair)
@@ -76,16 +78,16 @@ def composite_size(pairs: Any, p: Any, book: Any, params: Any, ranks: Any, convi
 
 
 @compiled
-def breaks_even(p: Any, params: Any, q: float, size: float, d: Any) -> bool:
+def breaks_even(v: Any, params: Any, q: float, size: float, d: Any) -> bool:
     """Whether the forecast funding of at most 90 periods pays for the round trip of `size`; the working goes to `d`."""
     traded = max(size, 0.0)
-    impacts = impact_bp(p, params, traded, False) + impact_bp(p, params, traded, True)
+    impacts = impact_bp(v, params, traded, False) + impact_bp(v, params, traded, True)
     d.cost_bp = (
         2.0 * (params.spot_taker_bp + params.perp_taker_bp)
         + 4.0 * (params.half_spread_bp + params.slippage_bp)
         + 2.0 * impacts
     )
-    d.phi, d.mu = forecast(p)
+    d.phi, d.mu = forecast(v)
     d.break_even_n, d.break_even_sum = periods_to_earn(d.cost_bp / 1e4, q, d.phi, d.mu)
     return d.break_even_n > 0
 

@@ -1,4 +1,5 @@
-"""The fold's state and its outputs, as arrays of records: `pair[M]`, `book[1]`, the simulated venue's `order[M]`.
+"""The fold's state and its outputs, as arrays of records: what the market shows (`view[M]`), what the run holds
+(`pair[M]`, `book[1]`), what the simulated venue was sent (`order[M]`).
 
 Every field is an int64 or a float64, so records have no padding, and no NaN is ever stored: the bytes of the arrays
 are the snapshot. Money is int64 of 1e-8 quote, times are int64 UTC nanoseconds, NEVER stands for "not yet".
@@ -19,7 +20,9 @@ __all__ = [
     "NEVER",
     "ORDER",
     "PAIR",
+    "TALLY",
     "TURNOVER_KEPT",
+    "VIEW",
 ]
 
 NEVER: Final = -(2**62)
@@ -29,38 +32,34 @@ MARKS_KEPT: Final = 8
 CLOSED_KEPT: Final = 4
 TURNOVER_KEPT: Final = 24  # hours
 
-PAIR: Final = np.dtype(
+VIEW: Final = np.dtype(
     [
         # what a decision looks at first
-        ("selected", "i8"),  # 1: part of this run
-        ("held", "i8"),  # 1: at least one leg is on
-        ("pending", "i8"),  # what is ordered and not done: NOTHING, ENTRY, EXIT, SPOT_SALE
         ("x_count", "i8"),  # settlements that gave a rate
         ("x", "f8"),  # 8 h-equivalent of the last settled rate
-        ("x_before", "f8"),
-        ("refusal", "i8"),  # gates that failed at the last decision, so that only changes are reported
-        ("traded", "i8"),  # 1: had a filled entry in this run
+        ("predicted_at", "i8"),
+        ("view_known_at", "i8"),
+        ("viewed", "i8"),  # 1: there is an accepted price row with both legs, "the view"
+        ("priced", "i8"),
+        ("market_known_at", "i8"),  # known time of the last market row
+        ("interval_h", "f8"),  # 0: unknown
         # listing
         ("listed", "i8"),
         ("listed_at", "i8"),  # 0: unknown
-        ("priced", "i8"),
         ("lot", "f8"),
         ("lot_units", "i8"),
         ("min_notional", "f8"),
         ("delist_at", "i8"),  # announced; 0: not
         ("delisted", "i8"),
         ("delisted_at", "i8"),
+        ("delisted_known_at", "i8"),
         ("first_at", "i8"),  # event time of the first market row
-        ("market_known_at", "i8"),  # known time of the last market row
         # newest event time per lateness group
         ("price_at", "i8"),
         ("settled_at", "i8"),
-        ("predicted_at", "i8"),
         ("activity_at", "i8"),
-        # view: the last accepted price row with both legs
-        ("viewed", "i8"),
+        # the view
         ("view_at", "i8"),
-        ("view_known_at", "i8"),
         ("quoted", "i8"),  # 1: it was a quote, 0: a bar
         ("spot", "f8"),  # mids
         ("perp", "f8"),
@@ -100,7 +99,7 @@ PAIR: Final = np.dtype(
         ("mark_at", "i8", (MARKS_KEPT,)),
         ("mark", "f8", (MARKS_KEPT,)),
         # settled rates
-        ("interval_h", "f8"),  # 0: unknown
+        ("x_before", "f8"),
         ("longer_h", "f8"),  # a longer spacing seen once
         ("ema_fast", "f8"),
         ("ema_slow", "f8"),
@@ -117,6 +116,18 @@ PAIR: Final = np.dtype(
         ("predicted", "f8"),
         ("predicted_h", "f8"),
         ("predicted_next", "i8"),
+    ]
+)
+"""What the market shows of a pair. The same for every run whose `view_parameters` are equal, whatever it holds."""
+
+PAIR: Final = np.dtype(
+    [
+        ("held", "i8"),  # 1: at least one leg is on
+        ("pending", "i8"),  # what is ordered and not done: NOTHING, ENTRY, EXIT, SPOT_SALE
+        ("selected", "i8"),  # 1: part of this run
+        ("traded", "i8"),  # 1: had a filled entry in this run
+        ("refusal", "i8"),  # gates that failed at the decision of `refused_at`, so that only changes are reported
+        ("refused_at", "i8"),
         # what is ordered
         ("pending_at", "i8"),
         ("pending_lots", "i8"),
@@ -148,6 +159,7 @@ PAIR: Final = np.dtype(
         ("closed_trade", "i8", (CLOSED_KEPT,)),
     ]
 )
+"""What a run holds and has ordered of a pair."""
 
 GATES: Final = (
     "listed", "prices", "stale_price", "stale_rate", "halted", "delisting", "daily_loss", "margin", "capital",
@@ -214,6 +226,17 @@ BOOK: Final = np.dtype(
         ("trace", "i8"),  # rolling digest of all decisions
     ]
 )
+
+TALLY: Final = np.dtype(
+    [
+        ("late", "i8"),
+        ("suspect", "i8"),
+        ("gaps", "i8"),
+        ("settlements", "i8"),
+        ("clock", "i8"),  # UNCHANGED, or what the last ClockStepped of the instant made of it
+    ]
+)
+"""What observing one instant found; every book that has started counts it."""
 
 ORDER: Final = np.dtype([("due_at", "i8")])
 """The simulated venue: when the pair's open order reaches the market."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from carryfold.domain.fold._compile import compiled
+from carryfold.domain.fold._compile import compiled, inlined
 from carryfold.domain.fold.codes import (
     ACTIVITY_OBSERVED,
     BAR_CLOSED,
@@ -19,6 +19,7 @@ from carryfold.domain.fold.codes import (
     FUNDING_REVISED,
     FUNDING_SETTLED,
     HOUR,
+    NOTHING,
     ORDER_ACCEPTED,
     PAIR_CHANGED,
     PAIR_DELISTED,
@@ -30,23 +31,28 @@ from carryfold.domain.fold.decide import (
     decide_entries,
     decide_exits,
     drop_stale_entries,
+    estimate_rates,
     is_dead,
     throttle,
 )
 from carryfold.domain.fold.fills import close_delisted, fill_entry, fill_exit, is_due, liquidate
 from carryfold.domain.fold.money import charge_borrow, equity, free_capital, margin_health, settle
-from carryfold.domain.fold.observe import observe_activity, observe_price
+from carryfold.domain.fold.observe import observe_activity, observe_price, revalue
 from carryfold.domain.fold.outcomes import observe_outcome
 from carryfold.domain.fold.rates import observe_predicted, observe_settled
+from carryfold.domain.fold.state import TALLY
 
 # rows the kernel may add to an output buffer in one instant, for each pair and row of it
 OUTPUT_PER_PAIR = 4
 OUTPUT_PER_ROW = 5
 
-# later phases a row is wanted in
-MONEY = 1
-OUTCOME = 2
-DELISTING = 4
+# what an instant holds for the later phases
+PRICES = 1
+MONEY = 2
+OUTCOME = 4
+DELISTING = 8
+
+UNCHANGED = -1
 
 
 @compiled
@@ -102,8 +108,27 @@ def _surely_before(a: Any, b: Any) -> bool:
 
 
 @compiled
-def _sort_instant(rows: Any, first: int, end: int, order: Any) -> None:
-    """Indexes of rows[first:end] in canonical order, by a shell sort (instants are short)."""
+def _instant_end(rows: Any, first: int) -> int:
+    """Where the instant that begins at `first` ends."""
+    t = rows[first].known_at
+    end = first + 1
+    while end < len(rows) and rows[end].known_at == t:
+        end += 1
+    return end
+
+
+@compiled
+def _in_order(rows: Any) -> bool:
+    """True if all neighbours inside instants are in canonical order."""
+    for k in range(1, len(rows)):
+        if rows[k - 1].known_at == rows[k].known_at and not _surely_before(rows[k - 1], rows[k]):
+            return False
+    return True
+
+
+@compiled
+def _sort_instant(rows: Any, first: int, end: int, order: Any, into: Any) -> None:
+    """rows[first:end] in canonical order, by a shell sort (instants are short)."""
     n = end - first
     for k in range(n):
         order[k] = first + k
@@ -119,57 +144,78 @@ def _sort_instant(rows: Any, first: int, end: int, order: Any) -> None:
                 j -= gap
             order[j] = moving
         gap //= 3
+    for k in range(n):
+        into[first + k] = rows[order[k]]
 
 
 @compiled
-def _observe_listing(p: Any, row: Any) -> None:
+def in_canonical_order(rows: Any) -> Any:
+    """`rows` themselves, or a copy with the rows of every instant in canonical order."""
+    if _in_order(rows):
+        return rows
+    ordered = rows.copy()
+    order = np.empty(len(rows), np.int64)
+    first = 0
+    while first < len(rows):
+        end = _instant_end(rows, first)
+        _sort_instant(rows, first, end, order, ordered)
+        first = end
+    return ordered
+
+
+@compiled
+def _observe_listing(v: Any, row: Any) -> None:
     """A listing or a change of it. A listing of unknown time never overrides a real one."""
     if row.kind == PAIR_LISTED:
-        if row.event_at == 0 and p.listed != 0:
+        if row.event_at == 0 and v.listed != 0:
             return
-        p.listed = 1
-        p.listed_at = row.event_at
-        p.lot = row.a
-        p.min_notional = row.b
-        p.lot_units = np.int64(row.c)
+        v.listed = 1
+        v.listed_at = row.event_at
+        v.lot = row.a
+        v.min_notional = row.b
+        v.lot_units = np.int64(row.c)
         if row.d > 0.0:
-            p.priced = 1
+            v.priced = 1
         return
     if row.a > 0.0:
-        p.lot = row.a
+        v.lot = row.a
     if row.b >= 0.0:
-        p.min_notional = row.b
+        v.min_notional = row.b
     if row.c >= 0.0:
-        p.delist_at = np.int64(row.c) * 1_000_000
+        v.delist_at = np.int64(row.c) * 1_000_000
     if row.d >= 0.0:
-        p.priced = np.int64(row.d)
+        v.priced = np.int64(row.d)
 
 
 @compiled
-def _observe(pairs: Any, book: Any, params: Any, row: Any) -> int:
+def _observe(views: Any, tally: Any, params: Any, row: Any) -> int:
     """Phase 2 of one row; gives the later phases the row is wanted in again, as bits."""
     kind = row.kind
     if kind == FUNDING_SETTLED:
-        observe_settled(pairs[row.pair], book, params, row)
-        book.settlements += book.started
+        observe_settled(views[row.pair], tally, params, row)
+        tally.settlements += 1
         return MONEY
     if kind == FUNDING_PREDICTED:
-        observe_predicted(pairs[row.pair], book, row)
+        observe_predicted(views[row.pair], tally, row)
         return 0
     if kind == ACTIVITY_OBSERVED:
-        observe_activity(pairs[row.pair], book, params, row)
+        observe_activity(views[row.pair], tally, params, row)
         return 0
     if kind == PAIR_LISTED or kind == PAIR_CHANGED:
-        _observe_listing(pairs[row.pair], row)
+        _observe_listing(views[row.pair], row)
         return 0
+    if kind == PAIR_DELISTED:
+        v = views[row.pair]
+        v.delisted = 1
+        v.delisted_at = row.event_at
+        v.delisted_known_at = row.known_at
+        return DELISTING
     if kind == CLOCK_STEPPED:
-        book.clock_off = 1 if row.a != 0.0 else 0
+        tally.clock = 1 if row.a != 0.0 else 0
         return 0
     if kind == FUNDING_REVISED:
         return MONEY
-    if kind >= ORDER_ACCEPTED:
-        return OUTCOME
-    return DELISTING if kind == PAIR_DELISTED else 0
+    return OUTCOME if kind >= ORDER_ACCEPTED else 0
 
 
 @compiled
@@ -216,175 +262,272 @@ def _sample(book: Any, params: Any, t: int) -> None:
 
 
 @compiled
-def _fill_orders(pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, t: int, fills: Any, fn: int) -> int:
+def _count_tally(book: Any, tally: Any, rows: int) -> None:
+    """What the instant's rows were, in the figures of a run that has started."""
+    if tally.clock != UNCHANGED:
+        book.clock_off = tally.clock
+    if book.started == 0:
+        return
+    book.rows += rows
+    book.late += tally.late
+    book.suspect += tally.suspect
+    book.gaps += tally.gaps
+    book.settlements += tally.settlements
+
+
+@compiled
+def _revalue_held(views: Any, pairs: Any, book: Any, params: Any, t: int) -> None:
+    """Mark every holding to the view that this instant brought."""
+    left = book.held
+    for i in range(len(pairs)):
+        if left == 0:
+            break
+        if pairs[i].held != 0:
+            left -= 1
+            if views[i].view_known_at == t and pairs[i].held_priced != 0:
+                revalue(views[i], pairs[i], book, params)
+
+
+@compiled
+def _fill_orders(
+    views: Any, pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, t: int, fills: Any, fn: int
+) -> int:
     """Phase 5: liquidations, then due exits, then due entries, each in symbol order."""
     if params.account == SPLIT:
         for r in range(len(ranks)):
             i = ranks[r]
-            if pairs[i].held != 0 and pairs[i].view_known_at == t:
-                fn = liquidate(pairs[i], book, orders[i], params, t, i, fills, fn)
+            if pairs[i].held != 0 and views[i].view_known_at == t:
+                fn = liquidate(views[i], pairs[i], book, orders[i], params, t, i, fills, fn)
     if book.ordered == 0:
         return fn
     for r in range(len(ranks)):
         i = ranks[r]
-        if is_due(pairs[i], orders[i], t, False):
-            fn = fill_exit(pairs[i], book, orders[i], params, t, i, fills, fn)
+        if is_due(views[i], pairs[i], orders[i], t, False):
+            fn = fill_exit(views[i], pairs[i], book, orders[i], params, t, i, fills, fn)
     for r in range(len(ranks)):
         i = ranks[r]
-        if is_due(pairs[i], orders[i], t, True):
-            fn = fill_entry(pairs[i], book, orders[i], params, t, i, fills, fn)
+        if is_due(views[i], pairs[i], orders[i], t, True):
+            fn = fill_entry(views[i], pairs[i], book, orders[i], params, t, i, fills, fn)
     return fn
 
 
 @compiled
-def _delist(pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, rows: Any, fills: Any, fn: int) -> int:
-    """PairDelisted rows of an instant, in symbol order."""
+def _close_delisted(
+    views: Any, pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, t: int, fills: Any, fn: int
+) -> int:
+    """What this instant delisted is closed, in symbol order."""
     for r in range(len(ranks)):
         i = ranks[r]
-        for k in range(len(rows)):
-            if rows[k].kind == PAIR_DELISTED and rows[k].pair == i:
-                pairs[i].delisted = 1
-                pairs[i].delisted_at = rows[k].event_at
-                if book.simulated != 0:
-                    fn = close_delisted(pairs[i], book, orders[i], params, rows[k].known_at, i, F_DELISTED, fills, fn)
+        if views[i].delisted != 0 and views[i].delisted_known_at == t:
+            fn = close_delisted(views[i], pairs[i], book, orders[i], params, t, i, F_DELISTED, fills, fn)
     return fn
 
 
 @compiled
-def _delist_dead(pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, t: int, fills: Any, fn: int) -> int:
+def _close_dead(
+    views: Any, pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, t: int, fills: Any, fn: int
+) -> int:
     """Held or ordered pairs whose data ended are treated as delisted."""
     for r in range(len(ranks)):
         i = ranks[r]
         p = pairs[i]
-        if (p.held != 0 or p.pending != 0) and is_dead(p, params, t):
-            fn = close_delisted(p, book, orders[i], params, t, i, F_ENDED, fills, fn)
+        if (p.held != 0 or p.pending != NOTHING) and is_dead(views[i], params, t):
+            fn = close_delisted(views[i], p, book, orders[i], params, t, i, F_ENDED, fills, fn)
     return fn
 
 
 @compiled
+def _settle(views: Any, pairs: Any, book: Any, rows: Any, first: int, end: int, kind: int, fills: Any, fn: int) -> int:
+    """Phase 3: the settlements of an instant, or the revisions of earlier ones."""
+    for k in range(first, end):
+        if rows[k].kind == kind:
+            fn = settle(views[rows[k].pair], pairs[rows[k].pair], book, rows[k], kind == FUNDING_REVISED, fills, fn)
+    return fn
+
+
+@inlined
+def _act(
+    views: Any,
+    pairs: Any,
+    book: Any,
+    orders: Any,
+    params: Any,
+    ranks: Any,
+    rows: Any,
+    first: int,
+    end: int,
+    later: int,
+    tally: Any,
+    rates: Any,
+    chosen: Any,
+    scores: Any,
+    decisions: Any,
+    dn: int,
+    fills: Any,
+    fn: int,
+    days: Any,
+    yn: int,
+) -> tuple[int, int, int]:
+    """What one instant, rows[first:end], means to one run: phases 3 to 9. `views` have observed it already. Gives the
+    new numbers of decisions, fills and days."""
+    t = rows[first].known_at
+    if book.started == 0:
+        if t >= book.start:
+            book.started = 1
+            book.day_end = (t // DAY_NS + 1) * DAY_NS
+            book.hour_end = (t // HOUR + 1) * HOUR
+    elif t >= book.day_end:  # the close of a UTC day, before the day's first rows
+        yn = _close_day(book, t, days, yn)
+    _count_tally(book, tally, end - first)
+    due = book.started != 0 and t >= book.due_at
+    if later & PRICES and book.held != 0:
+        _revalue_held(views, pairs, book, params, t)
+    # (3) settlements
+    if later & MONEY and book.simulated != 0:
+        fn = _settle(views, pairs, book, rows, first, end, FUNDING_SETTLED, fills, fn)
+        fn = _settle(views, pairs, book, rows, first, end, FUNDING_REVISED, fills, fn)
+    # (4) outcomes of the run
+    if later & OUTCOME:
+        for k in range(first, end):
+            if rows[k].kind >= ORDER_ACCEPTED:
+                observe_outcome(views, pairs, book, params, rows[k])
+    if book.simulated != 0:
+        # (5) simulated fills
+        if book.ordered != 0 or (book.held != 0 and params.account == SPLIT):
+            fn = _fill_orders(views, pairs, book, orders, params, ranks, t, fills, fn)
+        # (6) delistings, and pairs whose data ended
+        if later & DELISTING:
+            fn = _close_delisted(views, pairs, book, orders, params, ranks, t, fills, fn)
+        if due and (book.held != 0 or book.ordered != 0):
+            fn = _close_dead(views, pairs, book, orders, params, ranks, t, fills, fn)
+        # (7) borrow interest
+        if book.started != 0:
+            charge_borrow(book, params, t)
+    # (8) the decision
+    if due:
+        period_ns = params.cadence_s * SECOND
+        book.due_at = (t // period_ns + 1) * period_ns
+        if book.pending_entries != 0 and book.simulated != 0:
+            drop_stale_entries(pairs, book, orders, params, ranks, t)
+        throttle(book, params)
+        if book.held != 0:
+            dn, fn = decide_exits(views, pairs, book, orders, params, ranks, t, decisions, dn, fills, fn)
+        dn, fn = decide_entries(
+            views, pairs, book, orders, params, ranks, t, rates, chosen, scores, decisions, dn, fills, fn
+        )
+        # (9) equity
+        _sample(book, params, t)
+    book.now = t
+    return dn, fn, yn
+
+
+@inlined
+def _observe_instant(views: Any, tally: Any, params: Any, rows: Any, first: int, end: int) -> int:
+    """Phases 1 and 2: prices, then rates, predictions, activity and listings. Gives what later phases are wanted."""
+    tally.late = 0
+    tally.suspect = 0
+    tally.gaps = 0
+    tally.settlements = 0
+    tally.clock = UNCHANGED
+    later = 0
+    others = 0
+    for k in range(first, end):
+        if rows[k].kind <= BAR_CLOSED:
+            observe_price(views[rows[k].pair], tally, params, rows[k])
+            later |= PRICES
+        else:
+            others += 1
+    if others > 0:
+        for k in range(first, end):
+            if rows[k].kind > BAR_CLOSED:
+                later |= _observe(views, tally, params, rows[k])
+    return later
+
+
+@compiled
+def _is_due(books: Any, t: int) -> bool:
+    """True if any of the runs decides at `t`."""
+    for k in range(len(books)):
+        if t >= books[k].due_at and t >= books[k].start:
+            return True
+    return False
+
+
+@compiled
 def advance(
+    views: Any,
     pairs: Any,
     books: Any,
     orders: Any,
     parameters: Any,
     ranks: Any,
     rows: Any,
-    detail: int,
     decisions: Any,
     fills: Any,
     days: Any,
 ) -> tuple[int, int, int, int]:
-    """Run `rows` (whole instants, in known order) through the fold.
+    """Run `rows` (whole instants in known order, each in canonical order) through one run: `views[M]`, `pairs[M]`,
+    `books[1]`, `orders[M]`, `parameters[1]`.
 
     Gives (rows consumed, decisions, fills, days written). Stops early, at an instant boundary, when an output buffer is
-    nearly full; with detail = 0 the buffers are scratch and everything is consumed.
+    nearly full.
     """
-    book = books[0]
-    params = parameters[0]
-    n = len(rows)
-    pair_n = len(pairs)
     dn = 0
     fn = 0
     yn = 0
-    order = np.empty(0, np.int64)
-    chosen = np.empty(pair_n, np.int64)
-    scores = np.empty(pair_n, np.float64)
-    period_ns = params.cadence_s * SECOND
+    rates = np.empty(len(views), np.float64)
+    chosen = np.empty(len(views), np.int64)
+    scores = np.empty(len(views), np.float64)
+    tallies = np.zeros(1, TALLY)
+    changed = True
     first = 0
-    while first < n:
-        t = rows[first].known_at
-        end = first + 1
-        prices = -1  # index of the last price row of the instant, and of the last other row
-        others = -1
-        in_order = True
-        if rows[first].kind <= BAR_CLOSED:
-            prices = first
-        else:
-            others = first
-        while end < n and rows[end].known_at == t:
-            if rows[end].kind <= BAR_CLOSED:
-                if prices >= 0 and not _surely_before(rows[prices], rows[end]):
-                    in_order = False
-                prices = end
-            else:
-                if others >= 0 and not _surely_before(rows[others], rows[end]):
-                    in_order = False
-                others = end
-            end += 1
-        if detail != 0:
-            output = OUTPUT_PER_PAIR * pair_n + OUTPUT_PER_ROW * (end - first)
-            if dn + output > len(decisions) or fn + output > len(fills) or yn + 2 > len(days):
-                return first, dn, fn, yn
-        if not in_order:
-            if len(order) < end - first:
-                order = np.empty(2 * (end - first), np.int64)
-            _sort_instant(rows, first, end, order)
-
-        # the start of the run, and the close of a UTC day before the day's first rows
-        if book.started == 0:
-            if t >= book.start:
-                book.started = 1
-                book.day_end = (t // DAY_NS + 1) * DAY_NS
-                book.hour_end = (t // HOUR + 1) * HOUR
-        elif t >= book.day_end:
-            yn = _close_day(book, t, days, yn)
-        if book.started != 0:
-            book.rows += end - first
-
-        # (1) prices, (2) rates, predictions, activity, listings
-        if prices >= 0:
-            for k in range(first, end):
-                row = rows[k] if in_order else rows[order[k - first]]
-                if row.kind <= BAR_CLOSED:
-                    observe_price(pairs[row.pair], book, params, row)
-        later = 0
-        if others >= 0:
-            for k in range(first, end):
-                row = rows[k] if in_order else rows[order[k - first]]
-                if row.kind > BAR_CLOSED:
-                    later |= _observe(pairs, book, params, row)
-        due = book.started != 0 and t >= book.due_at
-
-        # (3) settlements
-        if later & MONEY and book.simulated != 0:
-            for kind in (FUNDING_SETTLED, FUNDING_REVISED):
-                for k in range(first, end):
-                    row = rows[k] if in_order else rows[order[k - first]]
-                    if row.kind == kind:
-                        fn = settle(pairs[row.pair], book, row, kind == FUNDING_REVISED, fills, fn)
-        # (4) outcomes of the run
-        if later & OUTCOME:
-            for k in range(first, end):
-                row = rows[k] if in_order else rows[order[k - first]]
-                if row.kind >= ORDER_ACCEPTED:
-                    observe_outcome(pairs, book, params, row)
-        if book.simulated != 0:
-            # (5) simulated fills
-            if book.ordered != 0 or (book.held != 0 and params.account == SPLIT):
-                fn = _fill_orders(pairs, book, orders, params, ranks, t, fills, fn)
-        # (6) delistings, and pairs whose data ended
-        if later & DELISTING:
-            fn = _delist(pairs, book, orders, params, ranks, rows[first:end], fills, fn)
-        if due and book.simulated != 0 and (book.held != 0 or book.ordered != 0):
-            fn = _delist_dead(pairs, book, orders, params, ranks, t, fills, fn)
-        # (7) borrow interest
-        if book.started != 0 and book.simulated != 0:
-            charge_borrow(book, params, t)
-        # (8) the decision
-        if due:
-            book.due_at = (t // period_ns + 1) * period_ns
-            if book.pending_entries != 0 and book.simulated != 0:
-                drop_stale_entries(pairs, book, orders, params, ranks, t)
-            throttle(book, params)
-            if book.held != 0:
-                dn, fn = decide_exits(pairs, book, orders, params, ranks, t, decisions, dn, fills, fn)
-            dn, fn = decide_entries(pairs, book, orders, params, ranks, t, chosen, scores, decisions, dn, fills, fn)
-            # (9) equity
-            _sample(book, params, t)
-        book.now = t
-        if detail == 0:
-            dn = 0
-            fn = 0
-            yn = 0
+    while first < len(rows):
+        end = _instant_end(rows, first)
+        output = OUTPUT_PER_PAIR * len(views) + OUTPUT_PER_ROW * (end - first)
+        if dn + output > len(decisions) or fn + output > len(fills) or yn + 2 > len(days):
+            break
+        later = _observe_instant(views, tallies[0], parameters[0], rows, first, end)
+        changed = changed or later & MONEY != 0
+        if _is_due(books, rows[first].known_at):
+            changed = estimate_rates(views, parameters[0], ranks, rows[first].known_at, changed, rates)
+        dn, fn, yn = _act(
+            views, pairs, books[0], orders, parameters[0], ranks, rows, first, end, later, tallies[0],
+            rates, chosen, scores, decisions, dn, fills, fn, days, yn,
+        )  # fmt: skip
         first = end
     return first, dn, fn, yn
+
+
+@compiled
+def advance_many(
+    views: Any,
+    pairs: Any,
+    books: Any,
+    orders: Any,
+    parameters: Any,
+    ranks: Any,
+    rows: Any,
+    decisions: Any,
+    fills: Any,
+    days: Any,
+) -> None:
+    """`advance` for K runs that see the same views: `pairs[K, M]`, `books[K]`, `orders[K, M]`, `parameters[K]` with
+    equal view parameters. All rows are consumed; the output buffers are scratch."""
+    rates = np.empty(len(views), np.float64)
+    chosen = np.empty(len(views), np.int64)
+    scores = np.empty(len(views), np.float64)
+    tallies = np.zeros(1, TALLY)
+    changed = True
+    first = 0
+    while first < len(rows):
+        end = _instant_end(rows, first)
+        later = _observe_instant(views, tallies[0], parameters[0], rows, first, end)
+        changed = changed or later & MONEY != 0
+        if _is_due(books, rows[first].known_at):
+            changed = estimate_rates(views, parameters[0], ranks, rows[first].known_at, changed, rates)
+        for k in range(len(books)):
+            _act(
+                views, pairs[k], books[k], orders[k], parameters[k], ranks, rows, first, end, later, tallies[0],
+                rates, chosen, scores, decisions, 0, fills, 0, days, 0,
+            )  # fmt: skip
+        first = end

@@ -229,8 +229,8 @@ def _mean_deployed_e8(run: Backtest, first: int | None, last: int | None) -> flo
 
 def _closing_cost_e8(run: Backtest) -> int:
     """What closing every open leg at the last prices would cost in fees, spread and slippage (without impact)."""
-    params, pairs = run.params, run.state.pair
-    held = pairs[pairs["held"] != 0]
+    params, views = run.params, run.state.pair
+    held = views[views["held"] != 0]
     bp = params.half_spread_bp + params.slippage_bp
     spot = float(held["spot_value"].sum()) * (bp + params.spot_taker_bp)
     perp = float(held["perp_value"].sum()) * (bp + params.perp_taker_bp)
@@ -238,16 +238,16 @@ def _closing_cost_e8(run: Backtest) -> int:
 
 
 def _basis_modelled(run: Backtest) -> bool | str:
-    priced = run.state.pair["priced"][run.selection.ids] != 0
+    priced = run.state.view["priced"][run.selection.ids] != 0
     return "partly" if priced.any() and not priced.all() else bool(priced.all())
 
 
 def _pairs_ended(run: Backtest) -> int:
-    """Selected pairs that were delisted, or whose data ended more than dead_s before the end."""
-    pairs = run.state.pair[run.selection.ids]
-    seen = pairs["first_at"] != 0
-    dead = seen & (int(run.book["now"]) - pairs["market_known_at"] > run.params.dead_s * 10**9)
-    return int(((pairs["delisted"] != 0) | dead).sum())
+    """Selected views that were delisted, or whose data ended more than dead_s before the end."""
+    views = run.state.view[run.selection.ids]
+    seen = views["first_at"] != 0
+    dead = seen & (int(run.book["now"]) - views["market_known_at"] > run.params.dead_s * 10**9)
+    return int(((views["delisted"] != 0) | dead).sum())
 
 
 def _by_year(run: Backtest, net: int) -> list[YearFigures]:

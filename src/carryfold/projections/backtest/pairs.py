@@ -61,7 +61,7 @@ def list_settlements(tape: Tape, run: Backtest, cursor: Cursor = NOW) -> list[Pa
 
 
 def _summary(run: Backtest, pair: int, settled: npt.NDArray[np.void]) -> PairSettlements:
-    name, state = run.selection.names[pair], run.state.pair[pair]
+    name, state = run.selection.names[pair], run.state.view[pair]
     silent_ns = int(run.book["now"]) - int(state["market_known_at"])
     rates, at = settled["a"], settled["event_at"]
     rule = SettlementRule()
