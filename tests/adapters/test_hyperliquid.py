@@ -171,7 +171,7 @@ def test_missing_hours_never_make_two_hour_contracts(history: History, home: Pat
         assert rates[symbol]["intervals"] == [{"hours": None, "count": 1}, {"hours": 1.0, "count": len(rows) - 1}]
         assert quality[symbol]["interval_changes"] == []
         assert compared[symbol]["intervals"] == {"1": len(rows) - 1}
-    assert (run.state.pair["interval_h"] == 1.0).all()
+    assert (run.state.view["interval_h"] == 1.0).all()
     assert run.book["gaps"] == sum(entry["settlement_gaps"] for entry in quality.values())
     assert sum(entry["missing_settlements"] for entry in quality.values()) == missing
 

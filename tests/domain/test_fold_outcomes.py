@@ -317,7 +317,7 @@ def test_a_correction_of_everything_closes_the_holding() -> None:
 
 def test_a_correction_before_any_price_is_valued_at_the_newest_mark() -> None:
     run = Live()
-    run.state.pair["viewed"] = 0
+    run.state.view["viewed"] = 0
     run.give((0, Kind.FUNDING_PREDICTED, 0.0, 8.0, 90.0, 0.0))
 
     run.give(corrected(UNITS, UNITS, -900.0))

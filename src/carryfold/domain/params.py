@@ -98,8 +98,10 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     @property
     def view_parameters(self) -> tuple[object, ...]:
-        """All that the views depend on: runs that agree in it, and started from equal views, can share them."""
-        return (self.strategy, self.enter, self.ema_fast, self.ema_slow) if self.strategy == "composite" else ()
+        """What views and rate estimates depend on: runs that agree in it and began with equal views can share them."""
+        if self.strategy == "composite":
+            return self.rate_source, self.strategy, self.enter, self.ema_fast, self.ema_slow
+        return (self.rate_source,)
 
     def changed(self, settings: Mapping[str, Any]) -> "Parameters":
         """A copy with `settings` (already typed values) replaced."""

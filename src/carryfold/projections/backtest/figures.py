@@ -229,8 +229,8 @@ def _mean_deployed_e8(run: Backtest, first: int | None, last: int | None) -> flo
 
 def _closing_cost_e8(run: Backtest) -> int:
     """What closing every open leg at the last prices would cost in fees, spread and slippage (without impact)."""
-    params, views = run.params, run.state.pair
-    held = views[views["held"] != 0]
+    params, pairs = run.params, run.state.pair
+    held = pairs[pairs["held"] != 0]
     bp = params.half_spread_bp + params.slippage_bp
     spot = float(held["spot_value"].sum()) * (bp + params.spot_taker_bp)
     perp = float(held["perp_value"].sum()) * (bp + params.perp_taker_bp)
@@ -243,7 +243,7 @@ def _basis_modelled(run: Backtest) -> bool | str:
 
 
 def _pairs_ended(run: Backtest) -> int:
-    """Selected views that were delisted, or whose data ended more than dead_s before the end."""
+    """Selected pairs that were delisted, or whose data ended more than dead_s before the end."""
     views = run.state.view[run.selection.ids]
     seen = views["first_at"] != 0
     dead = seen & (int(run.book["now"]) - views["market_known_at"] > run.params.dead_s * 10**9)
