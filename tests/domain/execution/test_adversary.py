@@ -105,8 +105,8 @@ def check(driver: Driver, cash_before: Decimal = Decimal(0)) -> None:
     ends = [e for _, e in driver.log if isinstance(e, OrderCancelled | OrderRejected | OrderFilled) and e.ended]
     assert len(ends) == (0 if driver.spec.kind == "repair" else 1)
     if abs(ledger.gap) >= LOT:
-        assert summary.outcome in ("unhedged", "dust")
-        assert summary.outcome in {alert.code for alert in driver.alerts}
+        said = {alert.code for alert in driver.alerts}
+        assert "unhedged" in said if summary.outcome == "unhedged" else "dust" in said
 
 
 @pytest.mark.parametrize("kind", ["entry", "exit", "repair"])
@@ -117,7 +117,8 @@ def test_every_misfortune_ends_with_true_books_and_one_end(kind: str, rng: Rando
 
     check(driver)
     assert driver.log[-1][1] == driver.of(OrderCancelled)[-1]
-    assert driver.process.summary().outcome == "dust" or driver.process.summary().longest_unhedged_s <= BOUND_S
+    if "dust" not in {alert.code for alert in driver.alerts}:
+        assert driver.process.summary().longest_unhedged_s <= BOUND_S
     assert driver.queries <= 8 * len(driver.orders)
 
 
@@ -148,8 +149,8 @@ def test_the_run_s_own_fold_holds_what_the_process_says_and_is_free_to_decide_ag
     leave = world.driver("exit", spot_units=spot, perp_units=perp, started_at=now + SECOND, decision_seq=9).run()
     compare(fold, leave)
     if leave.process.summary().outcome == "closed":
-        assert not fold.held
         assert fold.holding == (0, 0)
+        assert fold.state.pair[0]["held"] == 0
     assert abs(fold.cash - world.venue.cash) <= Decimal("1e-8") * len(world.venue.fills())
 
 

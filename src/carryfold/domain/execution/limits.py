@@ -37,8 +37,10 @@ class ExecutionLimits(msgspec.Struct, frozen=True):
     """An intent that could not be sent so soon after it was logged is given up: its price is old."""
     query_waits_s: tuple[float, ...] = (1.0, 2.0, 4.0, 8.0, 15.0)
     """Pauses before an unresolved order is asked for; the last one repeats."""
-    absent_grace_s: float = 10.0
-    """No order is believed absent sooner than this after it was sent."""
+    absent_grace_s: float = 6.0
+    """No order is believed absent sooner than this after it was sent. It must be longer than a signed request stays
+    valid at the venue (Bybit's recv_window: 5 s), after which a delayed request can do nothing any more; and shorter
+    than the deadline, or a lost hedge always ends in an unwind."""
     absent_answers: int = 2
     """How many times the venue must answer "not found" after the grace."""
     give_up_s: float = 300.0

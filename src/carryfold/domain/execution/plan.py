@@ -194,9 +194,12 @@ def _budgets(ledger: Ledger) -> str:
 def _end(ledger: Ledger, view: View) -> End:
     """Nothing more is to be had: say what was achieved, and write coins off that nobody can sell."""
     dust = _dust_units(ledger, view)
-    if abs(ledger.gap) - dust >= ledger.spec.pair.lot_units:
-        return End(*_apart(ledger, view))
-    return End(_achieved(ledger), "", dust)
+    if abs(ledger.gap) - dust < ledger.spec.pair.lot_units:
+        return End(_achieved(ledger), "", dust)
+    outcome = _apart(ledger, view)
+    if outcome == "dust" and ledger.spot_units > 0 and ledger.perp_units > 0:
+        return End(_achieved(ledger), "a difference below what the venue trades is left")
+    return End(outcome, "the difference cannot be traded")
 
 
 def _dust_units(ledger: Ledger, view: View) -> int:
@@ -208,14 +211,14 @@ def _dust_units(ledger: Ledger, view: View) -> int:
     return ledger.booked_spot if small else 0
 
 
-def _apart(ledger: Ledger, view: View) -> tuple[Literal["dust", "unhedged"], str]:
+def _apart(ledger: Ledger, view: View) -> Literal["dust", "unhedged"]:
     """A lot or more is on one leg alone, and no order can change it. Below the least notional it is dust."""
     pair = ledger.spec.pair
     quote = view.quotes.reference("spot")
     least = max(pair.spot.notional_min, pair.perp.notional_min)
     value = pair.coins(abs(ledger.gap)) * (Decimal(repr(quote.bid)) if quote else ledger.price)
     small = value <= 2 * least or pair.coins(abs(ledger.gap)) <= max(pair.spot.qty_min, pair.perp.qty_min)
-    return ("dust" if small else "unhedged"), "the difference cannot be traded"
+    return "dust" if small else "unhedged"
 
 
 def _achieved(ledger: Ledger) -> Literal["nothing", "repaired", "unwound", "closed", "opened", "partial"]:

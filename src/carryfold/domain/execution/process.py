@@ -167,7 +167,7 @@ class Execution:
         left = f"{spec.process}: {self.ledger.spot_units} units of spot, {self.ledger.perp_units} of the short"
         if end.outcome == "unhedged":
             self._memory.alert("unhedged", f"{left}; {end.why}")
-        elif end.outcome == "dust":
+        elif end.why:
             self._memory.alert("dust", f"{left}; {end.why}")
         events: list[ProcessEvent] = []
         if end.dust_units:

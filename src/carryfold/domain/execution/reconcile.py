@@ -45,9 +45,15 @@ def funding_paid(run: int, pair: TradedPair, report: FundingReport, now: int) ->
     return FundingPaid(*key, report.settled_at, report.amount, venue_id=report.venue_id)
 
 
-def needs_repair(spot_units: int, perp_units: int, lot_units: int) -> bool:
-    """True if the legs (both counted positive) are apart by a lot or more."""
-    return abs(spot_units - perp_units) >= lot_units
+def needs_repair(pair: TradedPair, spot_units: int, perp_units: int, price: Decimal = Decimal(0)) -> bool:
+    """True if the legs (both counted positive) are apart by a lot or more and the venue trades so little, at `price`
+    (0: not known, then by the lot alone)."""
+    gap = spot_units - perp_units
+    if abs(gap) < pair.lot_units:
+        return False
+    if not price or gap < 0 or perp_units < 0:
+        return True
+    return pair.spot.takes(pair.spot.floor(pair.coins(gap)), price)
 
 
 def reconcile(ours: OurBooks, theirs: VenueBooks, now: int) -> Reconciliation:
@@ -59,10 +65,12 @@ def reconcile(ours: OurBooks, theirs: VenueBooks, now: int) -> Reconciliation:
     adopt_positions(verdict, theirs)
     adopt_coins(verdict, theirs)
     _look_for_strangers(verdict, theirs.orders)
+    prices = {position.symbol: position.mark_price for position in theirs.positions}
     repairs = [
         symbol
         for symbol, books in verdict.books.pairs.items()
-        if not books.busy and needs_repair(books.spot_units, books.perp_units, books.pair.lot_units)
+        if not books.busy
+        and needs_repair(books.pair, books.spot_units, books.perp_units, prices.get(symbol, Decimal(0)))
     ]
     return Reconciliation(tuple(verdict.events), tuple(verdict.reasons), tuple(verdict.notes), tuple(repairs))
 

@@ -39,7 +39,7 @@ class Wait(msgspec.Struct, frozen=True):
 
 
 class End(msgspec.Struct, frozen=True):
-    """The process is over. `dust_units` of coins are written off."""
+    """The process is over; `why` is for a person and empty where all is well. `dust_units` of coins are written off."""
 
     outcome: Outcome
     why: str = ""
