@@ -167,3 +167,57 @@ def test_f09_the_slot_of_a_killed_reader_is_cleared_and_growth_stops(home: Path,
 
     assert pinned - before > 100 * 4_096
     assert after - cleared < (pinned - before) / 10
+
+
+def resident_bytes(home: Path) -> int:
+    """How much of the log's data file this process has in its memory."""
+    mappings = Path("/proc/self/smaps")
+    if not mappings.exists():
+        pytest.skip("the system does not tell what is in memory")
+    resident, ours = 0, False
+    for line in mappings.read_text().splitlines():
+        if "-" in line.split(" ", 1)[0]:
+            ours = line.endswith(str(home.resolve() / "log" / "data.mdb"))
+        elif ours and line.startswith("Rss:"):
+            resident += 1024 * int(line.split()[1])
+    return resident
+
+
+def test_a_long_log_is_read_in_bounded_memory(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mebibyte = 1 << 20
+    with EventLog.open(home) as log:
+        for _ in range(16):
+            log.append([(pack(bytes(1000)),) for _ in range(mebibyte // 1000)])
+    with LogReader.open(home) as reader:
+        monkeypatch.setattr(reader_module, "RESIDENT_BYTES", 2 * mebibyte)
+        bounded = [(batch.first_seq, resident_bytes(home)) for batch in reader.read()]
+        monkeypatch.setattr(reader_module, "RESIDENT_BYTES", 1 << 60)
+        unbounded = [(batch.first_seq, resident_bytes(home)) for batch in reader.read()]
+
+    assert [seq for seq, _ in bounded] == [seq for seq, _ in unbounded]
+    assert max(resident for _, resident in unbounded) > 15 * mebibyte, "the pages that were read are mapped"
+    # What is read at a stretch: two MiB, then one slice more.
+    assert max(resident for _, resident in bounded) < 2 * mebibyte + reader_module.SLICE_BYTES + mebibyte
+
+
+def test_pages_are_forgotten_under_the_feet_of_other_readers_and_of_the_owner(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader_module, "RESIDENT_BYTES", 1)  # after each slice
+    monkeypatch.setattr(reader_module, "SLICE_BATCHES", 1)
+    found: list[list[int]] = []
+    with EventLog.open(home) as log, LogReader.open(home) as reader:
+        fill(log, [50] * 20)
+        threads = [
+            threading.Thread(target=lambda: found.append([batch.first_seq for batch in reader.read(limit_batches=20)]))
+            for _ in range(4)
+        ]
+        for thread in threads:
+            thread.start()
+        fill(log, [50] * 20)
+        for thread in threads:
+            thread.join()
+        everything = [batch.first_seq for batch in reader.read()]
+
+    assert found == [list(range(1, 1001, 50))] * 4
+    assert everything == list(range(1, 2001, 50))

@@ -3,8 +3,8 @@
 LMDB forbids a second open of the same environment in one process, forbids growing the map while a transaction is
 open, and must not be carried across a fork. `SharedEnv` keeps these three rules so that the rest of the package need
 not think of them: transactions run inside `read()` and `write()`, which are short and never held across a yield, and
-`exclusive` operations (grow, adopt another process's growth, reopen after a failed commit) wait until no transaction
-of this process is open.
+`exclusive` operations (grow, adopt another process's growth, forget pages, reopen after a failed commit) wait until no
+transaction of this process is open.
 
 `check_size` reads the two meta pages in plain Python, because a file shorter than they say kills the process (SIGBUS)
 on the first touch of a missing page. It finds every cut; it does not find a page of zeros, which only `verify` (in a
@@ -132,6 +132,12 @@ class SharedEnv:
         """Follow a map grown by another process."""
         with self._alone():
             self.env.set_mapsize(0)
+
+    def forget_pages(self) -> None:
+        """Map the file anew: what was read so far no longer counts as this process's memory. It stays in the system's
+        cache, and is mapped again when it is read again."""
+        with self._alone():
+            self.env.set_mapsize(self.env.info()["map_size"] if self._writable else 0)
 
     def reopen(self) -> None:
         """Close and open again: after a failed commit LMDB's state in memory cannot be trusted."""

@@ -1,8 +1,8 @@
 """Reading a log, from any process, without its lock.
 
 Guarantees: every batch handed out was committed whole, in order, without a gap. A reader never blocks the owner: it
-reads slices of bounded size in transactions that are over before anything is handed out. Not checked here: digests
-(see `verify`).
+reads slices of bounded size in transactions that are over before anything is handed out. Reading a long log takes no
+more memory than a short one. Not checked here: digests (see `verify`).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from carryfold.eventlog.wakeup import Sleeper
 SLICE_BATCHES: Final = 64
 SLICE_BYTES: Final = 8 << 20
 SLICE_KEYS: Final = 4_096
+RESIDENT_BYTES: Final = 64 << 20  # read at a stretch before the pages are forgotten
 _LAST_SEQ: Final = 2**64 - 1
 
 
@@ -73,8 +74,12 @@ class LogReader:
         Batches are returned whole: when `after_seq` lies inside a batch, that batch comes first and the caller skips
         its events up to `after_seq`. The limits stop after the batch that reaches them.
         """
-        batches = events = 0
+        batches = events = size = 0
         while part := self._slice(after_seq):
+            size += sum(len(batch.payload) for batch in part)
+            if size >= RESIDENT_BYTES:
+                self._env.forget_pages()
+                size = 0
             for batch in part:
                 yield batch
                 batches += 1
