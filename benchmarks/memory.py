@@ -1,64 +1,179 @@
-"""Does the memory of a backtest grow with the length of the log? 1, 4 and 16 million rows, each in its own process.
+"""Does the memory of building a tape, or of a backtest, grow with the length of the log?
 
-The rows are one-minute bars of few pairs, written as tape files would hand them out: block by block from a generator,
-so that what is measured is the backtest and not the making of the market.
+    python benchmarks/memory.py [--millions 1 4 16] [--dir FOLDER]
+
+Each size is a log of its own on the disk: five-minute bars and 8 h settlements of 100 pairs, appended pair by pair as
+an import does, which is the worst order for the tape's sorting. Tape and backtest run in fresh processes; the backtest
+is the command as a user gives it. Peak memory is what the kernel says of the process; `own` is the part that is not
+pages of files, which the kernel can take back (sampled, Linux only). 16 million events want 4 GB of disk.
 """
 
-import resource
+import argparse
+import os
+import re
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from carryfold.domain.params import Parameters
-from carryfold.domain.rows import ROW, Kind, Rows
-from carryfold.projections.backtest import Selection, run_blocks
-from carryfold.projections.tape import PairName
-from market import HOUR, SECOND, START
+from carryfold.domain.codec import encode
+from carryfold.domain.events import BarClosed, FundingSettled, PairListed
+from carryfold.eventlog import EventLog, LogReader
+from carryfold.eventlog.entries import Columns
+from carryfold.projections.cursor import HOUR_NS, MINUTE_NS, SECOND_NS
+from carryfold.projections.tape import Tape
 
-PAIRS, BLOCK_BARS = 10, 6_000
+PAIRS = 100
+START = 1_640_995_200 * SECOND_NS
+BAR_MINUTES = 5
+BARS_A_SETTLEMENT = 8 * 60 // BAR_MINUTES
+APPEND = 65_536
+WARM_UP = 50_000  # events
+SAMPLE_S = 0.02
+MIB = 1024  # the kernel counts in KiB
 
-
-def blocks(millions: int) -> Iterator[Rows]:
-    """Minute bars of PAIRS pairs with an 8 h settlement each, `millions` of rows in all."""
-    listed = np.zeros(PAIRS, ROW)
-    listed["pair"], listed["kind"], listed["a"], listed["b"] = np.arange(PAIRS), Kind.PAIR_LISTED, 1e-6, 5.0
-    listed["c"], listed["d"] = 1.0, 1.0
-    yield listed
-    draw = np.random.Generator(np.random.PCG64(1))
-    minute = 60 * SECOND
-    for block in range(millions * 1_000_000 // (BLOCK_BARS * PAIRS)):
-        bars = np.zeros((BLOCK_BARS, PAIRS), ROW)
-        close = START + (np.arange(BLOCK_BARS) + 1 + block * BLOCK_BARS) * minute
-        bars["event_at"], bars["known_at"] = close[:, None], close[:, None] + SECOND
-        bars["pair"], bars["kind"], bars["slot"] = np.arange(PAIRS), Kind.BAR_CLOSED, 1
-        bars["a"] = bars["b"] = bars["c"] = 100 + draw.normal(0, 0.1, (BLOCK_BARS, PAIRS))
-        bars["d"] = 1e5
-        at = close[close % (8 * HOUR) == 0]
-        settled = np.zeros((len(at), PAIRS), ROW)
-        settled["event_at"], settled["known_at"] = at[:, None], at[:, None] + SECOND
-        settled["pair"], settled["kind"], settled["b"] = np.arange(PAIRS), Kind.FUNDING_SETTLED, 8.0
-        settled["a"] = draw.normal(0.0002, 0.0002, settled.shape)
-        rows = np.concatenate([bars.ravel(), settled.ravel()])
-        yield rows[np.argsort(rows["known_at"], kind="stable")]
+Timed = tuple[bytes, int]
 
 
-def one(millions: int) -> None:
-    """Run one backtest and print its peak memory."""
-    selection = Selection([PairName("bench", f"P{i}", 1) for i in range(PAIRS)], range(PAIRS))
-    run = run_blocks(lambda: blocks(millions), Parameters(), selection)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"| {int(run.book['rows']):,} | {int(run.book['trades']):,} | {peak:.0f} MiB |")
+class Run(NamedTuple):
+    """How a process went: seconds, peak memory and the part of it that was its own, in KiB, and what it printed."""
+
+    seconds: float
+    peak: int
+    own: int
+    out: str
+
+
+def pair_events(number: int, settlements: int) -> Iterator[Timed]:
+    """(payload, known_at) of one pair: a listing, then for each settlement the bars before it."""
+    name = ("bench", f"P{number:03d}USDT", 1)
+    draw = np.random.Generator(np.random.PCG64(number))
+    bars = settlements * BARS_A_SETTLEMENT
+    spot = (100 * np.exp(np.cumsum(draw.normal(0, 0.001, bars)))).tolist()
+    basis = draw.normal(1, 0.0003, bars).tolist()
+    noise = draw.normal(0, 1, settlements)
+    yield encode(PairListed(*name, START, 1e-6, 5.0, priced=True)), START
+    rate = 0.0
+    for k in range(settlements):
+        for i in range(k * BARS_A_SETTLEMENT, (k + 1) * BARS_A_SETTLEMENT):
+            at = START + (i + 1) * BAR_MINUTES * MINUTE_NS
+            perp = spot[i] * basis[i]
+            yield encode(BarClosed(*name, at, BAR_MINUTES, spot[i], perp, perp, 1e5)), at + SECOND_NS
+        rate = 0.97 * rate + 0.24 * float(noise[k])
+        at = START + (k + 1) * 8 * HOUR_NS
+        yield encode(FundingSettled(*name, at, round(1e-4 + 1e-4 * rate, 8), 8.0)), at + MINUTE_NS
+
+
+def write_log(home: Path, events: int) -> None:
+    """A log of about `events` events."""
+    settlements = round(events / PAIRS / (BARS_A_SETTLEMENT + 1))
+    with EventLog.open(home) as log:
+        waiting: list[Timed] = []
+        for number in range(PAIRS):
+            for event in pair_events(number, settlements):
+                waiting.append(event)
+                if len(waiting) == APPEND:
+                    append(log, waiting)
+        append(log, waiting)
+        print(log.last.seq)
+
+
+def append(log: EventLog, waiting: list[Timed]) -> None:
+    """Make `waiting` durable, and empty it."""
+    if waiting:
+        payloads, known_at = zip(*waiting, strict=True)
+        log.append_columns([Columns(payloads, None, known_at)])
+        waiting.clear()
+
+
+def build_tape(home: Path) -> None:
+    """The tape, from nothing."""
+    with LogReader.open(home) as reader:
+        print(Tape.open(home, reader).rows)
+
+
+def own_memory(pid: int) -> int:
+    """Anonymous memory of a process now, KiB; 0 where the system does not tell."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(r"RssAnon:\s+(\d+)", status)
+    return int(found[1]) if found else 0
+
+
+def measured(*command: str) -> Run:
+    """Run a process to its end."""
+    with tempfile.TemporaryFile("w+") as out:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+        ended = threading.Event()
+        own: list[int] = [0]
+
+        def sample() -> None:
+            while not ended.wait(SAMPLE_S):
+                own.append(own_memory(process.pid))
+
+        sampler = threading.Thread(target=sample)
+        sampler.start()
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        process.returncode = os.waitstatus_to_exitcode(status)
+        ended.set()
+        sampler.join()
+        if process.returncode:
+            raise subprocess.CalledProcessError(process.returncode, command)
+        out.seek(0)
+        return Run(seconds, usage.ru_maxrss, max(own), out.read())
+
+
+def measure(home: Path, events: int) -> str:
+    """One row of the table."""
+    itself = (sys.executable, __file__, str(home))
+    written = measured(*itself, "--write", str(events))
+    built = measured(*itself, "--build")
+    carryfold = str(Path(sys.executable).with_name("carryfold"))
+    backtest = measured(carryfold, "--home", str(home), "backtest", "--json")
+    assert f'"rows":{int(built.out)},' in backtest.out, "the backtest saw all rows"
+    return (
+        f"| {int(written.out):,} | {written.seconds:.1f} s | {built.seconds:.1f} s | {memory(built)} "
+        f"| {backtest.seconds:.1f} s | {memory(backtest)} |"
+    )
+
+
+def memory(run: Run) -> str:
+    """Two cells."""
+    return f"{run.peak / MIB:.0f} MiB | {run.own / MIB:.0f} MiB"
 
 
 def main() -> None:
-    if len(sys.argv) > 1:
-        one(int(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--millions", type=int, nargs="+", default=[1, 4, 16])
+    parser.add_argument("--dir", help="where the logs are made, and removed again")
+    parser.add_argument("home", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("--write", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--build", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.write:
+        write_log(Path(options.home), options.write)
         return
-    print("| rows | trades | peak memory |\n|---:|---:|---:|", flush=True)
-    for millions in (1, 4, 16):
-        subprocess.run([sys.executable, __file__, str(millions)], check=True)
+    if options.build:
+        build_tape(Path(options.home))
+        return
+    print("| events | append | tape build | its peak | own | backtest and hold | its peak | own |")
+    print("|---:|---:|---:|---:|---:|---:|---:|---:|", flush=True)
+    sizes = [millions * 1_000_000 for millions in options.millions]
+    for events in (WARM_UP, *sizes):  # the first backtest may have to compile the fold
+        with tempfile.TemporaryDirectory(prefix="memory-bench-", dir=options.dir) as home:
+            row = measure(Path(home), events)
+        if events != WARM_UP:
+            print(row, flush=True)
 
 
 if __name__ == "__main__":
