@@ -162,3 +162,15 @@ def compare(fold: LiveFold, driver: Driver) -> None:
     ledger = driver.process.ledger
     assert fold.holding == (ledger.booked_spot, -ledger.booked_perp)
     assert fold.pending == 0
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("kind", ["entry", "exit", "repair"])
+@pytest.mark.parametrize("thousand", range(5))
+def test_thousands_of_misfortunes(kind: str, thousand: int) -> None:
+    for seed in range(1000 * thousand, 1000 * (thousand + 1)):
+        driver = started(Random(seed), kind, crashes=seed % 2 == 1)
+        try:
+            check(driver.run())
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}: {error}") from error

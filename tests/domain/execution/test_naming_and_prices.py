@@ -1,0 +1,94 @@
+"""Names of orders, limit prices, quantities."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carryfold.domain.execution import LegQuote, LegRules, Quotes, parse_client_id, process_id, run_tag
+from carryfold.domain.execution.ids import CLIENT_ID_MAX, Kind, OrderName, client_id
+from carryfold.domain.execution.quotes import limit_price
+from carryfold.domain.execution.reports import Leg
+from tests.domain.execution.facts import PAIR, SECOND, START, quotes
+
+D = Decimal
+RULES = LegRules(D("0.01"), D("0.03"), D("5"), D(5), D("0.5"))
+
+
+@given(
+    started=st.integers(10**18, 4 * 10**18),
+    run=st.integers(1, 10**9),
+    seq=st.integers(1, 10**9),
+    kind=st.sampled_from(["entry", "exit", "repair"]),
+    leg=st.sampled_from(["spot", "perp"]),
+    attempt=st.integers(1, 99),
+)
+def test_a_client_id_is_short_plain_and_says_what_it_names(
+    started: int, run: int, seq: int, kind: Kind, leg: Leg, attempt: int
+) -> None:
+    tag = run_tag(started)
+    process = process_id(tag, run, seq, kind)
+    name = client_id(process, leg, attempt)
+
+    assert len(name) <= CLIENT_ID_MAX
+    assert set(name) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    assert parse_client_id(name) == OrderName(process, tag, run, seq, kind, leg, attempt)
+
+
+@pytest.mark.parametrize("name", ["", "x", "t1-42-7e", "t1-42-7q-s1", "web-1-2e-s", "t1-42-7e-s1x", "T1-42-7e-s1"])
+def test_other_ids_are_not_ours(name: str) -> None:
+    assert parse_client_id(name) is None
+
+
+def test_two_logs_do_not_share_names_though_their_numbers_begin_anew() -> None:
+    assert run_tag(START) != run_tag(START + SECOND)
+    assert run_tag(START) == run_tag(START)
+
+
+def test_prices_are_on_a_tick_within_the_cap_and_never_better_than_the_touch() -> None:
+    quote = LegQuote(99.5, 100.5, START)
+
+    assert limit_price(RULES, quote, "buy", 100.0) == D("101.5")  # 101.505 rounded down
+    assert limit_price(RULES, quote, "sell", 100.0) == D("99.0")  # 98.505 rounded up
+    assert limit_price(RULES, quote, "buy", 1.0) == D("100.5")
+    assert limit_price(RULES, quote, "sell", 1.0) == D("99.5")
+
+
+def test_a_sale_is_never_priced_at_nothing() -> None:
+    assert limit_price(RULES, LegQuote(0.5, 1.0, START), "sell", 9_999.0) == D("0.5")
+
+
+@given(price=st.floats(1e-6, 1e6), cap=st.floats(0, 500))
+def test_the_cap_holds_for_any_price_that_is_worth_many_ticks(price: float, cap: float) -> None:
+    tick = D(repr(price)) / 10_000
+    rules = LegRules(D(1), D(1), D(1), D(1), tick)
+    quote = LegQuote(price, price, START)
+
+    buy, sell = (limit_price(rules, quote, side, cap) for side in ("buy", "sell"))
+
+    touch, slack = D(repr(price)), D("1e-12")
+    assert touch * (1 - slack) <= buy <= touch * (1 + D(repr(cap)) / 10_000) * (1 + slack)
+    assert touch * (1 + slack) >= sell >= touch * (1 - D(repr(cap)) / 10_000) * (1 - slack)
+
+
+def test_quantities_are_whole_steps_within_what_the_book_takes() -> None:
+    assert (RULES.floor(D("1.2399")), RULES.ceil(D("1.2301")), RULES.floor(D(9))) == (D("1.23"), D("1.24"), D(5))
+    assert [RULES.takes(D(q), D(100)) for q in ("0", "0.02", "0.04", "0.05")] == [False, False, False, True]
+
+
+def test_buying_gross_leaves_the_net_after_the_fee() -> None:
+    for lots in range(1, 400):
+        net = PAIR.coins(lots * PAIR.lot_units)
+        left = PAIR.gross(net) * (1 - PAIR.spot_fee)
+        assert net <= left < net + PAIR.spot.qty_step
+
+
+def test_a_quote_ages_and_a_missing_leg_borrows_the_other_s_price() -> None:
+    seen = quotes(START, spot=False)
+
+    assert seen.fresh("perp", START + SECOND, SECOND)
+    assert not seen.fresh("perp", START + SECOND + 1, SECOND)
+    assert not seen.fresh("spot", START, SECOND)
+    assert seen.reference("spot") == seen.perp
+    assert Quotes().reference("spot") is None

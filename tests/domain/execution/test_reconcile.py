@@ -1,0 +1,362 @@
+"""Our books against the venue's: what is booked, what is adopted, what is left alone, and that twice is once."""
+
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from carryfold.domain.events import (
+    FundingPaid,
+    OrderCancelled,
+    OrderFilled,
+    OrderIntended,
+    OrderRejected,
+    ReconciliationCorrected,
+)
+from carryfold.domain.execution import OurBooks, PairBooks, Reconciliation, VenueBooks, funding_paid, reconcile
+from carryfold.domain.execution.reports import (
+    AccountReport,
+    FillReport,
+    FundingReport,
+    NotFound,
+    OrderReport,
+    PositionReport,
+    QueryOutcome,
+    Unknown,
+)
+from tests.domain.execution.driver import Driver
+from tests.domain.execution.facts import LOT, PAIR, RUN, SECOND, START, pair, spec
+from tests.domain.execution.live_fold import LiveFold
+from tests.domain.execution.venue import Behaviour, Venue
+
+D = Decimal
+NOW = START + 3600 * SECOND
+OWN = "t1-42-7e-p1"
+COINS, SHORT = D("10.0000899"), D(10)
+
+
+@dataclass
+class Sides:
+    """1000 lots on each leg, and a venue that agrees."""
+
+    books: PairBooks = field(default_factory=lambda: PairBooks(PAIR, 1000 * LOT + 8, 1000 * LOT))
+    coins: Decimal = COINS
+    short: Decimal = SHORT
+    fills: list[FillReport] = field(default_factory=list)
+    funding: list[FundingReport] = field(default_factory=list)
+    orders: list[OrderReport] = field(default_factory=list)
+    answers: dict[str, QueryOutcome] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.ours = OurBooks("t1", RUN, START, {"AAAUSDT": self.books})
+
+    def theirs(self) -> VenueBooks:
+        position = PositionReport("AAAUSDT", -self.short, D(100), D(100))
+        return VenueBooks(
+            tuple(self.orders), tuple(self.fills), tuple(self.funding), (position,) if self.short else (),
+            AccountReport({"AAA": self.coins, "USDT": D(5)}, D(5), 0.0), self.answers,
+        )  # fmt: skip
+
+    def reconcile(self) -> Reconciliation:
+        """Reconcile, log, and check that doing it again finds nothing more to log."""
+        found = reconcile(self.ours, self.theirs(), NOW)
+        for event in found.events:
+            self.ours.apply(event)
+        again = reconcile(self.ours, self.theirs(), NOW + SECOND)
+        assert again.events == ()
+        return found
+
+
+def fill(side: str = "buy", **changed: Any) -> FillReport:
+    facts: dict[str, Any] = {
+        "fill_id": "f1", "client_id": "", "venue_id": "v", "symbol": "AAAUSDT", "leg": "perp", "side": side,
+        "qty": D(4), "value": D("404.4"), "fee": D("0.22242"), "fee_coin": "USDT", "event_at": START + SECOND,
+    }  # fmt: skip
+    return FillReport(**(facts | changed))
+
+
+def paid(amount: str, settled_at: int = START + 10 * SECOND, venue_id: str = "p1") -> FundingReport:
+    return FundingReport("AAAUSDT", settled_at, D(amount), venue_id)
+
+
+def intended(name: str = OWN, qty: str = "4") -> OrderIntended:
+    return OrderIntended(RUN, START, "bybit", "AAAUSDT", 1, name, "perp", "sell", D(qty), D(100))
+
+
+def test_books_that_agree_give_nothing() -> None:
+    found = Sides().reconcile()
+
+    assert found == Reconciliation((), (), (), ())
+    assert found.agreed
+
+
+def test_f16_a_missed_fill_of_ours_is_booked_once_with_the_venue_s_value_and_fee() -> None:
+    sides = Sides(short=D(14), fills=[fill("sell", client_id=OWN)] * 2)
+
+    found = sides.reconcile()
+
+    (event,) = found.events
+    assert isinstance(event, OrderFilled)
+    assert (event.client_id, event.fill_id, event.units) == (OWN, "f1", -400_000)
+    assert (event.value, event.fee, event.ended) == (D("404.4"), D("0.22242"), False)
+    assert found.agreed
+    assert found.repairs == ("AAAUSDT",)
+
+
+@pytest.mark.parametrize("cause", ["adl", "liquidation", "delisting", "trade"])
+def test_f29_a_position_closed_by_somebody_else_is_booked_as_it_was_and_asks_for_a_repair(cause: str) -> None:
+    found = Sides(short=D(6), fills=[fill(cause=cause, client_id="web-1" if cause == "trade" else "")]).reconcile()
+
+    (event,) = found.events
+    assert isinstance(event, OrderFilled)
+    assert (event.client_id, event.units, event.value, event.fee) == ("", 400_000, D("404.4"), D("0.22242"))
+    assert found.agreed
+    assert found.repairs == ("AAAUSDT",)
+    assert len(found.notes) == 1
+
+
+def test_fills_before_the_run_of_other_pairs_and_known_ones_are_left_alone() -> None:
+    sides = Sides(fills=[fill(event_at=START - 1), fill(symbol="BBBUSDT"), fill(fill_id="known")])
+    sides.ours.fill_ids.add("known")
+
+    assert sides.reconcile() == Reconciliation((), (), (), ())
+
+
+def test_a_fill_of_another_run_of_ours_is_not_this_run_s_own() -> None:
+    found = Sides(short=D(14), fills=[fill("sell", client_id="t1-41-7e-p1")]).reconcile()
+
+    (event,) = found.events
+    assert isinstance(event, OrderFilled)
+    assert event.client_id == ""
+
+
+def test_a_position_that_nothing_explains_is_adopted_and_a_person_has_to_look() -> None:
+    sides = Sides(short=D("10.5"))
+
+    found = sides.reconcile()
+
+    (event,) = found.events
+    assert isinstance(event, ReconciliationCorrected)
+    assert (event.spot_units, event.perp_units, event.cash) == (0, 50_000, D(0))
+    assert not found.agreed
+    assert reconcile(sides.ours, sides.theirs(), NOW).agreed
+
+
+def test_a_position_that_is_gone_is_flat_and_one_that_is_long_is_refused() -> None:
+    gone, long = Sides(short=D(0)).reconcile(), Sides(short=D(-1)).reconcile()
+
+    assert [event.perp_units for event in gone.events if isinstance(event, ReconciliationCorrected)] == [-1000 * LOT]
+    assert "AAAUSDT: the perpetual is long" in long.reasons
+
+
+def test_missing_coins_are_corrected_to_the_unit() -> None:
+    sides = Sides(coins=D("9.123456"))
+
+    found = sides.reconcile()
+
+    (event,) = found.events
+    assert isinstance(event, ReconciliationCorrected)
+    assert sides.books.spot_units == 912_345
+    assert event.spot_units == 912_345 - (1000 * LOT + 8)
+    assert not found.agreed
+
+
+@pytest.mark.parametrize("coins", ["10.0000899", "10.00008", "10.000071", "500"])
+def test_a_unit_too_few_and_any_coins_too_many_are_no_difference(coins: str) -> None:
+    assert Sides(coins=D(coins)).reconcile() == Reconciliation((), (), (), ())
+
+
+def test_coins_sold_by_hand_are_booked_at_their_own_price() -> None:
+    sold = fill("sell", leg="spot", qty=D(4), value=D("399"), fee=D("0.399"))
+    found = Sides(coins=D("6.0000899"), fills=[sold]).reconcile()
+
+    (event,) = found.events
+    assert isinstance(event, OrderFilled)
+    assert (event.leg, event.units, event.value, event.fee) == ("spot", -400_000, D(399), D("0.399"))
+    assert found.agreed
+    assert found.repairs == ("AAAUSDT",)
+
+
+def test_coins_that_were_never_ours_may_come_and_go() -> None:
+    bought = fill(leg="spot", qty=D(4), fill_id="f1")
+    sold = fill("sell", leg="spot", qty=D(3), fill_id="f2")
+
+    assert Sides(coins=D("11.5"), fills=[bought, sold]).reconcile() == Reconciliation((), (), (), ())
+
+
+def test_a_sale_by_hand_larger_than_what_is_missing_is_not_ours_to_book() -> None:
+    """Somebody sold 400, and 1 of ours is missing: which of them was ours at which price nobody knows."""
+    found = Sides(coins=D("9.0000899"), fills=[fill("sell", leg="spot", qty=D(400), value=D(40_000))]).reconcile()
+
+    (event,) = found.events
+    assert isinstance(event, ReconciliationCorrected)
+    assert event.spot_units == -100_000
+    assert not found.agreed
+
+
+def test_pairs_that_share_a_coin_share_its_wallet() -> None:
+    sides = Sides(coins=D(12))
+    other = pair(symbol="AAAUSDC")
+    sides.ours.pairs["AAAUSDC"] = PairBooks(other, 300_000, 0)
+
+    found = reconcile(sides.ours, sides.theirs(), NOW)
+
+    assert [(e.symbol, e.spot_units) for e in found.events if isinstance(e, ReconciliationCorrected)] == [
+        ("AAAUSDT", -100_008)
+    ]
+    assert found.repairs == ("AAAUSDT", "AAAUSDC")
+
+
+def test_f24_funding_missed_in_an_outage_is_booked_once() -> None:
+    sides = Sides(funding=[paid("0.5"), paid("0.5"), paid("-0.2", START + 20 * SECOND), paid("9", START - SECOND)])
+
+    found = sides.reconcile()
+
+    booked = [(e.settled_at, e.amount) for e in found.events if isinstance(e, FundingPaid)]
+    assert booked == [(START + 10 * SECOND, D("0.5")), (START + 20 * SECOND, D("-0.2"))]
+    assert found.agreed
+
+
+def test_f30_a_payment_in_two_records_is_their_sum_and_one_that_changes_is_corrected_by_the_difference() -> None:
+    sides = Sides(funding=[paid("0.5"), paid("0.25", venue_id="p2")])
+    (event,) = sides.reconcile().events
+    assert isinstance(event, FundingPaid)
+    assert event.amount == D("0.75")
+
+    sides.funding = [paid("0.5"), paid("0.35", venue_id="p2")]
+    found = sides.reconcile()
+    (corrected,) = found.events
+    assert isinstance(corrected, ReconciliationCorrected)
+    assert (corrected.spot_units, corrected.perp_units, corrected.cash) == (0, 0, D("0.10"))
+    assert found.agreed
+    assert len(found.notes) == 1
+
+
+def test_f30_the_stream_s_payment_and_the_history_s_are_one() -> None:
+    sides = Sides(funding=[paid("0.5")])
+    sides.ours.apply(funding_paid(RUN, PAIR, paid("0.5"), NOW))
+
+    assert sides.reconcile() == Reconciliation((), (), (), ())
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (NotFound(), OrderRejected),
+        (OrderReport(OWN, "v", "AAAUSDT", "perp", "sell", D(4), D(0), open=False), OrderCancelled),
+        (OrderReport(OWN, "v", "AAAUSDT", "perp", "sell", D(4), D(0), open=True), None),
+        (OrderReport(OWN, "v", "AAAUSDT", "perp", "sell", D(4), D(1), open=False), None),
+        (Unknown("timeout"), None),
+        (None, None),
+    ],
+)
+def test_f03_an_order_without_an_end_gets_it_or_keeps_the_run_from_trading(answer: Any, expected: Any) -> None:
+    sides = Sides(answers={OWN: answer} if answer is not None else {})
+    sides.ours.apply(intended())
+
+    found = sides.reconcile()
+
+    assert [type(event) for event in found.events] == ([expected] if expected else [])
+    assert found.agreed == (expected is not None)
+
+
+def test_an_order_that_filled_is_over_without_an_end_of_its_own() -> None:
+    sides = Sides(short=D(14), fills=[fill("sell", client_id=OWN)])
+    sides.ours.apply(intended())
+
+    found = sides.reconcile()
+
+    assert [type(event) for event in found.events] == [OrderFilled]
+    assert found.agreed
+    assert sides.ours.intents == {}
+
+
+def test_an_absent_order_that_had_filled_is_cancelled_and_not_refused() -> None:
+    sides = Sides(short=D(14), fills=[fill("sell", client_id=OWN)], answers={OWN: NotFound()})
+    sides.ours.apply(intended(qty="9"))
+
+    assert [type(event) for event in sides.reconcile().events] == [OrderFilled, OrderCancelled]
+
+
+def test_an_open_order_of_nobody_keeps_the_run_from_trading() -> None:
+    stranger = OrderReport("web-1", "v", "AAAUSDT", "perp", "sell", D(4), D(0), open=True)
+    found = Sides(orders=[stranger]).reconcile()
+
+    assert found.events == ()
+    assert found.reasons == ("AAAUSDT: an open order of 4 (sell perp) is not ours",)
+
+
+def test_a_pair_at_work_is_not_judged_and_its_own_fills_are_left_to_its_process() -> None:
+    open_order = OrderReport(OWN, "v", "AAAUSDT", "perp", "sell", D(4), D(0), open=True)
+    sides = Sides(short=D(14), coins=D(3), fills=[fill("sell", client_id=OWN)], orders=[open_order])
+    sides.books.busy = True
+    sides.ours.apply(intended())
+
+    found = sides.reconcile()
+
+    assert (found.events, found.reasons, found.repairs) == ((), (), ())
+    assert len(found.notes) == 1
+
+
+def test_events_of_other_runs_are_not_in_our_books() -> None:
+    sides = Sides()
+    sides.ours.apply(OrderFilled(RUN + 1, START, "bybit", "AAAUSDT", 1, OWN, "f", "perp", -5, D(1), D(0)))
+
+    assert sides.books.perp_units == 1000 * LOT
+    assert sides.ours.fill_ids == set()
+
+
+def test_the_money_of_adopted_fills_is_the_venue_s_to_the_last_digit() -> None:
+    """A liquidation of the short and a sale by hand, through the real fold: the cash is what the venue moved."""
+    fold, venue = LiveFold(PAIR, notional=1000.0), Venue(PAIR)
+    entry = Driver(spec(lots=fold.lots), venue).run()
+    for known_at, event in entry.log:
+        fold.apply(event, known_at)
+    sides = Sides(
+        books=PairBooks(PAIR, *fold.holding),
+        coins=venue.coins["spot"] - D(4),
+        short=D(6),
+        fills=[
+            fill(cause="liquidation", value=D("404.40000001"), fee=D("0.22242003")),
+            fill("sell", leg="spot", fill_id="f2", value=D("399.12345678"), fee=D("0.00000001")),
+        ],
+    )
+
+    for event in sides.reconcile().events:
+        fold.apply(event, NOW)
+
+    moved = -D("404.40000001") - D("0.22242003") + D("399.12345678") - D("0.00000001")
+    assert abs(fold.cash - (venue.cash + moved)) <= D("2e-8")
+    assert fold.holding == (sides.books.spot_units, sides.books.perp_units)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_whatever_was_missed_the_books_come_to_the_venue_s_holdings_and_stay(seed: int) -> None:
+    """A process dies at a random event for good; its venue and its log are reconciled without it."""
+    rng, venue = Random(seed), Venue(PAIR)
+    driver = Driver(
+        spec(), venue, behave=lambda _: Behaviour(share=D(str(rng.choice((0, 0.3, 1)))), parts=rng.randint(1, 3)),
+        copies=lambda _: rng.randint(0, 2),
+    )  # fmt: skip
+    driver.run(until=START + rng.randint(0, 3 * SECOND))
+    sides = Sides(
+        books=PairBooks(PAIR), coins=venue.coins["spot"], short=-venue.coins["perp"], fills=venue.fills(),
+        answers={name: venue.query(name) for name in (r.client_id for r in driver.orders)},
+    )  # fmt: skip
+    for _, event in driver.log:
+        sides.ours.apply(event)
+    for name in sides.ours.intents:
+        sides.answers.setdefault(name, NotFound())
+
+    found = sides.reconcile()
+
+    assert found.agreed, found.reasons
+    assert sides.books.perp_units == PAIR.units(-venue.coins["perp"])
+    assert 0 <= PAIR.units(venue.coins["spot"]) - sides.books.spot_units <= len(venue.fills())
+    assert sides.ours.intents == {}
+    assert not any(isinstance(event, ReconciliationCorrected) for event in found.events)
