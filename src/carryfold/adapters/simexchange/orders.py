@@ -210,6 +210,7 @@ class Execution(msgspec.Struct, frozen=True, kw_only=True):
                 "isLeverage": "0",
                 "marketUnit": self.market_unit,
                 "execPnl": plain(self.pnl),
+                "extraFees": [],
             }
         return row
 
