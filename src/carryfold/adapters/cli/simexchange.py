@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from carryfold.adapters.simexchange import SimConfig
 
 __all__ = ["simexchange"]
-
-_MADE_BY_HAND: Final = "choose other numbers: see docs/simexchange.md"
 
 
 def simexchange(
@@ -61,9 +59,9 @@ def simexchange(
             balances={"USDT": Decimal(str(balance))},
             faults=() if faults is None else _read_faults(faults),
         )
-        _serve(config)
     except ValueError as error:
-        raise UsageFailed(f"{error}: {_MADE_BY_HAND}") from None
+        raise UsageFailed(str(error)) from None
+    _serve(config)
 
 
 def _serve(config: SimConfig) -> None:
@@ -77,7 +75,11 @@ def _serve(config: SimConfig) -> None:
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
-        async with await SimExchange.start(config) as venue:
+        try:
+            started = await SimExchange.start(config)
+        except ValueError as error:  # faults or a record that cannot be used
+            raise UsageFailed(str(error)) from None
+        async with started as venue:
             ready = {
                 **msgspec.structs.asdict(venue.endpoints),
                 "seed": config.seed,

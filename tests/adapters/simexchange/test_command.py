@@ -1,0 +1,96 @@
+"""`carryfold simexchange` as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import subprocess
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.adapters.shell import CARRYFOLD, carryfold, environment
+
+SMALL = ("--pairs", "2", "--history-days", "3")
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, Any]]]:
+    """A server and its one line."""
+    command = [str(CARRYFOLD), "simexchange", *SMALL, *arguments]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+    ) as server:
+        assert server.stdout is not None
+        try:
+            assert select.select([server.stdout], [], [], 30.0)[0], "no line came"
+            yield server, json.loads(server.stdout.readline())
+        finally:
+            server.kill()
+
+
+def fetched(url: str) -> Any:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return json.load(response)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_listens_serves_and_ends_when_told(number: signal.Signals) -> None:
+    with started("--seed", "3", "--start", "2026-01-01", "--speed", "10") as (server, ready):
+        assert {"rest", "ws_public_linear", "ws_public_spot", "ws_private", "api_key", "api_secret"} <= set(ready)
+        assert (ready["seed"], ready["start"], ready["speed"]) == (3, "2026-01-01T00:00:00Z", 10.0)
+        assert ready["rest"].startswith("http://127.0.0.1:")
+        answer = fetched(ready["rest"] + "/v5/market/tickers?category=linear")
+        assert {row["symbol"] for row in answer["result"]["list"]} == {"BTCUSDT", "ETHUSDT"}
+        assert answer["time"] >= 1_767_225_600_000
+        os.kill(server.pid, number)
+        out, err = server.communicate(timeout=10)
+        assert (server.returncode, out, err) == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("faults.toml", '[[fault]]\nname = "http_error"\nwhere = "market/time"\nvalue = 502\n'),
+        ("faults.json", '[{"name": "http_error", "where": "market/time", "value": 502}]'),
+    ],
+)
+def test_faults_come_from_a_file(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with started("--faults", str(tmp_path / name)) as (_, ready):
+        with pytest.raises(urllib.error.HTTPError, match="502"):
+            fetched(ready["rest"] + "/v5/market/time")
+        assert fetched(ready["rest"] + "/v5/market/time")["retCode"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[[fault]]\nname = 'gremlins'\n", "there is no fault 'gremlins'"),
+        ("x = [", "cannot be read"),
+        ("x = 1", "no list"),
+    ],
+)
+def test_a_file_of_faults_that_cannot_be_used_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "faults.toml").write_text(text)
+    done = carryfold("simexchange", *SMALL, "--faults", str(tmp_path / "faults.toml"), home=tmp_path)
+
+    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_port_that_is_taken_and_a_home_that_is_not_there_are_one_line_each(tmp_path: Path) -> None:
+    with started() as (_, ready):
+        port = ready["rest"].rpartition(":")[2]
+        taken = carryfold("simexchange", *SMALL, "--port", port, home=tmp_path)
+    missing = carryfold("simexchange", "--replay", str(tmp_path / "nothing"), home=tmp_path)
+
+    for done in (taken, missing):
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and done.stdout == ""
+    assert "in use" in taken.stderr and "nothing" in missing.stderr
