@@ -47,18 +47,21 @@ async def exchange(**options: Any) -> AsyncIterator[tuple[SimExchange, BybitMark
     try:
         yield running, market
     finally:
-        await market.close()
-        await running.stop()
+        await asyncio.gather(market.close(), running.stop())
 
 
 @asynccontextmanager
-async def answering(answer: Any, status: int = 200, seen: list[web.Request] | None = None) -> AsyncIterator[Endpoint]:
+async def answering(
+    answer: Any, status: int = 200, seen: list[web.Request] | None = None, bodies: list[bytes] | None = None
+) -> AsyncIterator[Endpoint]:
     """A venue that says the same to everything: JSON of `answer`, or text as it is; or what a function of the request
-    says."""
+    says. Keeps what it was asked in `seen`, with its `bodies`."""
 
     async def handle(request: web.Request) -> web.Response:
         if seen is not None:
             seen.append(request)
+        if bodies is not None:
+            bodies.append(await request.read())
         said = answer(request) if callable(answer) else answer
         if isinstance(said, web.Response):
             return said

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from carryfold.adapters.backfill.source import Candle, Settlement
+from carryfold.adapters.backfill.source import Candle, CandleKind, History, Settlement
 from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.availability import Availability
 from carryfold.adapters.importing.call import NS_PER_MS, LogEntry
@@ -20,7 +20,7 @@ from carryfold.domain.codec import encode, event_key
 from carryfold.domain.events import ActivityObserved, BarClosed, FundingPredicted, FundingSettled, PairChanged
 from carryfold.domain.premium import Terms, predicted_rates
 
-__all__ = ["bar_entries", "predicted_entries", "priced_entry", "settled_entries"]
+__all__ = ["bar_entries", "closed_bar", "predicted_entries", "priced_entry", "settled_entries"]
 
 MS_PER_MINUTE: Final = 60_000
 
@@ -50,27 +50,55 @@ def bar_entries(
 ) -> Iterator[LogEntry]:
     """A bar for each candle of the perpetual, with the spot close and the mark of the same time where they exist, and
     the turnover of the spot leg."""
-    pair = spec.listed
     spots = {candle.open_ms: candle for candle in spot}
     marks = {candle.open_ms: candle for candle in mark}
     for candle in perp:
         tally.report.rows += 1
-        beside, marked = spots.get(candle.open_ms), marks.get(candle.open_ms)
         try:
-            close = checks.price(candle.close, "perp close") / pair.multiplier
-            turnover = checks.amount(candle.turnover, "perp turnover")
-            spot_close = checks.price(beside.close, "spot close") if beside else 0.0
-            spot_turnover = checks.amount(beside.turnover, "spot turnover") if beside else -1.0
-            mark_close = checks.price(marked.close, "mark close") / pair.multiplier if marked else 0.0
+            events = _bar(spec, minutes, candle, spots.get(candle.open_ms), marks.get(candle.open_ms))
         except RowRefused as refused:
             tally.reject(candle.open_ms // 1_000, str(refused), candle.close)
             continue
-        at = (candle.open_ms + minutes * MS_PER_MINUTE) * NS_PER_MS
-        known = at + rule.bar_delay_ns
-        name = pair.venue, pair.symbol, pair.listing, at, minutes
-        yield _entry(BarClosed(*name, spot_close, close, mark_close, turnover), known)
-        if spot_turnover >= 0.0:
-            yield _entry(ActivityObserved(*name, spot_turnover), known)
+        for event in events:
+            yield _entry(event, event.event_at + rule.bar_delay_ns)
+
+
+async def closed_bar(
+    history: History, spec: PairSpec, minutes: int, until_ms: int
+) -> list[BarClosed | ActivityObserved]:
+    """The bar that closed at `until_ms`, as a backfill would write it; nothing where the venue has none that can be.
+    Raises VenueError."""
+    since = until_ms - minutes * MS_PER_MINUTE
+    symbols: list[tuple[CandleKind, str]] = [
+        ("perp", spec.listed.symbol), ("spot", spec.listed.spot_symbol), ("mark", spec.listed.symbol)
+    ]  # fmt: skip
+    legs: list[Candle | None] = []
+    for kind, symbol in symbols:
+        pages = [page async for page in history.candles(kind, symbol, minutes, since, until_ms)]
+        rows = [row for page in pages for row in page.rows]
+        legs.append(rows[0] if rows else None)
+    perp, spot, mark = legs
+    try:
+        return [] if perp is None else _bar(spec, minutes, perp, spot, mark)
+    except RowRefused:
+        return []
+
+
+def _bar(
+    spec: PairSpec, minutes: int, perp: Candle, spot: Candle | None, mark: Candle | None
+) -> list[BarClosed | ActivityObserved]:
+    """Raises RowRefused."""
+    pair = spec.listed
+    close = checks.price(perp.close, "perp close") / pair.multiplier
+    turnover = checks.amount(perp.turnover, "perp turnover")
+    spot_close = checks.price(spot.close, "spot close") if spot else 0.0
+    mark_close = checks.price(mark.close, "mark close") / pair.multiplier if mark else 0.0
+    at = (perp.open_ms + minutes * MS_PER_MINUTE) * NS_PER_MS
+    name = pair.venue, pair.symbol, pair.listing, at, minutes
+    events: list[BarClosed | ActivityObserved] = [BarClosed(*name, spot_close, close, mark_close, turnover)]
+    if spot:
+        events.append(ActivityObserved(*name, checks.amount(spot.turnover, "spot turnover")))
+    return events
 
 
 def predicted_entries(

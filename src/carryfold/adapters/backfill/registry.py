@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import attrgetter
+from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -23,7 +24,7 @@ from carryfold.projections.cursor import format_optional_time
 from carryfold.projections.registry import REGISTRY, PairRecord, registry
 from carryfold.projections.runner import Projections
 
-__all__ = ["Snapshot", "record_listings", "snapshot_registry"]
+__all__ = ["Snapshot", "listing_changes", "record_listings", "snapshot_registry"]
 
 BATCH: Final = 1_000
 
@@ -59,21 +60,30 @@ async def snapshot_registry(market: Lister, log: EventLog, symbols: Collection[s
 def record_listings(log: EventLog, pairs: Sequence[PairSpec], seen_at: int, *, as_history: bool = False) -> Snapshot:
     """Record what is new in `pairs`, as the venue told it at `seen_at` (ns). `as_history`: a listing counts as known
     since its launch and a delisting since it happened, for a log that no run owns."""
-    known = _known(log)
-    numbered = list(_numbered(pairs, known))
-    entries: list[LogEntry] = []
-    for spec in numbered:
-        record = known.get((spec.listed.venue, spec.listed.symbol), {}).get(spec.listed.listing)
-        for event in _changes(spec, record, seen_at):
-            since = min(event.event_at, seen_at) if as_history else None
-            entries.append((encode(event), event_key(event), since))
+    numbered, events = listing_changes(log.home, pairs, seen_at)
+    entries: list[LogEntry] = [
+        (encode(event), event_key(event), min(event.event_at, seen_at) if as_history else None) for event in events
+    ]
     appended = sum(log.append(entries[at : at + BATCH]).count for at in range(0, len(entries), BATCH))
     return Snapshot(numbered, appended)
 
 
-def _known(log: EventLog) -> Mapping[_Names, dict[int, PairRecord]]:
+def listing_changes(
+    home: Path, pairs: Sequence[PairSpec], seen_at: int
+) -> tuple[list[PairSpec], list[PairListed | PairChanged | PairDelisted]]:
+    """(the pairs, numbered as the log numbers them, what is new in them since the log last heard)."""
+    known = _known(home)
+    numbered = list(_numbered(pairs, known))
+    events: list[PairListed | PairChanged | PairDelisted] = []
+    for spec in numbered:
+        record = known.get((spec.listed.venue, spec.listed.symbol), {}).get(spec.listed.listing)
+        events += _changes(spec, record, seen_at)
+    return numbered, events
+
+
+def _known(home: Path) -> Mapping[_Names, dict[int, PairRecord]]:
     """What the log says about pairs, by venue and symbol, then by listing."""
-    with LogReader.open(log.home) as reader, Projections.open(log.home, reader, [REGISTRY]) as projections:
+    with LogReader.open(home) as reader, Projections.open(home, reader, [REGISTRY]) as projections:
         projections.update()
         found: dict[_Names, dict[int, PairRecord]] = {}
         for record in registry(projections):

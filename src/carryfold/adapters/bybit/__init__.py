@@ -12,6 +12,7 @@ from carryfold.adapters.bybit.endpoint import (
 )
 from carryfold.adapters.bybit.history import BybitHistory
 from carryfold.adapters.bybit.market import BybitMarket
+from carryfold.adapters.bybit.trading import BybitTrading
 
 __all__ = [
     "DEMO",
@@ -19,6 +20,7 @@ __all__ = [
     "TESTNET",
     "BybitHistory",
     "BybitMarket",
+    "BybitTrading",
     "Credentials",
     "Endpoint",
     "RestClient",

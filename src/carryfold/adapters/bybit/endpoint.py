@@ -30,6 +30,11 @@ class Endpoint(msgspec.Struct, frozen=True):
     ws_spot: str
     ws_private: str
 
+    @property
+    def is_loopback(self) -> bool:
+        """True for an exchange in a box on this machine."""
+        return _is_loopback(urlsplit(self.rest).hostname or "")
+
     @classmethod
     def at(cls, rest: str) -> Endpoint:
         """The endpoint whose websockets are at the paths that Bybit documents, on the host of `rest`. Raises VenueError

@@ -1,8 +1,8 @@
-"""Bybit's public market: what can be asked of it without a key."""
+"""Bybit's public market: implements `venue.Market`, and holds what else can be asked of it without a key."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -10,10 +10,11 @@ from carryfold.adapters.bybit.client import RestClient
 from carryfold.adapters.bybit.endpoint import MAINNET, Endpoint
 from carryfold.adapters.bybit.history import BybitHistory
 from carryfold.adapters.bybit.instruments import NS_PER_MS, Excluded, fetch_listings
+from carryfold.adapters.bybit.streams import PublicStreams
 from carryfold.adapters.bybit.tickers import number_of, predicted_of
 from carryfold.adapters.importing.bybit import text_of
 from carryfold.adapters.venue import PairSpec
-from carryfold.domain.events import FundingPredicted
+from carryfold.domain.events import FeedConnected, FeedLost, FundingPredicted, MarketEvent
 
 __all__ = ["BybitMarket"]
 
@@ -73,6 +74,10 @@ class BybitMarket:
                 if row.get("borrowable") and number_of(row, "hourlyBorrowRate"):
                     found[text_of(row, "currency")] = Decimal(text_of(row, "hourlyBorrowRate"))
         return found
+
+    def stream(self, pairs: Sequence[PairSpec]) -> AsyncIterator[MarketEvent | FeedConnected | FeedLost]:
+        """Quotes and predictions of the pairs as they come; see streams.py."""
+        return PublicStreams(self.endpoint, pairs, history=self.history).events()
 
     async def close(self) -> None:
         """Give up every connection."""

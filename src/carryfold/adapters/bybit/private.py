@@ -1,0 +1,94 @@
+"""Orders, executions and funding of the account as they happen.
+
+The venue repeats nothing after a reconnect and sends no picture of how things stand: after each StreamReport(up=True)
+the reader has to ask (open orders, fills, positions) before it believes the stream. What cannot be read is no reason to
+go on as if it had not been sent: the stream is reported as down and begins anew, and the reader asks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from typing import Any, Final
+
+from carryfold.adapters.bybit.client import Sleep
+from carryfold.adapters.bybit.endpoint import Credentials, Endpoint
+from carryfold.adapters.bybit.reports import PairBook, execution_report, order_report
+from carryfold.adapters.bybit.sockets import Broken, Message, Socket
+from carryfold.adapters.importing.report import RowRefused
+from carryfold.domain.execution.reports import Leg, PrivateReport, StreamReport
+
+__all__ = ["PrivateStream"]
+
+TOPICS: Final = ("order", "execution", "position", "wallet")
+MAX_WAITING: Final = 10_000
+"""Reports that nobody has read. One more, and all are dropped for a StreamReport: the reader has to ask anyway."""
+
+_LEGS: Final[dict[str, Leg]] = {"spot": "spot", "linear": "perp"}
+
+
+class PrivateStream:
+    """The private stream of one account; `reports` is its one reader."""
+
+    def __init__(
+        self, endpoint: Endpoint, credentials: Credentials, book: PairBook, *, sleep: Sleep = asyncio.sleep
+    ) -> None:
+        self._book = book
+        self._waiting: deque[PrivateReport] = deque()
+        self._filled = asyncio.Event()
+        self._socket = Socket(
+            endpoint,
+            endpoint.ws_private,
+            [TOPICS],
+            take=self._take,
+            up=lambda _: self._put(StreamReport(up=True)),
+            down=lambda why: self._put(StreamReport(up=False, reason=why)),
+            credentials=credentials,
+            sleep=sleep,
+        )
+
+    async def reports(self) -> AsyncIterator[PrivateReport]:
+        """For as long as it is iterated; close it to end the connection. Raises VenueError for a refused key."""
+        task = asyncio.ensure_future(self._socket.run())
+        task.add_done_callback(lambda _: self._filled.set())
+        try:
+            while True:
+                while not self._waiting:
+                    if task.done():
+                        await task
+                    self._filled.clear()
+                    await self._filled.wait()
+                yield self._waiting.popleft()
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    def _put(self, report: PrivateReport) -> None:
+        if len(self._waiting) >= MAX_WAITING:
+            self._waiting.clear()
+            self._waiting.append(StreamReport(up=False, reason=f"{MAX_WAITING} reports were not read"))
+            self._waiting.append(StreamReport(up=True))
+        self._waiting.append(report)
+        self._filled.set()
+
+    def _take(self, message: Message) -> None:
+        topic = str(message.get("topic")).split(".")[0]
+        if topic not in ("order", "execution"):
+            return  # positions and balances are asked for: their pushes leave out what funding and prices change
+        rows = message.get("data")
+        if not isinstance(rows, list):
+            raise Broken(f"a message of {topic} has no list")
+        for row in rows:
+            self._take_row(topic, row)
+
+    def _take_row(self, topic: str, row: Any) -> None:
+        leg = _LEGS.get(str(row.get("category"))) if isinstance(row, dict) else None
+        if leg is None:
+            return  # options and inverse contracts are none of ours
+        try:
+            report = order_report(row, leg, self._book) if topic == "order" else execution_report(row, leg, self._book)
+        except RowRefused as refused:
+            raise Broken(f"a message of {topic} cannot be read: {refused}") from None
+        if report is not None:
+            self._put(report)

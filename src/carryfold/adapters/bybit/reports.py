@@ -1,0 +1,187 @@
+"""Bybit's orders, executions and positions as reports. The same fields come by REST and by websocket.
+
+Here, and nowhere else, the venue's quantities and prices of a perpetual on a thousand coins become those of one coin,
+and its signs become ours: `execFee` of a funding execution is what was paid, our amount is what was received.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+from typing import Any, Final, Literal
+
+from carryfold.adapters.importing import checks
+from carryfold.adapters.importing.bybit import text_of
+from carryfold.adapters.importing.report import RowRefused
+from carryfold.adapters.venue import PairSpec, VenueError
+from carryfold.domain.execution.reports import FillReport, FundingReport, Leg, OrderReport, PositionReport, Side
+
+__all__ = [
+    "CATEGORY",
+    "PairBook",
+    "exact",
+    "execution_report",
+    "order_report",
+    "plain",
+    "position_report",
+    "venue_time",
+]
+
+CATEGORY: Final[dict[Leg, str]] = {"spot": "spot", "perp": "linear"}
+OPEN_STATUSES: Final = frozenset({"New", "PartiallyFilled", "Untriggered", "Triggered", "Created"})
+NS_PER_MS: Final = 1_000_000
+FUNDING: Final = "Funding"
+_MAX_DIGITS: Final = 40
+
+Cause = Literal["trade", "adl", "liquidation", "delisting"]
+CAUSES: Final[dict[str, Cause]] = {
+    "Trade": "trade",
+    "BlockTrade": "trade",
+    "AdlTrade": "adl",
+    "BustTrade": "liquidation",
+    "Delivery": "delisting",
+    "Settle": "delisting",
+}
+
+Fields = dict[str, Any]
+
+
+class PairBook:
+    """Which pair a symbol of the venue belongs to. Symbols of no pair are their own, with a multiplier of 1: a trade
+    made by hand in one has to be seen all the same."""
+
+    def __init__(self, pairs: Iterable[PairSpec]) -> None:
+        self._by_perp: dict[str, PairSpec] = {}
+        self._by_spot: dict[str, PairSpec] = {}
+        self.add(pairs)
+
+    def add(self, pairs: Iterable[PairSpec]) -> None:
+        """Take in pairs; what is listed now stands for its symbol, not what was listed before."""
+        for pair in sorted(pairs, key=lambda one: one.listed.event_at):
+            self._by_perp[pair.listed.symbol] = pair
+            if pair.listed.spot_symbol:
+                self._by_spot[pair.listed.spot_symbol] = pair
+
+    def pair(self, symbol: str) -> PairSpec:
+        """Raises VenueError for a symbol that is no pair."""
+        found = self._by_perp.get(symbol)
+        if found is None:
+            raise VenueError(f"bybit has no pair {symbol} that was asked for: name it among the pairs of the run")
+        return found
+
+    def venue_symbol(self, symbol: str, leg: Leg) -> str:
+        """The venue's symbol of one leg of a pair. Raises VenueError."""
+        pair = self.pair(symbol)
+        return pair.listed.spot_symbol if leg == "spot" else pair.listed.symbol
+
+    def pair_symbol(self, venue_symbol: str, leg: Leg) -> str:
+        """The pair that a leg's symbol belongs to."""
+        found = self._by_spot.get(venue_symbol) if leg == "spot" else None
+        return found.listed.symbol if found is not None else venue_symbol
+
+    def multiplier(self, symbol: str, leg: Leg) -> Decimal:
+        """Base coins in one unit of the venue's quantity."""
+        found = self._by_perp.get(symbol) if leg == "perp" else None
+        return Decimal(1) if found is None else Decimal(int(found.listed.multiplier))
+
+
+def order_report(fields: Fields, leg: Leg, book: PairBook) -> OrderReport:
+    """Raises RowRefused."""
+    symbol = book.pair_symbol(_symbol(fields), leg)
+    times = book.multiplier(symbol, leg)
+    status = text_of(fields, "orderStatus")
+    reasons = [text_of(fields, name) for name in ("rejectReason", "cancelType")]
+    told = [reason for reason in reasons if reason not in ("", "EC_NoError", "UNKNOWN", "CancelByUser")]
+    return OrderReport(
+        client_id=text_of(fields, "orderLinkId"),
+        venue_id=text_of(fields, "orderId"),
+        symbol=symbol,
+        leg=leg,
+        side=_side(fields),
+        qty=exact(fields, "qty") * times,
+        filled=exact(fields, "cumExecQty", "0") * times,
+        open=status in OPEN_STATUSES,
+        reason="" if status in OPEN_STATUSES or status == "Filled" else " ".join([status, *told]),
+    )
+
+
+def execution_report(fields: Fields, leg: Leg, book: PairBook) -> FillReport | FundingReport | None:
+    """An execution of any cause, or the funding it books; None for what changes no holding. Raises RowRefused."""
+    kind = text_of(fields, "execType")
+    symbol = book.pair_symbol(_symbol(fields), leg)
+    at = venue_time(fields, "execTime")
+    fill_id = text_of(fields, "execId")
+    if not fill_id:
+        raise RowRefused("execId is empty")
+    if kind == FUNDING:
+        return FundingReport(symbol, at, -exact(fields, "execFee"), fill_id)
+    cause = CAUSES.get(kind)
+    if cause is None:
+        return None
+    side = _side(fields)
+    return FillReport(
+        fill_id=fill_id,
+        client_id=text_of(fields, "orderLinkId"),
+        venue_id=text_of(fields, "orderId"),
+        symbol=symbol,
+        leg=leg,
+        side=side,
+        qty=exact(fields, "execQty") * book.multiplier(symbol, leg),
+        value=abs(exact(fields, "execValue")),
+        fee=exact(fields, "execFee", "0"),
+        fee_coin=text_of(fields, "feeCurrency") or _usual_fee_coin(fields, leg, side),
+        event_at=at,
+        cause=cause,
+    )
+
+
+def position_report(fields: Fields, book: PairBook) -> PositionReport:
+    """`size` is always positive at the venue. Raises RowRefused."""
+    symbol = _symbol(fields)
+    times = book.multiplier(symbol, "perp")
+    size = exact(fields, "size", "0") * times
+    return PositionReport(
+        symbol,
+        -size if text_of(fields, "side") == "Sell" else size,
+        exact(fields, "avgPrice", "0") / times,
+        exact(fields, "markPrice", "0") / times,
+    )
+
+
+def exact(fields: Fields, name: str, default: str = "") -> Decimal:
+    """A finite decimal of a sane size. Raises RowRefused."""
+    text = text_of(fields, name).strip() or default
+    value = checks.number(text, name)
+    if len(text) > _MAX_DIGITS or abs(value) > checks.MAX_AMOUNT or (value and abs(value) < checks.MIN_PRICE**2):
+        raise RowRefused(f"{name} is beyond any amount")
+    return Decimal(text) if value else Decimal(0)
+
+
+def venue_time(fields: Fields, name: str) -> int:
+    """UTC ns of a time in milliseconds. Raises RowRefused."""
+    value = checks.number(text_of(fields, name), name)
+    if not checks.EARLIEST_MS <= value <= checks.LATEST_MS:
+        raise RowRefused(f"{name} is outside 2009 to 2099")
+    return int(value) * NS_PER_MS
+
+
+def plain(value: Decimal) -> str:
+    """As the venue wants it: no exponent, no trailing zeros."""
+    text = f"{value:f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
+
+
+def _symbol(fields: Fields) -> str:
+    return checks.symbol(text_of(fields, "symbol"))
+
+
+def _side(fields: Fields) -> Side:
+    side = text_of(fields, "side")
+    if side not in ("Buy", "Sell"):
+        raise RowRefused("side is neither Buy nor Sell")
+    return "buy" if side == "Buy" else "sell"
+
+
+def _usual_fee_coin(fields: Fields, leg: Leg, side: Side) -> str:
+    """Where the venue leaves it out: quote, but for what is bought on the spot market."""
+    return _symbol(fields).removesuffix("USDT") if leg == "spot" and side == "buy" else "USDT"

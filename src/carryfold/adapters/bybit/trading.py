@@ -1,0 +1,323 @@
+"""Bybit's unified account: implements `venue.Trading`.
+
+An order is sent once, as a limit order, immediate or cancel, under the caller's own id; nothing here ever sends one
+again. Market orders are not used: on the spot market their quantity can mean quote, and everywhere they may fill in
+part without a limit that we chose. Orders have connections and limits of their own, so that no number of questions can
+hold one up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from typing import Any, Final, TypeGuard, TypeVar
+
+from carryfold.adapters.bybit.client import RestClient, Sleep
+from carryfold.adapters.bybit.endpoint import Credentials, Endpoint
+from carryfold.adapters.bybit.errors import Verdict, judge, place_outcome
+from carryfold.adapters.bybit.reports import (
+    CATEGORY,
+    FUNDING,
+    NS_PER_MS,
+    PairBook,
+    exact,
+    execution_report,
+    order_report,
+    plain,
+    position_report,
+)
+from carryfold.adapters.importing.bybit import text_of
+from carryfold.adapters.importing.report import RowRefused
+from carryfold.adapters.venue import FeeRates, KeyPermissions, PairSpec, VenueError
+from carryfold.domain.execution.reports import (
+    Accepted,
+    AccountReport,
+    FillReport,
+    FundingReport,
+    Leg,
+    NotFound,
+    OrderReport,
+    OrderRequest,
+    PlaceOutcome,
+    PositionReport,
+    PrivateReport,
+    QueryOutcome,
+    Retry,
+    Unknown,
+)
+
+__all__ = ["BybitTrading"]
+
+MAX_LINK_ID: Final = 36
+MAX_PAGES: Final = 200
+WINDOW_MS: Final = 7 * 86_400_000 - 1
+QUOTE: Final = "USDT"
+_WRONG_CLOCK: Final = "10002"
+_NO_SUCH_ORDER: Final = frozenset({"110001", "170213"})
+_LEGS: Final[tuple[Leg, ...]] = ("spot", "perp")
+
+T = TypeVar("T")
+
+
+class BybitTrading:
+    """One account of one endpoint."""
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        credentials: Credentials,
+        pairs: Iterable[PairSpec],
+        *,
+        rate_limit_ms: int | None = None,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        """`pairs` are those that may be traded; `add_pairs` lets more in."""
+        self._endpoint = endpoint
+        self._credentials = credentials
+        self._book = PairBook(pairs)
+        self._orders = RestClient(endpoint, credentials, rate_limit_ms=rate_limit_ms, sleep=sleep)
+        self._reports = RestClient(endpoint, credentials, rate_limit_ms=rate_limit_ms, sleep=sleep)
+
+    def add_pairs(self, pairs: Iterable[PairSpec]) -> None:
+        """Pairs that were listed since."""
+        self._book.add(pairs)
+
+    async def permissions(self) -> KeyPermissions:
+        """What the key may do. Trading needs both the spot and the contract permission."""
+        result = (await self._reports.get("private_get_v5_user_query_api", {}, "the API key")).result
+        given = result.get("permissions")
+        granted = {name: set(map(str, rights or ())) for name, rights in given.items()} if _is_table(given) else {}
+        read_only = text_of(result, "readOnly") != "0"
+        contracts = granted.get("ContractTrade", set()) >= {"Order"} or bool(granted.get("Derivatives"))
+        trade = not read_only and contracts and "SpotTrade" in granted.get("Spot", set())
+        # Whatever has the word in it: a permission that is misread as harmless would be the worst mistake of all.
+        withdraw = any("withdraw" in right.lower() for rights in granted.values() for right in rights)
+        return KeyPermissions(trade, withdraw, read_only)
+
+    async def fees(self, pair: PairSpec) -> FeeRates:
+        """The account's own taker fees; those in instrument lists are wrong."""
+        symbols = {"spot": pair.listed.spot_symbol, "linear": pair.listed.symbol}
+        rates: dict[str, Decimal] = {}
+        for category, symbol in symbols.items():
+            asked = f"the fees of {symbol}"
+            params = {"category": category, "symbol": symbol}
+            answer = await self._reports.get("private_get_v5_account_fee_rate", params, asked)
+            rows = [row for row in answer.rows() if _is_table(row) and text_of(row, "symbol") in ("", symbol)]
+            if not rows:
+                raise VenueError(f"bybit does not tell {asked}")
+            rates[category] = _read(lambda row: exact(row, "takerFeeRate"), rows[0], asked)
+        return FeeRates(rates["spot"], rates["linear"])
+
+    async def place(self, order: OrderRequest) -> PlaceOutcome:
+        """Send an order, once. Raises VenueError where no order can work: the key, the pair."""
+        assert 1 <= len(order.client_id) <= MAX_LINK_ID, "the venue takes ids of at most 36 signs"
+        times = self._book.multiplier(order.symbol, order.leg)
+        params = self._named(order) | {
+            "side": "Buy" if order.side == "buy" else "Sell",
+            "orderType": "Limit",
+            "qty": plain(order.qty / times),
+            "price": plain(order.limit_price * times),
+            "timeInForce": "IOC",
+        }
+        params |= {"isLeverage": 0} if order.leg == "spot" else {"reduceOnly": order.reduce_only, "positionIdx": 0}
+        return await self._act("private_post_v5_order_create", params)
+
+    async def cancel(self, order: OrderRequest) -> PlaceOutcome:
+        """Ask for an order to be cancelled; Rejected: there was nothing to cancel any more."""
+        return await self._act("private_post_v5_order_cancel", self._named(order))
+
+    async def query(self, client_id: str, symbol: str, leg: Leg) -> QueryOutcome:
+        """NotFound only after the venue answered, in turn, that it has no such order, open or closed, and no execution
+        of one."""
+        params = {
+            "category": CATEGORY[leg],
+            "symbol": self._book.venue_symbol(symbol, leg),
+            "orderLinkId": client_id,
+        }
+        for method in ("private_get_v5_order_realtime", "private_get_v5_order_history"):
+            rows = await self._ask(method, params)
+            if isinstance(rows, (Unknown, Retry)):
+                return rows
+            for row in rows:
+                if text_of(row, "orderLinkId") == client_id:
+                    return self._readable(lambda row: order_report(row, leg, self._book), row)
+        rows = await self._ask("private_get_v5_execution_list", params)
+        if isinstance(rows, (Unknown, Retry)):
+            return rows
+        return self._of_executions([row for row in rows if text_of(row, "orderLinkId") == client_id], leg)
+
+    async def open_orders(self) -> Sequence[OrderReport]:
+        """All of the account, whoever made them."""
+        found: list[OrderReport] = []
+        for leg in _LEGS:
+            params = {"category": CATEGORY[leg], "limit": 50} | ({"settleCoin": QUOTE} if leg == "perp" else {})
+            rows = await self._pages("private_get_v5_order_realtime", params, "open orders")
+            reports = [_read(lambda row, leg=leg: order_report(row, leg, self._book), row, "orders") for row in rows]  # type: ignore[misc]
+            found += [report for report in reports if report.open]
+        return found
+
+    async def fills_since(self, event_at: int) -> Sequence[FillReport]:
+        """Oldest first. The venue keeps two years of them."""
+        found: dict[str, FillReport] = {}
+        for leg in _LEGS:
+            for row in await self._executions(leg, event_at, {}):
+                report = _read(lambda row, leg=leg: execution_report(row, leg, self._book), row, "executions")  # type: ignore[misc]
+                if isinstance(report, FillReport) and report.event_at >= event_at:
+                    found[report.fill_id] = report
+        return sorted(found.values(), key=lambda one: (one.event_at, one.fill_id))
+
+    async def funding_since(self, event_at: int) -> Sequence[FundingReport]:
+        """Oldest first."""
+        found: dict[str, FundingReport] = {}
+        for row in await self._executions("perp", event_at, {"execType": FUNDING}):
+            report = _read(lambda row: execution_report(row, "perp", self._book), row, "funding")
+            if isinstance(report, FundingReport) and report.settled_at >= event_at:
+                found[report.venue_id] = report
+        return sorted(found.values(), key=lambda one: (one.settled_at, one.symbol))
+
+    async def positions(self) -> Sequence[PositionReport]:
+        """Those that are not flat."""
+        params = {"category": "linear", "settleCoin": QUOTE, "limit": 200}
+        rows = await self._pages("private_get_v5_position_list", params, "positions")
+        found = [_read(lambda row: position_report(row, self._book), row, "positions") for row in rows]
+        return [position for position in found if position.qty]
+
+    async def account(self) -> AccountReport:
+        """What the unified account holds, borrowed coins subtracted."""
+        asked = "the wallet"
+        params = {"accountType": "UNIFIED"}
+        rows = (await self._reports.get("private_get_v5_account_wallet_balance", params, asked)).rows()
+        if not rows or not _is_table(rows[0]):
+            raise VenueError("bybit tells nothing about a unified account: the key may belong to a classic one")
+        return _read(_account, rows[0], asked)
+
+    def stream(self) -> AsyncIterator[PrivateReport]:
+        """See private.py."""
+        from carryfold.adapters.bybit.private import PrivateStream
+
+        return PrivateStream(self._endpoint, self._credentials, self._book).reports()
+
+    async def close(self) -> None:
+        """Give up every connection."""
+        await asyncio.gather(self._orders.close(), self._reports.close())
+
+    def _named(self, order: OrderRequest) -> dict[str, Any]:
+        return {
+            "category": CATEGORY[order.leg],
+            "symbol": self._book.venue_symbol(order.symbol, order.leg),
+            "orderLinkId": order.client_id,
+        }
+
+    async def _act(self, method: str, params: dict[str, Any]) -> PlaceOutcome:
+        try:
+            response = await self._orders.send(method, params)
+        except self._orders.errors as error:
+            outcome = place_outcome(error)
+            if judge(error).code == _WRONG_CLOCK:
+                await self._follow_clock()
+            return outcome
+        result = response.get("result") if _is_table(response) else None
+        if not _is_table(result) or text_of(response, "retCode") != "0":
+            return Unknown("the answer is not what the venue documents")
+        return Accepted(text_of(result, "orderId"))
+
+    async def _follow_clock(self) -> None:
+        """The refused order may be sent again; how the venue's clock is read is no reason to fail here."""
+        try:
+            await self._orders.follow_clock()
+        except self._orders.errors as error:
+            if judge(error).verdict is Verdict.FATAL:
+                raise VenueError(f"bybit refuses to tell its time: {judge(error).reason}") from None
+
+    async def _ask(self, method: str, params: dict[str, Any]) -> list[dict[str, Any]] | Unknown | Retry:
+        """One question, once: rows, or why there are none."""
+        try:
+            response = await self._reports.send(method, params)
+        except self._reports.errors as error:
+            if judge(error).code in _NO_SUCH_ORDER:
+                return []
+            outcome = place_outcome(error)
+            return outcome if isinstance(outcome, Retry) else Unknown(judge(error).reason)
+        result = response.get("result") if _is_table(response) else None
+        rows = result.get("list") if _is_table(result) else None
+        if not isinstance(rows, list) or not all(map(_is_table, rows)):
+            return Unknown("the answer is not what the venue documents")
+        return rows
+
+    def _readable(self, read: Callable[[dict[str, Any]], OrderReport], row: dict[str, Any]) -> OrderReport | Unknown:
+        try:
+            return read(row)
+        except RowRefused as refused:
+            return Unknown(f"the venue's order cannot be read: {refused}")
+
+    def _of_executions(self, rows: list[dict[str, Any]], leg: Leg) -> OrderReport | NotFound | Unknown:
+        """An order that only its executions remember. What it had asked for is not known any more."""
+        try:
+            fills = [execution_report(row, leg, self._book) for row in rows]
+        except RowRefused as refused:
+            return Unknown(f"the venue's execution cannot be read: {refused}")
+        own = {fill.fill_id: fill for fill in fills if isinstance(fill, FillReport)}
+        if not own:
+            return NotFound()
+        first = next(iter(own.values()))
+        filled = sum((fill.qty for fill in own.values()), Decimal(0))
+        return OrderReport(
+            first.client_id, first.venue_id, first.symbol, leg, first.side, filled, filled, open=False,
+            reason="known by its executions alone",
+        )  # fmt: skip
+
+    async def _executions(self, leg: Leg, event_at: int, extra: dict[str, Any]) -> list[dict[str, Any]]:
+        """Executions since a time, window by window: the venue gives at most seven days at once."""
+        now_ms = await self._reports.server_time_ms()
+        found: list[dict[str, Any]] = []
+        for start, end in _windows(event_at // NS_PER_MS, now_ms + 1_000):
+            params = {"category": CATEGORY[leg], "startTime": start, "endTime": end, "limit": 100, **extra}
+            found += await self._pages("private_get_v5_execution_list", params, "executions")
+        return found
+
+    async def _pages(self, method: str, params: dict[str, Any], asked: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        cursor = ""
+        for _ in range(MAX_PAGES):
+            answer = await self._reports.get(method, params | ({"cursor": cursor} if cursor else {}), asked)
+            rows = [row for row in answer.rows() if _is_table(row)]
+            found += rows
+            cursor = text_of(answer.result, "nextPageCursor")
+            if not rows or not cursor:
+                return found
+        raise VenueError(f"bybit has more than {MAX_PAGES} pages of {asked}: ask for a later time")
+
+
+def _windows(since_ms: int, until_ms: int) -> Iterator[tuple[int, int]]:
+    while since_ms <= until_ms:
+        end = min(since_ms + WINDOW_MS, until_ms)
+        yield since_ms, end
+        since_ms = end + 1
+
+
+def _account(fields: dict[str, Any]) -> AccountReport:
+    coins: dict[str, Decimal] = {}
+    rows = fields.get("coin")
+    for row in rows if isinstance(rows, list) else []:
+        if not _is_table(row):
+            raise RowRefused("coin is not an object")
+        held = exact(row, "walletBalance", "0") - exact(row, "spotBorrow", "0")
+        if held:
+            coins[text_of(row, "coin")] = held
+    cash = coins.pop(QUOTE, Decimal(0))
+    maintenance = exact(fields, "totalMaintenanceMargin", "0")
+    health = float(exact(fields, "totalMarginBalance", "0") / maintenance) if maintenance > 0 else 0.0
+    return AccountReport(coins, cash, health)
+
+
+def _read(read: Callable[[dict[str, Any]], T], row: dict[str, Any], asked: str) -> T:
+    """A row that must not be left out: half a list of positions is worse than none. Raises VenueError."""
+    try:
+        return read(row)
+    except RowRefused as refused:
+        raise VenueError(f"bybit's answer about {asked} cannot be read: {refused}") from None
+
+
+def _is_table(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)

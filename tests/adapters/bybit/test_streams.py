@@ -1,0 +1,368 @@
+"""Public streams of a simulated Bybit: whole pictures only, latest first, and every gap told."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from carryfold.adapters.bybit import BybitMarket, Endpoint
+from carryfold.adapters.bybit.outbox import Outbox
+from carryfold.adapters.bybit.streams import LEG_FRESH_S, LINEAR_FEED, SPOT_FEED, PublicStreams
+from carryfold.adapters.simexchange import SimExchange
+from carryfold.adapters.venue import PairSpec
+from carryfold.domain.events import (
+    ActivityObserved,
+    BarClosed,
+    FeedConnected,
+    FeedLost,
+    FundingPredicted,
+    Quoted,
+)
+from tests.adapters.bybit.venue import HOUR_MS, NOW_MS, exchange, run
+
+NS = 1_000_000
+
+
+async def at_once(seconds: float) -> None:
+    """Instead of the pause before a reconnect."""
+    assert seconds >= 0
+    await asyncio.sleep(0.01)
+
+
+class Reader:
+    """Reads a stream in the background and keeps all of it."""
+
+    def __init__(self, events: AsyncIterator[Any]) -> None:
+        self.seen: list[Any] = []
+        self._events = events
+        self._task = asyncio.ensure_future(self._read())
+
+    async def _read(self) -> None:
+        async for event in self._events:
+            self.seen.append(event)
+
+    def of(self, kind: type, symbol: str = "") -> list[Any]:
+        return [one for one in self.seen if isinstance(one, kind) and symbol in ("", getattr(one, "symbol", ""))]
+
+    async def until(self, condition: Callable[[], object], seconds: float = 15.0) -> None:
+        """Raises TimeoutError, or what ended the stream."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            if self._task.done():
+                await self._task
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not seen in {len(self.seen)} events")
+            await asyncio.sleep(0.01)
+
+    async def close(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        await self._events.aclose()  # type: ignore[attr-defined]
+
+
+@asynccontextmanager
+async def reading(**options: Any) -> AsyncIterator[tuple[SimExchange, BybitMarket, Reader, list[PairSpec]]]:
+    silence_s = options.pop("silence_s", 20.0)
+    async with exchange(**{"history_days": 3, "push_ms": 20, "pairs": 5, **options}) as (venue, market):
+        pairs = list(await market.pairs())
+        endpoint = Endpoint.at(venue.endpoints.rest)
+        streams = PublicStreams(endpoint, pairs, history=market.history, silence_s=silence_s, sleep=at_once)
+        reader = Reader(streams.events())
+        try:
+            yield venue, market, reader, pairs
+        finally:
+            await reader.close()
+
+
+def whole(quote: Quoted) -> bool:
+    return min(quote.spot_bid, quote.spot_ask, quote.perp_bid, quote.perp_ask) > 0
+
+
+def test_quotes_of_both_legs_and_estimates_come_for_every_pair() -> None:
+    async def work() -> None:
+        async with reading() as (venue, _, reader, pairs):
+            names = {pair.listed.symbol for pair in pairs}
+            await reader.until(lambda: {one.symbol for one in reader.of(Quoted) if whole(one)} == names)
+            await reader.until(lambda: {one.symbol for one in reader.of(FundingPredicted)} == names)
+
+            assert {one.feed for one in reader.of(FeedConnected)} == {LINEAR_FEED, SPOT_FEED}
+            assert isinstance(reader.seen[0], FeedConnected), "nothing comes before the stream is up"
+            for quote in filter(whole, reader.of(Quoted)):
+                assert quote.perp_bid < quote.perp_ask
+                assert quote.perp_bid == pytest.approx(quote.spot_ask, rel=0.03), "in coins of the spot pair"
+                assert quote.event_at // NS == pytest.approx(NOW_MS, abs=60_000)
+            for estimate in reader.of(FundingPredicted):
+                assert estimate.next_at > estimate.event_at
+                assert estimate.interval_hours in (1.0, 2.0, 4.0, 8.0)
+                assert estimate.mark > 0
+            del venue
+
+    run(work())
+
+
+def test_an_estimate_carries_the_interval_of_the_ticker_not_of_the_listing() -> None:
+    """F27: the interval is switched while the stream runs."""
+
+    async def work() -> None:
+        async with reading(schedule={}) as (venue, _, reader, _):
+            await reader.until(lambda: reader.of(FundingPredicted, "BTCUSDT"))
+            venue.switch_interval("BTCUSDT", 1)
+            venue.advance(2 * 3_600)
+            await reader.until(lambda: reader.of(FundingPredicted, "BTCUSDT")[-1].interval_hours == 1.0)
+
+    run(work())
+
+
+def test_a_broken_connection_is_told_and_followed_by_whole_pictures() -> None:
+    async def work() -> None:
+        async with reading() as (venue, _, reader, _):
+            await reader.until(lambda: any(map(whole, reader.of(Quoted, "BTCUSDT"))))
+            venue.disconnect()
+            await reader.until(lambda: len(reader.of(FeedLost)) == 2)
+            before = len(reader.seen)
+            await reader.until(lambda: len(reader.of(FeedConnected)) == 4)
+            await reader.until(lambda: any(isinstance(one, Quoted) and whole(one) for one in reader.seen[before:]))
+
+            for feed in (LINEAR_FEED, SPOT_FEED):
+                own = [one for one in reader.seen if isinstance(one, (FeedConnected, FeedLost)) and one.feed == feed]
+                assert [type(one) for one in own] == [FeedConnected, FeedLost, FeedConnected]
+            assert all(one.reason for one in reader.of(FeedLost))
+
+    run(work())
+
+
+def test_the_leg_of_a_lost_stream_is_not_observed() -> None:
+    async def work() -> None:
+        async with reading() as (venue, _, reader, _):
+            await reader.until(lambda: any(map(whole, reader.of(Quoted, "BTCUSDT"))))
+            venue.faults.inject("refuse_connect", where="spot", count=1_000)
+            venue.faults.inject("disconnect", where="orderbook*", count=1)
+            venue.advance(1)
+            await reader.until(lambda: any(one.feed == SPOT_FEED for one in reader.of(FeedLost)))
+            before = len(reader.seen)
+            for _ in range(30):
+                venue.advance(1)
+                await asyncio.sleep(0.02)
+            quotes = [one for one in reader.seen[before:] if isinstance(one, Quoted)]
+
+            assert quotes
+            assert all((one.spot_bid, one.spot_ask) == (0.0, 0.0) and one.perp_bid > 0 for one in quotes)
+
+    run(work())
+
+
+def test_a_stream_that_is_silent_though_connected_is_lost() -> None:
+    """F21."""
+
+    async def work() -> None:
+        async with reading(silence_s=0.4) as (venue, _, reader, _):
+            await reader.until(lambda: len(reader.of(FeedConnected)) == 2)
+            venue.faults.inject("silence", where="tickers*", seconds=1e9)
+            venue.faults.inject("silence", where="orderbook*", seconds=1e9)
+            await reader.until(lambda: {one.feed for one in reader.of(FeedLost)} == {LINEAR_FEED, SPOT_FEED})
+
+            assert all("nothing came for 0.4 s" in one.reason for one in reader.of(FeedLost))
+
+    run(work())
+
+
+def test_what_cannot_be_read_begins_the_stream_anew() -> None:
+    """F26."""
+
+    async def work() -> None:
+        async with reading() as (venue, _, reader, _):
+            await reader.until(lambda: len(reader.of(FeedConnected)) == 2)
+            venue.faults.inject("corrupt_push", where="tickers*")
+            venue.advance(5)
+            await reader.until(lambda: any(one.feed == LINEAR_FEED for one in reader.of(FeedLost)))
+            await reader.until(lambda: sum(one.feed == LINEAR_FEED for one in reader.of(FeedConnected)) == 2)
+
+            (lost,) = reader.of(FeedLost)
+            assert lost.reason == "a message is not JSON"
+
+    run(work())
+
+
+@pytest.mark.parametrize("text", ["NaN", "1e400", "-1", "", "0", "\x1b[2J"])
+def test_hostile_numbers_become_nothing_observed(text: str) -> None:
+    """F26: never a number that cannot be."""
+
+    async def work() -> None:
+        async with reading() as (venue, _, reader, _):
+            await reader.until(lambda: len(reader.of(FeedConnected)) == 2)
+            venue.faults.inject("corrupt_push", where="*", count=20, text=text)
+            for _ in range(20):
+                venue.advance(1)
+                await asyncio.sleep(0.01)
+            venue.advance(60)
+            count = len(reader.seen)
+            await reader.until(
+                lambda: any(whole(one) for one in reader.seen[count:] if isinstance(one, Quoted)) or True
+            )
+
+            for quote in reader.of(Quoted):
+                prices = (quote.spot_bid, quote.spot_ask, quote.perp_bid, quote.perp_ask)
+                assert all(price >= 0 and price < 1e12 for price in prices)
+            for estimate in reader.of(FundingPredicted):
+                assert abs(estimate.rate) < 1
+                assert 0 <= estimate.mark < 1e12
+
+    run(work())
+
+
+def test_the_hour_that_closed_comes_as_a_backfill_would_write_it() -> None:
+    async def work() -> None:
+        async with reading() as (venue, market, reader, pairs):
+            await reader.until(lambda: reader.of(Quoted))
+            venue.advance(3_600)
+            await reader.until(lambda: len(reader.of(BarClosed)) == len(pairs))
+            await reader.until(lambda: len(reader.of(ActivityObserved)) == len(pairs))
+
+            hour = (NOW_MS + HOUR_MS) // HOUR_MS * HOUR_MS
+            assert {one.event_at for one in reader.of(BarClosed)} == {hour * NS}
+            assert all(one.spot_turnover > 0 and one.perp_turnover == -1.0 for one in reader.of(ActivityObserved))
+            (page,) = [page async for page in market.history.candles("perp", "BTCUSDT", 60, hour - HOUR_MS, hour)]
+            assert reader.of(BarClosed, "BTCUSDT")[0].perp_close == float(page.rows[0].close)
+
+    run(work())
+
+
+def picture(pair: PairSpec) -> PublicStreams:
+    return PublicStreams(Endpoint.at("http://127.0.0.1:1"), [pair])
+
+
+def ticker(kind: str, at: int = NOW_MS, **data: str) -> dict[str, Any]:
+    return {"topic": "tickers.BTCUSDT", "type": kind, "data": {"symbol": "BTCUSDT", **data}, "ts": at}
+
+
+def book(bid: str, ask: str, at: int = NOW_MS, kind: str = "snapshot", size: str = "1") -> dict[str, Any]:
+    sides = {"b": [[bid, size]] if bid else [], "a": [[ask, size]] if ask else []}
+    return {"topic": "orderbook.1.BTCUSDT", "type": kind, "data": {"s": "BTCUSDT", **sides}, "ts": at}
+
+
+@pytest.fixture(scope="module")
+def pair() -> PairSpec:
+    async def work() -> PairSpec:
+        async with exchange(history_days=3) as (_, market):
+            return next(one for one in await market.pairs() if one.listed.symbol == "BTCUSDT")
+
+    return run(work())
+
+
+def told(pair: PairSpec, *messages: dict[str, Any]) -> list[Any]:
+    async def work() -> list[Any]:
+        streams = picture(pair)
+        for message in messages:
+            if message["topic"].startswith("tickers"):
+                streams._take_ticker(message)
+            else:
+                streams._take_book(message)
+        return [await streams.outbox.get() for _ in range(len(streams.outbox))]
+
+    return run(work())
+
+
+def test_a_change_without_a_whole_picture_before_it_is_not_used(pair: PairSpec) -> None:
+    """F22."""
+    assert told(pair, ticker("delta", bid1Price="1", ask1Price="2")) == []
+
+
+def test_absent_fields_are_as_before(pair: PairSpec) -> None:
+    whole_picture = ticker("snapshot", bid1Price="99", ask1Price="101", fundingRate="0.0001", markPrice="100",
+                           nextFundingTime=str(NOW_MS + HOUR_MS), fundingIntervalHour="8")  # fmt: skip
+
+    found = told(pair, whole_picture, ticker("delta", NOW_MS + 1, ask1Price="102"), book("98", "99.5", NOW_MS + 2))
+
+    assert [type(one) for one in found] == [FundingPredicted, Quoted]
+    quote = found[1]
+    assert (quote.spot_bid, quote.spot_ask, quote.perp_bid, quote.perp_ask) == (98.0, 99.5, 99.0, 102.0)
+    assert quote.event_at == (NOW_MS + 2) * NS
+    assert found[0].mark == 100.0
+
+
+def test_a_level_that_went_away_is_not_observed(pair: PairSpec) -> None:
+    snapshot = ticker("snapshot", bid1Price="99", ask1Price="101")
+    gone = told(pair, snapshot, book("98", "99"), book("98", "", NOW_MS + 1, "delta", "0"))
+
+    assert (gone[-1].spot_bid, gone[-1].spot_ask) == (0.0, 0.0)
+
+
+def test_a_crossed_leg_is_not_observed(pair: PairSpec) -> None:
+    (quote,) = told(pair, ticker("snapshot", bid1Price="102", ask1Price="101"), book("98", "99"))
+
+    assert (quote.perp_bid, quote.perp_ask, quote.spot_bid) == (0.0, 0.0, 98.0)
+
+
+def test_a_leg_that_has_not_been_heard_of_for_long_is_not_observed(
+    pair: PairSpec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> Quoted:
+        streams = picture(pair)
+        loop = asyncio.get_running_loop()
+        streams._take_book(book("98", "99"))
+        now = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: now + LEG_FRESH_S + 1)
+        streams._take_ticker(ticker("snapshot", bid1Price="99", ask1Price="101"))
+        monkeypatch.undo()
+        event = await streams.outbox.get()
+        assert isinstance(event, Quoted)
+        return event
+
+    quote = run(work())
+
+    assert (quote.spot_bid, quote.spot_ask, quote.perp_bid) == (0.0, 0.0, 99.0)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"topic": "tickers.BTCUSDT", "type": "snapshot", "data": [], "ts": NOW_MS},
+        {"topic": "tickers.BTCUSDT", "type": "snapshot", "data": {"bid1Price": "1"}},
+        {"topic": "tickers.BTCUSDT", "type": "snapshot", "data": {"bid1Price": "1"}, "ts": "now"},
+        {"topic": "tickers.BTCUSDT", "type": "snapshot", "data": {"bid1Price": "1"}, "ts": 10**30},
+        {"topic": "tickers.OTHERUSDT", "type": "snapshot", "data": {"bid1Price": "1"}, "ts": NOW_MS},
+        {"topic": "tickers.BTCUSDT", "type": "snapshot", "data": {"bid1Price": {}, "ask1Price": []}, "ts": NOW_MS},
+        {"topic": "orderbook.1.BTCUSDT", "type": "snapshot", "data": {"b": [[]], "a": "x"}, "ts": NOW_MS},
+        {"topic": "orderbook.1.BTCUSDT", "type": "snapshot", "data": None, "ts": NOW_MS},
+    ],
+)
+def test_messages_of_a_strange_shape_say_nothing(pair: PairSpec, message: dict[str, Any]) -> None:
+    assert told(pair, message) == []
+
+
+def test_a_slow_reader_gets_the_latest_of_each_thing_in_the_order_of_arrival() -> None:
+    async def work() -> list[str]:
+        outbox: Outbox[str] = Outbox()
+        for number in range(1_000):
+            outbox.put("a", f"a{number}")
+            outbox.put("b", f"b{number}")
+        outbox.put("lost", "lost")
+        outbox.put("a", "a-after")
+        assert len(outbox) == 3
+        return [await outbox.get() for _ in range(3)]
+
+    assert run(work()) == ["b999", "lost", "a-after"]
+
+
+def test_a_reader_gets_what_there_is_before_the_error_that_ended_it() -> None:
+    async def work() -> None:
+        outbox: Outbox[str] = Outbox()
+        outbox.put("a", "a")
+        outbox.fail(ValueError("over"))
+        assert await outbox.get() == "a"
+        with pytest.raises(ValueError, match="over"):
+            await outbox.get()
+
+    run(work())
+
+
+def test_without_pairs_there_is_nothing_to_wait_for() -> None:
+    async def work() -> list[Any]:
+        return [event async for event in PublicStreams(Endpoint.at("http://127.0.0.1:1"), []).events()]
+
+    assert run(work()) == []
