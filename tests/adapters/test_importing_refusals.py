@@ -11,8 +11,13 @@ from typing import Any
 
 import pytest
 
-from carryfold.adapters.importing import ImportRefused, ImportReport, Rejection
+from carryfold.adapters.importing import ImportRefused, ImportReport, Rejection, spacing
+from carryfold.adapters.importing.writer import REJECTED_KEY
 from carryfold.domain import events as ev
+from carryfold.domain.codec import event_key
+from carryfold.eventlog import LogReader
+from carryfold.projections.tape import Tape
+from tests.domain.make_golden import CLASSES, full
 
 from .test_importing import (
     BARS_HEADER,
@@ -94,6 +99,7 @@ BAR_ROW = {
     "perp_turnover_usdt": "5", "open_interest_coin": "7",
 }  # fmt: skip
 VOLUME_ROW = {"symbol": "AAA", "open_at_ms": str(MIDNIGHT), "perp_close": "10", "perp_volume_coin": "7"}
+BOTH_ROW = {**VOLUME_ROW, "perp_turnover_usdt": "70"}
 CSV = [
     ("f.csv", FUNDING_ROW, {"symbol": SYMBOLS, "settled_at_ms": TIMES, "rate": RATES, "interval_hours": HOURS}),
     (
@@ -119,6 +125,7 @@ CSV = [
         VOLUME_ROW,
         {"perp_volume_coin": [*AMOUNTS[1:], ("2e17", "perp_volume_coin is a turnover beyond 1e+18")]},
     ),
+    ("w.csv", BOTH_ROW, {"perp_volume_coin": AMOUNTS[1:], "perp_turnover_usdt": AMOUNTS[1:]}),  # both are looked at
 ]
 
 
@@ -485,3 +492,57 @@ def test_a_file_name_that_is_no_text(tmp_path: Path) -> None:
     assert (report.appended, report.rejected) == (1, 1)
     assert report.files[0].file == "\\udcff.csv"
     check_in_log(tmp_path / "home", report)
+
+
+# --- bars longer than a row has room for ------------------------------------------------------------------------------
+
+MONTHS = [MIDNIGHT + month * 31 * 24 * HOUR for month in range(9)]  # 44,640 minutes apart
+
+
+def test_candles_of_months_by_their_file_name_are_refused_one_by_one(tmp_path: Path) -> None:
+    month = write(tmp_path / "BTC_USDT_USDT-4w-futures.json", json.dumps([[at, 1, 1, 1, 10, 5] for at in MONTHS[:2]]))
+    hour = write(tmp_path / "ETH_USDT_USDT-1h-futures.json", json.dumps([[MIDNIGHT, 1, 1, 1, 10, 5]]))
+    with opened(tmp_path / "home") as log:
+        report = load(log, month, hour)
+    why = "candles of 40320 minutes: 1 to 10080 are possible"
+    assert told(report) == [Rejection(month.name, 1, why), Rejection(month.name, 2, why)]
+    assert (report.appended, report.pairs) == (1, 1)
+    check_in_log(tmp_path / "home", report)
+
+
+def test_klines_of_months_are_refused_with_file_and_line(tmp_path: Path) -> None:
+    linear = response([kline(at, "10", "5") for at in MONTHS], category="linear", symbol="AAAUSDT")
+    with opened(tmp_path / "home") as log:
+        report = load(log, write(tmp_path / "k.json", linear), without_spot=True)
+    assert (report.appended, report.rejected) == (0, len(MONTHS))
+    assert {(one.file, one.line) for one in told(report)} == {("k.json", row) for row in range(1, len(MONTHS) + 1)}
+
+
+def test_bars_of_months_stop_the_import_before_anything_is_appended(tmp_path: Path) -> None:
+    path = write(tmp_path / "b.csv", "symbol,open_at_ms,perp_close", *(f"AAA,{at},10" for at in MONTHS))
+    with opened(tmp_path / "home") as log:
+        with pytest.raises(ImportRefused, match=r"b\.csv: rows of AAA are .* s apart: give the length"):
+            load(log, path)
+        with pytest.raises(ImportRefused, match="bars of 44640 minutes: 1 to 10080 are possible"):
+            load(log, path, bar_minutes=44_640)
+        assert log.last.seq == 0
+
+
+def test_the_longest_bar_the_door_lets_in_fits_a_row_of_the_tape(tmp_path: Path) -> None:
+    assert spacing.MAX_MINUTES <= 2**15 - 1
+    with opened(tmp_path / "home") as log:
+        report = load(
+            log,
+            write(tmp_path / "b.csv", "symbol,open_at_ms,perp_close", f"AAA,{MIDNIGHT},10"),
+            bar_minutes=spacing.MAX_MINUTES,
+        )
+    assert report.appended == 1
+    with LogReader.open(tmp_path / "home") as reader:
+        (rows,) = Tape.open(tmp_path / "home", reader).blocks()
+    assert rows["slot"].tolist() == [0, spacing.MAX_MINUTES]
+
+
+def test_the_kind_of_key_that_rejections_have_is_nobody_elses() -> None:
+    kinds = {key[:1] for cls in CLASSES if (key := event_key(full(cls))) is not None}
+    assert len(kinds) > 10
+    assert REJECTED_KEY not in kinds

@@ -19,7 +19,7 @@ from carryfold.adapters.importing.table import read_header
 MIDNIGHT = 1_700_006_400_000
 NOW = 1_750_000_000_000
 FUNDING = "symbol,settled_at_ms,rate,interval_hours"
-BARS = "symbol,open_at_ms,spot_close,mark_close,perp_close,perp_turnover_usdt,open_interest_coin"
+BARS = "symbol,open_at_ms,spot_close,mark_close,perp_close,perp_turnover_usdt,open_interest_coin,perp_volume_coin"
 
 symbols = st.sampled_from(["AAA", "B_B", "kPEPE", "", "-", " AAA", "A A", "é"])
 times = st.sampled_from([str(MIDNIGHT), f"{MIDNIGHT}.0", f"{MIDNIGHT // 1000}", f" {MIDNIGHT}", "1_700_006_400_000",
@@ -63,9 +63,9 @@ def test_a_settlement_is_read_the_same_both_ways(rows: list[tuple[str, ...]]) ->
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.tuples(symbols, times, *[numbers] * 5), min_size=1, max_size=8))
+@given(st.lists(st.tuples(symbols, times, *[numbers] * 6), min_size=1, max_size=8))
 def test_a_bar_is_read_the_same_both_ways(rows: list[tuple[str, ...]]) -> None:
-    warm = f"AAA,{MIDNIGHT},,,1,,"
+    warm = f"AAA,{MIDNIGHT},,,1,,,"
     plain = read(BARS, [warm, *(",".join(row) for row in rows)])
     careful = read(BARS, [warm, *map(quoted, rows)])
     assert plain == careful

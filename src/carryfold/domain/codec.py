@@ -30,6 +30,7 @@ _KEY_KIND: Final[dict[type, bytes]] = {
     ev.ActivityObserved: b"\x07",
     ev.FundingRevised: b"\x08",
     ev.ObservationCorrected: b"\x09",
+    # b"\x10" is taken: the importer keys DataRejected with it, by what was refused (adapters/importing/writer.py).
     ev.OrderFilled: b"\x20",
     ev.FundingPaid: b"\x21",
     ev.BorrowCharged: b"\x22",

@@ -70,19 +70,20 @@ def read_bars(
                 perp = float(fields[i_perp])
                 spot = float(text) if (text := fields[i_spot]) else 0.0
                 mark = float(mark_text) if (mark_text := fields[i_mark]) else 0.0
+                turnover = -1.0
+                if volume := fields[i_volume]:
+                    coins = float(volume)
+                    turnover = coins * perp
                 if given := fields[i_turnover]:
                     turnover = float(given)
-                elif given := fields[i_volume]:
-                    turnover = float(given) * perp
-                else:
-                    turnover = -1.0
                 interest = float(interest_text) if (interest_text := fields[i_interest]) else -1.0
                 if not (
                     earliest + length_ms <= close_ms <= latest
                     and low <= perp <= high
                     and (not text or low <= spot <= high)
                     and (not mark_text or low <= mark <= high)
-                    and (not given or 0.0 <= turnover <= most)
+                    and (not volume or 0.0 <= coins <= most)
+                    and (not (given or volume) or 0.0 <= turnover <= most)
                     and (not interest_text or 0.0 <= interest <= most)
                 ):
                     raise ValueError  # noqa: TRY301

@@ -19,6 +19,7 @@ from carryfold.adapters.importing.call import Call, LogEntry
 from carryfold.adapters.importing.klines import Candle, KlineStage
 from carryfold.adapters.importing.report import ImportRefused, RowRefused, Tally
 from carryfold.adapters.importing.source import MAX_JSON_BYTES, Source
+from carryfold.adapters.importing.spacing import MAX_MINUTES
 
 _NAME: Final = re.compile(
     r"(?P<base>[A-Za-z0-9]{1,20})_(?P<quote>[A-Z]{3,5})(_[A-Z]{3,5})?-(?P<count>\d{1,3})(?P<unit>[mhdw])"
@@ -71,6 +72,10 @@ def read_freqtrade(source: Source, feather: bool, call: Call, tally: Tally, stag
     venue = call.venue or "bybit"
     if name.kind == "funding_rate":
         yield from _settlements(rows, venue, name.symbol, call, tally)
+        return
+    if not 1 <= name.minutes <= MAX_MINUTES:
+        for row, fields in enumerate(rows, 1):
+            tally.reject(row, f"candles of {name.minutes} minutes: 1 to {MAX_MINUTES} are possible", str(fields))
         return
     candles = []
     for row, fields in enumerate(rows, 1):

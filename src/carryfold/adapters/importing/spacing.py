@@ -23,7 +23,7 @@ from carryfold.adapters.importing.table import Header, split_line
 
 SAMPLE: Final = 4_096
 TRUSTED: Final = 8  # spacings from which a pair's own commonest one is believed over that of its file
-MAX_MINUTES: Final = 7 * 24 * 60
+MAX_MINUTES: Final = 7 * 24 * 60  # no longer than 32,767, which is what a row of the tape has room for
 HINT: Final = "give the length of its bars with --bar-minutes"
 
 Times = npt.NDArray[np.int64]
