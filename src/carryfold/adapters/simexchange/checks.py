@@ -116,7 +116,7 @@ def check_qty(wish: Wish, qty: Decimal, reference: Decimal) -> None:
         if (qty if wish.quote else qty * reference) < MIN_VALUE:
             raise Refused(170140, "Order value exceeded lower limit.")
         return
-    if qty <= 0 or qty % one.qty_step or qty > one.max_qty(float(reference)):
+    if qty <= 0 or qty % one.qty_step or qty > one.max_qty:
         raise Refused(10001, "Qty invalid")
     if qty * reference < MIN_VALUE and not wish.reduce_only:
         raise Refused(110094, "Order does not meet minimum order value 5USDT")

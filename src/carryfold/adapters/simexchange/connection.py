@@ -17,6 +17,7 @@ __all__ = ["Connection", "Kind"]
 
 Kind = Literal["linear", "spot", "private", "trade"]
 
+_HELD_MS: Final = 1_000  # so long a push that is out of order waits for a next one
 _MAX_WAITING: Final = 20_000  # messages; who reads slower than that is cut off
 
 
@@ -32,7 +33,7 @@ class Connection:
         self._faults = faults
         self._waiting: deque[str] = deque()
         self._wake = asyncio.Event()
-        self._held: list[bytes] = []
+        self._held: list[tuple[int, bytes]] = []
         self._late: list[tuple[int, bytes]] = []
         self._silent: list[tuple[str, int]] = []
         self._broken = False
@@ -54,7 +55,7 @@ class Connection:
             for _ in range(int(fault.number(2))):
                 self._enqueue(message)
         elif fault.name == "reorder":
-            self._held.append(message)
+            self._held.append((now_ms, message))
             return
         elif fault.name == "late":
             self._late.append((now_ms + int(fault.seconds * 1_000), message))
@@ -64,12 +65,12 @@ class Connection:
             self._enqueue(spoiled(message, fault))
         else:
             assert fault.name == "drop"
-        held, self._held = self._held, []
-        for message_held in held:
-            self._enqueue(message_held)
+        self._let_go()
 
     def release(self, now_ms: int) -> None:
-        """Send what is late and due."""
+        """Send what is late and due, and what waits for a next push that does not come."""
+        if self._held and now_ms - self._held[0][0] >= _HELD_MS:
+            self._let_go()
         due = [message for at_ms, message in self._late if at_ms <= now_ms]
         self._late = [(at_ms, message) for at_ms, message in self._late if at_ms > now_ms]
         for message in due:
@@ -90,6 +91,11 @@ class Connection:
             if self._broken:
                 await self.socket.close(code=WSCloseCode.ABNORMAL_CLOSURE)
                 return
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, []
+        for _, message in held:
+            self._enqueue(message)
 
     def _enqueue(self, message: bytes) -> None:
         self._waiting.append(message.decode())

@@ -18,7 +18,7 @@ from carryfold.adapters.simexchange.desk import Restraint
 from carryfold.adapters.simexchange.endpoints import PRIVATE, PUBLIC
 from carryfold.adapters.simexchange.exchange import Exchange
 from carryfold.adapters.simexchange.faults import Fault, Faults
-from carryfold.adapters.simexchange.limits import Allowance, Limits
+from carryfold.adapters.simexchange.limits import TOO_MANY, Allowance, Limits
 
 __all__ = ["Counter"]
 
@@ -31,7 +31,6 @@ _BY_SOCKET: Final = {
     "order.amend": ("POST", "/v5/order/amend"),
     "order.cancel": ("POST", "/v5/order/cancel"),
 }
-_TOO_MANY: Final = "Too many visits. Exceeded the API Rate Limit."
 
 
 class Counter:
@@ -63,7 +62,8 @@ class Counter:
         try:
             if call in PRIVATE:
                 self._door.check_request(request.headers, request.path, payload)
-                allowance = self._allow(request.path, params)
+                allowance = self._limits.take(request.path, str(params.get("category") or ""))
+                allowance.check()
             answer = self._ok(self._done(call, params))
         except Refused as refused:
             answer = self._refusal(refused)
@@ -78,7 +78,7 @@ class Counter:
         params = request["args"][0] if isinstance(request["args"][0], dict) else {}
         try:
             self._door.check_rights(call[1])
-            self._allow(call[1], params)
+            self._limits.take(call[1], str(params.get("category") or "")).check()
             answer = self._ok(self._done(call, params))
         except Refused as refused:
             answer = self._refusal(refused)
@@ -91,13 +91,6 @@ class Counter:
             "retExtInfo": {},
             "header": {"Timenow": str(self._exchange.told_ms)},
         }
-
-    def _allow(self, path: str, params: Params) -> Allowance:
-        """Count a signed request. Raises Refused for one too many."""
-        allowance = self._limits.take(path, str(params.get("category") or ""))
-        if not allowance.allowed:
-            raise Refused(10006, _TOO_MANY)
-        return allowance
 
     def _done(self, call: Call, params: Params) -> dict[str, Any]:
         exchange = self._exchange
@@ -129,7 +122,7 @@ class Counter:
             self._limits.ban(fault.seconds)
             return web.Response(status=403, text="access too frequent")
         if fault.name == "rate_limit":
-            return _response(self._refusal(Refused(10006, _TOO_MANY)), None)
+            return _response(self._refusal(Refused(10006, TOO_MANY)), None)
         assert fault.name == "refuse"
         code = int(fault.number(10016))
         return _response(self._refusal(Refused(code, fault.text or "System error. Please try again later.")), None)

@@ -10,7 +10,8 @@ import msgspec
 __all__ = ["Instrument", "fixed", "plain"]
 
 _SPOT_FINER: Final = 2  # decimal places that spot quantities have more than the perpetual's
-_MAX_NOTIONAL: Final = 20_000_000
+_MAX_NOTIONAL: Final = Decimal(20_000_000)
+_DIGITS: Final = 5  # a price has one before the point of its magnitude and so many more
 
 
 class Instrument(msgspec.Struct, kw_only=True):
@@ -80,14 +81,15 @@ class Instrument(msgspec.Struct, kw_only=True):
         """How far a limit price may cross the market: (perpetual, spot), fractions."""
         return (Decimal("0.02"), Decimal("0.01")) if self.major else (Decimal("0.1"), Decimal("0.05"))
 
-    def max_qty(self, price: float) -> Decimal:
+    @property
+    def max_qty(self) -> Decimal:
         """The largest limit order of the perpetual."""
-        return _whole_steps(_MAX_NOTIONAL / price, self.qty_step)
+        return _most(self.decimals, self.qty_step)
 
-    def linear_row(self, now_ms: int, price: float, hours: int) -> dict[str, Any]:
+    def linear_row(self, now_ms: int, hours: int) -> dict[str, Any]:
         """As instruments-info of category linear shows it."""
         status = self.status(now_ms)
-        most = self.max_qty(price)
+        most = self.max_qty
         band, _ = self.band
         return {
             "symbol": self.symbol,
@@ -111,7 +113,7 @@ class Instrument(msgspec.Struct, kw_only=True):
                 "minOrderQty": plain(self.qty_step),
                 "qtyStep": plain(self.qty_step),
                 "postOnlyMaxOrderQty": plain(most),
-                "maxMktOrderQty": plain(_whole_steps(float(most) / 2, self.qty_step)),
+                "maxMktOrderQty": plain(_half(most, self.qty_step)),
                 "minNotionalValue": "5",
             },
             "unifiedMarginTrade": True,
@@ -126,9 +128,9 @@ class Instrument(msgspec.Struct, kw_only=True):
             "symbolType": "",
         }
 
-    def spot_row(self, price: float) -> dict[str, Any]:
+    def spot_row(self) -> dict[str, Any]:
         """As instruments-info of category spot shows it."""
-        most = _whole_steps(_MAX_NOTIONAL / 2 / price, self.spot_step)
+        most = _most(self.spot_decimals, self.spot_step)
         _, band = self.band
         return {
             "symbolId": self.number + 1,
@@ -145,9 +147,9 @@ class Instrument(msgspec.Struct, kw_only=True):
                 "minOrderQty": plain(self.spot_step),
                 "maxOrderQty": plain(most),
                 "minOrderAmt": "5",
-                "maxOrderAmt": str(_MAX_NOTIONAL // 2),
+                "maxOrderAmt": plain(_MAX_NOTIONAL),
                 "maxLimitOrderQty": plain(most),
-                "maxMarketOrderQty": plain(_whole_steps(float(most) / 2, self.spot_step)),
+                "maxMarketOrderQty": plain(_half(most, self.spot_step)),
                 "postOnlyMaxLimitOrderSize": plain(most),
             },
             "priceFilter": {"tickSize": plain(self.spot_tick)},
@@ -167,8 +169,14 @@ def plain(value: Decimal) -> str:
     return (text.rstrip("0").rstrip(".") or "0") if "." in text else text
 
 
-def _whole_steps(amount: float, step: Decimal) -> Decimal:
-    return max(Decimal(int(amount / float(step))), Decimal(1)) * step
+def _most(decimals: int, step: Decimal) -> Decimal:
+    """The largest order: from the magnitude that the price had when the pair was listed, as it must not move."""
+    magnitude = Decimal(1).scaleb(_DIGITS - decimals)
+    return max(_MAX_NOTIONAL / magnitude // step, Decimal(2)) * step
+
+
+def _half(most: Decimal, step: Decimal) -> Decimal:
+    return most / 2 // step * step
 
 
 def _pre_listing(launch_ms: int) -> dict[str, Any]:

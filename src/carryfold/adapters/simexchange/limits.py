@@ -7,7 +7,11 @@ import time
 from collections import deque
 from typing import Final, NamedTuple
 
-__all__ = ["Allowance", "Limits"]
+from carryfold.adapters.simexchange.answers import Refused
+
+__all__ = ["TOO_MANY", "Allowance", "Limits"]
+
+TOO_MANY: Final = "Too many visits. Exceeded the API Rate Limit."
 
 _IP_WINDOW_S: Final = 5.0
 _DEFAULT: Final = 50
@@ -32,6 +36,11 @@ class Allowance(NamedTuple):
     left: int
     reset_ms: int
     allowed: bool
+
+    def check(self) -> None:
+        """Raises Refused when it was one too many."""
+        if not self.allowed:
+            raise Refused(10006, TOO_MANY)
 
 
 class Limits:

@@ -56,10 +56,9 @@ def instruments(exchange: Exchange, params: Params) -> dict[str, Any]:
     category = choice(params, "category", CATEGORIES)
     now_ms = exchange.now_ms
     symbol, coin = params.get("symbol"), params.get("baseCoin")
-    frame = exchange.market.frame(now_ms)
     if category == "spot":
         rows = [
-            one.spot_row(float(frame.spot[one.number]))
+            one.spot_row()
             for one in exchange.market.spots.values()
             if one.status(now_ms) != "PreLaunch" and symbol in (None, "", one.spot_symbol)
         ]
@@ -74,7 +73,7 @@ def instruments(exchange: Exchange, params: Params) -> dict[str, Any]:
         if wanted in ("", one.status(now_ms)) and symbol in (None, "", one.symbol) and coin in (None, "", one.coin)
     ]
     page, cursor = page_of(sorted(chosen, key=lambda one: one.symbol), params, integer(params, "limit", 500, 1_000))
-    rows = [one.linear_row(now_ms, float(frame.perp[one.number]), exchange.hours(one)) for one in page]
+    rows = [one.linear_row(now_ms, exchange.hours(one)) for one in page]
     return {"category": category, "list": rows, "nextPageCursor": cursor}
 
 
