@@ -10,7 +10,7 @@ D = Decimal
 
 def test_time_and_notional_add_up_over_spells() -> None:
     meter = Exposure()
-    for at_s, notional in ((10, 100), (12, 300), (13, 0), (50, 80), (54, 0), (99, 0)):
+    for at_s, notional in ((10, 100), (12, 300), (13, 0), (50, 80), (52, 80), (54, 0), (99, 0)):
         meter.observe(at_s * SECOND, D(notional))
 
     assert meter.since == 0

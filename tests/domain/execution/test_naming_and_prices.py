@@ -1,12 +1,23 @@
 """Names of orders, limit prices, quantities."""
 
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carryfold.domain.execution import LegQuote, LegRules, Quotes, parse_client_id, process_id, run_tag
+from carryfold.domain.events import PairListed
+from carryfold.domain.execution import (
+    ExecutionLimits,
+    LegQuote,
+    LegRules,
+    Quotes,
+    TradedPair,
+    parse_client_id,
+    process_id,
+    run_tag,
+)
 from carryfold.domain.execution.ids import CLIENT_ID_MAX, Kind, OrderName, client_id
 from carryfold.domain.execution.quotes import limit_price
 from carryfold.domain.execution.reports import Leg
@@ -82,6 +93,38 @@ def test_buying_gross_leaves_the_net_after_the_fee() -> None:
         net = PAIR.coins(lots * PAIR.lot_units)
         left = PAIR.gross(net) * (1 - PAIR.spot_fee)
         assert net <= left < net + PAIR.spot.qty_step
+
+
+def test_a_pair_is_made_from_its_listing_or_from_the_unit_of_what_is_held() -> None:
+    listed = PairListed("bybit", "AAAUSDT", 1, 0, lot=0.01, min_notional=5.0, lot_units=1000)
+
+    assert TradedPair.of(listed, "AAA", PAIR.spot, PAIR.perp, spot_fee=D("0.001")) == PAIR
+    held = TradedPair.of(listed, "AAA", PAIR.spot, PAIR.perp, unit=D("0.005"))
+    assert (held.unit, held.lot_units) == (D("0.005"), 2)
+    for unit in ("0.003", "0.02"):
+        with pytest.raises(ValueError, match="not a whole number of units"):
+            TradedPair.of(listed, "AAA", PAIR.spot, PAIR.perp, unit=D(unit))
+    with pytest.raises(ValueError, match="not a whole number of units"):
+        TradedPair.of(PairListed("bybit", "A", 1, 0, 0.01, 5.0, lot_units=7), "AAA", PAIR.spot, PAIR.perp)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"deadline_s": 0.0},
+        {"slippage_cap_bp": 300.0},
+        {"wide_cap_bp": 10_000.0},
+        {"query_waits_s": ()},
+        {"query_waits_s": (0.0,)},
+        {"absent_answers": 0},
+        {"retries": -1},
+        {"orders_max": 100},
+    ],
+    ids=lambda wrong: next(iter(wrong)),
+)
+def test_limits_that_nobody_could_keep_are_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"must"):
+        ExecutionLimits(**wrong)
 
 
 def test_a_quote_ages_and_a_missing_leg_borrows_the_other_s_price() -> None:

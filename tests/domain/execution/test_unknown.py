@@ -8,6 +8,7 @@ from carryfold.domain.events import OrderAccepted, OrderCancelled, OrderIntended
 from carryfold.domain.execution import Alert, Execution, ExecutionLimits
 from carryfold.domain.execution.reports import (
     Accepted,
+    FillReport,
     NotFound,
     OrderReport,
     OrderRequest,
@@ -191,6 +192,34 @@ def test_f23_a_hedge_that_is_kept_waiting_has_not_failed() -> None:
     assert LIMITS.deadline_s <= driver.process.summary().unhedged_s <= LIMITS.deadline_s + 2
 
 
+def test_f23_an_unwind_that_is_kept_waiting_goes_on_until_the_venue_lets_it() -> None:
+    """Half a minute of rate limits outlasts three orders' time, which is more than the failures an unwind may have."""
+    driver = Driver(spec(limits=ExecutionLimits(max_unhedged_notional=2000.0, unwind_retries=1)), Venue(PAIR))
+
+    def behave(request: OrderRequest) -> Behaviour:
+        if request.leg == "spot":
+            return Behaviour("rejected")
+        return Behaviour("retry" if request.side == "buy" and driver.now < START + 35 * SECOND else "accepted")
+
+    driver.behave = behave
+    driver.run()
+
+    assert driver.process.summary().outcome == "unwound"
+    assert driver.process.summary().unhedged_s > 30
+
+
+def test_a_hedge_of_unknown_fate_is_not_undone_before_its_fate_is_known() -> None:
+    """At the deadline nobody knows whether the coins were bought. Buying the short back could leave them uncovered."""
+    driver = Driver(spec(), Venue(PAIR))
+    driver.behave = lambda r: Behaviour("unknown" if r.leg == "spot" else "accepted")
+    driver.delay = lambda _: 20 * SECOND if any(r.leg == "spot" for r in driver.orders) else SECOND // 20
+    driver.run()
+
+    assert [(order.leg, order.side) for order in driver.orders] == [("perp", "sell"), ("spot", "buy")]
+    assert driver.process.summary().outcome == "opened"
+    assert driver.process.summary().unhedged_s > LIMITS.deadline_s
+
+
 def test_f31_an_intent_that_could_not_be_sent_for_a_minute_is_not_sent_any_more() -> None:
     process = Execution.start(spec())
     (intent,) = process.step(START, quotes(START)).log
@@ -254,15 +283,13 @@ def test_an_order_believed_absent_that_turns_up_open_is_cancelled_and_reported()
 
 
 def test_a_refusal_after_a_fill_is_not_believed() -> None:
-    driver = Driver(spec(), Venue(PAIR))
-    driver.delay = lambda what: SECOND if what == "answer" else SECOND // 20
-    driver.behave = lambda _: Behaviour(share=D("0.5"))
-    driver.run(until=START + SECOND // 10)
-    process = driver.process
+    process, name = begun()
+    fill = FillReport("f", name, "v", "AAAUSDT", "perp", "sell", D(4), D(400), D(0), "USDT", START)
+    for event in process.reported(fill, START):
+        process.apply(event, START)
 
-    assert process.ledger.fill_ids
-    name = next(iter(process.ledger.orders))
-    assert process.placed(name, Rejected("timeout"), driver.now) == ()
+    assert process.placed(name, Rejected("timeout"), START) == ()
+    assert [alert.code for alert in process.step(START, quotes(START)).alerts] == ["contradiction"]
 
 
 def test_f28_a_refusal_is_retried_a_few_times_only() -> None:

@@ -48,6 +48,20 @@ class ExecutionLimits(msgspec.Struct, frozen=True):
     orders_max: int = 99
     """Orders of one process, of any kind."""
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for limits that no process could keep."""
+        checks = (
+            (self.deadline_s >= 1, "deadline_s must be at least 1: hedging takes time"),
+            (0 <= self.slippage_cap_bp <= self.wide_cap_bp < 10_000, "caps must be from 0 to below 10000 bp"),
+            (min(self.query_waits_s, default=0) > 0, "query_waits_s must be positive"),
+            (self.absent_answers >= 1, "absent_answers must be at least 1"),
+            (min(self.retries, self.unwind_retries) >= 0, "retries must not be negative"),
+            (1 <= self.orders_max <= 99, "orders_max must be from 1 to 99"),
+        )
+        for good, message in checks:
+            if not good:
+                raise ValueError(message)
+
 
 def nanoseconds(seconds: float) -> int:
     """`seconds` in whole nanoseconds."""

@@ -4,6 +4,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import msgspec
 
+from carryfold.domain.events import PairListed
 from carryfold.domain.execution.reports import Leg
 
 __all__ = ["LegRules", "TradedPair", "decimal_of"]
@@ -53,6 +54,29 @@ class TradedPair(msgspec.Struct, frozen=True):
     perp: LegRules
     spot_fee: Decimal = Decimal(0)
     quote_coin: str = "USDT"
+
+    @classmethod
+    def of(
+        cls,
+        listed: PairListed,
+        spot_coin: str,
+        spot: LegRules,
+        perp: LegRules,
+        *,
+        spot_fee: Decimal = Decimal(0),
+        quote_coin: str = "USDT",
+        unit: Decimal | None = None,
+    ) -> "TradedPair":
+        """The pair as it is listed. `unit`: of a holding that was opened under another lot. Raises ValueError where the
+        lot is not a whole number of units, or a unit is no exact decimal."""
+        lot = decimal_of(listed.lot)
+        size = lot / listed.lot_units if unit is None else unit
+        count = int(lot / size)
+        if count < 1 or size * count != lot:
+            raise ValueError(f"{listed.symbol}: a lot of {lot} is not a whole number of units of {size}")
+        return cls(
+            listed.venue, listed.symbol, listed.listing, spot_coin, size, count, spot, perp, spot_fee, quote_coin
+        )
 
     def rules(self, leg: Leg) -> LegRules:
         """What the leg's book takes."""
