@@ -6,6 +6,7 @@ import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import urllib.error
 import urllib.request
@@ -16,7 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.adapters.shell import CARRYFOLD, carryfold, environment
+from carryfold.adapters.cli import main
+from tests.adapters.shell import CARRYFOLD, environment
 
 SMALL = ("--pairs", "2", "--history-days", "3")
 
@@ -78,19 +80,22 @@ def test_faults_come_from_a_file(tmp_path: Path, name: str, text: str) -> None:
         ("x = 1", "no list"),
     ],
 )
-def test_a_file_of_faults_that_cannot_be_used_is_one_line(tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_of_faults_that_cannot_be_used_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, said: str
+) -> None:
     (tmp_path / "faults.toml").write_text(text)
-    done = carryfold("simexchange", *SMALL, "--faults", str(tmp_path / "faults.toml"), home=tmp_path)
+    code = main(["simexchange", *SMALL, "--faults", str(tmp_path / "faults.toml")])
+    out, err = capsys.readouterr()
 
-    assert done.returncode == 2 and said in done.stderr and len(done.stderr.splitlines()) == 1
+    assert (code, out) == (2, "") and said in err and len(err.splitlines()) == 1
 
 
-def test_a_port_that_is_taken_and_a_home_that_is_not_there_are_one_line_each(tmp_path: Path) -> None:
-    with started() as (_, ready):
-        port = ready["rest"].rpartition(":")[2]
-        taken = carryfold("simexchange", *SMALL, "--port", port, home=tmp_path)
-    missing = carryfold("simexchange", "--replay", str(tmp_path / "nothing"), home=tmp_path)
-
-    for done in (taken, missing):
-        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1 and done.stdout == ""
-    assert "in use" in taken.stderr and "nothing" in missing.stderr
+def test_a_port_that_is_taken_and_a_home_that_is_not_there_are_one_line_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for arguments, said in ((["--port", port], "in use"), (["--replay", str(tmp_path / "nothing")], "nothing")):
+            code = main(["simexchange", *SMALL, *arguments])
+            out, err = capsys.readouterr()
+            assert (code, out) == (1, "") and said in err and len(err.splitlines()) == 1

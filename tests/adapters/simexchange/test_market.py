@@ -109,7 +109,7 @@ def test_an_interval_that_was_switched_twice_in_400_days_leaves_no_gap() -> None
 
 
 def test_a_settlement_at_the_cap_makes_a_pair_settle_hourly_until_it_was_calm_for_a_day() -> None:
-    market = MadeMarket(SimConfig(history_days=400, pairs=40), START_MS)
+    market = MadeMarket(SimConfig(history_days=160, pairs=24), START_MS)
     seen = 0
     for one in market.instruments[8:24]:
         settled = market.settlements(one.number, 0, START_MS)

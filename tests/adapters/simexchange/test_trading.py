@@ -210,6 +210,12 @@ def test_a_resting_reducing_order_goes_when_the_position_is_gone() -> None:
     assert (rests.status, rests.cancel) == ("Cancelled", "CancelByReduceOnly")
 
 
+@pytest.fixture(scope="module")
+def untouched() -> Exchange:
+    """One for all refusals: they leave nothing behind."""
+    return still(pairs=8, history_days=20)
+
+
 REFUSED = [
     ("step of a perpetual", order("BTCUSDT", "Buy", "0.00001"), 10001),
     ("step of a spot pair", order("BTCUSDT", "Buy", "0.00000001", spot=True), 170137),
@@ -235,8 +241,8 @@ REFUSED = [
 
 
 @pytest.mark.parametrize(("what", "body", "code"), REFUSED, ids=[one[0] for one in REFUSED])
-def test_the_venue_refuses(what: str, body: dict[str, Any], code: int) -> None:
-    assert refusal(still(pairs=8, history_days=20), body) == code
+def test_the_venue_refuses(untouched: Exchange, what: str, body: dict[str, Any], code: int) -> None:
+    assert refusal(untouched, body) == code
 
 
 @pytest.mark.parametrize(("spot", "codes"), [(True, (170193, 170194, 170134)), (False, (110003, 110003, 10001))])
