@@ -74,8 +74,11 @@ class PairBackfill:
 
     @property
     def todo_ms(self) -> int:
-        """How much history has not been asked for, in ms over all kinds; estimates are not counted."""
-        return sum(until - since for kind in self._spans() for since, until in self._missing(kind))
+        """How much history has not been asked for, in ms over all kinds."""
+        found = [span for kind in self._spans() for span in self._missing(kind)]
+        if self._wanted.predicted_minutes:  # settlements bound them more narrowly, but are not known yet
+            found += self.coverage.missing(self._predicted_name, self._spans()[SETTLED])
+        return sum(until - since for since, until in found)
 
     async def run(self) -> None:
         """Fetch and append what is missing. Raises VenueError; what came until then is kept."""
@@ -204,6 +207,7 @@ class PairBackfill:
             if done < known:
                 self._writer.write(entries, tally)
                 self.coverage.add(kind, (done, known), rows)
+                self._advance(known - done)
 
     def settled_ms(self) -> list[int]:
         """Times of the pair's settlements in the log."""

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from carryfold.adapters.bybit.client import RestClient
 from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.bybit import text_of
-from carryfold.adapters.importing.instruments import common_step
+from carryfold.adapters.importing.instruments import LOT_UNITS, common_step
 from carryfold.adapters.importing.names import spot_of
 from carryfold.adapters.importing.report import RowRefused
 from carryfold.adapters.venue import LegRules, PairSpec, VenueError
@@ -183,6 +183,7 @@ def _pair(symbol: str, perp: Fields, spot: Fields | None, listing: int) -> PairS
         launch * NS_PER_MS,
         float(step),
         float(max(perp_leg.notional_min, spot_leg.notional_min)),
+        LOT_UNITS,
         priced=spot is not None,
         multiplier=multiplier,
         interval_hours=hours,
