@@ -265,6 +265,28 @@ def test_rebuilt_estimates_end_where_the_venue_settled(tmp_path: Path) -> None:
     assert sorted(errors)[len(errors) // 2] < 5e-6
 
 
+@pytest.mark.parametrize("fault", ["http_error", "drop_request", "lose_response", "rate_limit", "corrupt", "stale"])
+def test_a_venue_that_fails_now_and_then_costs_time_and_no_row(tmp_path: Path, fault: str) -> None:
+    """F33, for questions: each kind of failure strikes at random, several times, and the log is the same."""
+    wanted = Wanted(START_MS + 330 * DAY_MS, ENDLESS, 60)
+    symbols = ["BTCUSDT", "SYN02USDT"]
+
+    async def work() -> int:
+        async with exchange(schedule={"SYN02USDT": ((350, 1), (380, 8))}) as (venue, market):
+            await fill(tmp_path / "whole", market, symbols, wanted)
+            # Never twice in a row for one question: that would be another venue, of which nothing can be known.
+            for after in (1, 4, 9, 14):
+                venue.faults.inject(fault, where="market/funding/history", after=after)
+                venue.faults.inject(fault, where="market/*kline", after=after)
+            await fill(tmp_path / "failing", market, symbols, wanted)
+            return len(venue.faults.struck)
+
+    struck = run(work())
+
+    assert struck >= 6
+    assert contents(tmp_path / "failing") == contents(tmp_path / "whole")
+
+
 class Told:
     """A history that says what it is told to."""
 

@@ -132,7 +132,7 @@ def test_a_hole_that_the_venue_confirms_costs_one_question() -> None:
 
 
 def test_a_symbol_that_the_venue_has_forgotten_is_one_empty_page() -> None:
-    assert run(asked_of(funding_venue([]), START_MS, NOW_MS)) == ([], 1)
+    assert run(asked_of(funding_venue([]), START_MS, NOW_MS)) == ([], 2), "asked twice"
 
 
 def test_a_symbol_that_the_venue_refuses_is_not_served() -> None:

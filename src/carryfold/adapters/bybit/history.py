@@ -4,7 +4,7 @@ Bybit answers a window that holds more rows than a page with the *newest* of the
 asks forwards, or guesses from an interval how many rows a window holds: settlements are asked for by their end alone,
 each page ending just before the oldest row of the page after it, until a page is empty; candles by windows that hold a
 page of them at most, which their fixed length guarantees. Where the spacing of settlements looks as if one were
-missing, the hole is asked for by itself once more.
+missing, the hole is asked for by itself once more, and so is whatever comes back empty or not full.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from carryfold.adapters.backfill.source import Candle, CandleKind, NotServed, Page, Settlement
 from carryfold.adapters.bybit.client import Answer, RestClient
 from carryfold.adapters.bybit.errors import QuestionRefused
+from carryfold.adapters.importing.bybit import INDEX_COLUMNS, TRADE_COLUMNS
 from carryfold.adapters.venue import VenueError
 
 __all__ = ["BybitHistory", "OpenInterest"]
@@ -30,11 +31,11 @@ USUAL_SPACINGS: Final = frozenset(hours * HOUR_MS for hours in (1, 2, 4, 8))
 _FUNDING: Final = "public_get_v5_market_funding_history"
 _INTEREST: Final = "public_get_v5_market_open_interest"
 _CANDLES: Final[dict[CandleKind, tuple[str, str, int]]] = {
-    "spot": ("public_get_v5_market_kline", "spot", 7),
-    "perp": ("public_get_v5_market_kline", "linear", 7),
-    "mark": ("public_get_v5_market_mark_price_kline", "linear", 5),
-    "index": ("public_get_v5_market_index_price_kline", "linear", 5),
-    "premium": ("public_get_v5_market_premium_index_price_kline", "linear", 5),
+    "spot": ("public_get_v5_market_kline", "spot", TRADE_COLUMNS),
+    "perp": ("public_get_v5_market_kline", "linear", TRADE_COLUMNS),
+    "mark": ("public_get_v5_market_mark_price_kline", "linear", INDEX_COLUMNS),
+    "index": ("public_get_v5_market_index_price_kline", "linear", INDEX_COLUMNS),
+    "premium": ("public_get_v5_market_premium_index_price_kline", "linear", INDEX_COLUMNS),
 }
 _INTERVALS: Final = {1, 3, 5, 15, 30, 60, 120, 240, 360, 720}
 _DAY: Final = 1_440
@@ -60,6 +61,8 @@ class BybitHistory:
         after: list[int] = []  # times of the newer page's two oldest rows, to judge the spacing across the border
         while upto > since_ms:
             rows = await self._settlements(symbol, {"endTime": upto - 1}, upto)
+            if not rows:  # the one answer that ends the paging is not believed at once
+                rows = await self._settlements(symbol, {"endTime": upto - 1}, upto)
             confirmed: set[tuple[int, int]] = set()
             while holes := _holes([*(row.at_ms for row in rows), *after]) - confirmed:
                 for start, end in holes:
@@ -75,19 +78,15 @@ class BybitHistory:
     async def candles(
         self, kind: CandleKind, symbol: str, minutes: int, since_ms: int, until_ms: int
     ) -> AsyncIterator[Page[Candle]]:
-        """Candles of every price kind. Where there was no trading the venue may leave them out."""
+        """Candles of every price kind. A window that is not full is asked for once more, and then believed: before its
+        listing a pair has none."""
         method, category, width = _CANDLES[kind]
         asked = f"the {kind} klines of {symbol}"
         params = {"category": category, "symbol": symbol, "interval": _interval(minutes), "limit": CANDLES_A_PAGE}
         for start, end in _windows(since_ms, until_ms, minutes * MS_PER_MINUTE, CANDLES_A_PAGE):
-            answer = await self._ask(method, params | {"start": start, "end": end - 1}, asked)
-            found: dict[int, Candle] = {}
-            for row in answer.rows():
-                if not isinstance(row, list) or len(row) != width:
-                    raise _odd(asked)
-                opened = _time(row[0], asked)
-                if start <= opened < end:
-                    found.setdefault(opened, Candle(opened, str(row[4]), str(row[6]) if width == 7 else ""))
+            found = await self._candles(method, params | {"start": start, "end": end - 1}, width, asked)
+            if len(found) * minutes * MS_PER_MINUTE < end - start:
+                found = await self._candles(method, params | {"start": start, "end": end - 1}, width, asked) | found
             yield Page(start, end, [found[opened] for opened in sorted(found)])
 
     async def open_interest(
@@ -105,6 +104,17 @@ class BybitHistory:
             answer = await self._ask(_INTEREST, params | {"startTime": start, "endTime": end - 1}, asked)
             rows = [_fields(row, "timestamp", "openInterest", asked) for row in answer.rows()]
             yield Page(start, end, sorted(OpenInterest(at, text) for at, text in rows if start <= at < end))
+
+    async def _candles(self, method: str, params: dict[str, Any], width: int, asked: str) -> dict[int, Candle]:
+        """Candles of one window by their open."""
+        found: dict[int, Candle] = {}
+        for row in (await self._ask(method, params, asked)).rows():
+            if not isinstance(row, list) or len(row) != width:
+                raise _odd(asked)
+            opened = _time(row[0], asked)
+            if params["start"] <= opened <= params["end"]:
+                found.setdefault(opened, Candle(opened, str(row[4]), str(row[6]) if width == TRADE_COLUMNS else ""))
+        return found
 
     async def _ask(self, method: str, params: dict[str, Any], asked: str) -> Answer:
         try:
