@@ -130,3 +130,19 @@ def test_a_settlement_that_was_jumped_over_is_booked_once_at_its_own_time() -> N
 
     assert one.ledger.total("USDT", "SETTLEMENT") == many.ledger.total("USDT", "SETTLEMENT") != 0
     assert len([entry for entry in one.ledger.entries if entry.kind == "SETTLEMENT"]) == 30
+
+
+def test_the_same_seed_and_the_same_requests_are_the_same_exchange() -> None:
+    def lived() -> tuple[list[Any], list[Any], list[Any]]:
+        random_ = random.Random(5)
+        exchange = still(balances={"USDT": D(20_000)})
+        for _ in range(40):
+            something(random_, exchange)
+            advance(exchange, random_.choice([0.2, 1, 30]))
+        fills = [fill.row(pushed=True) for fill in exchange.fills.executions]
+        orders = [one.row(pushed=True) for one in exchange.desk.orders]
+        return fills, orders, [entry.row(1) for entry in exchange.ledger.entries]
+
+    one, again = lived(), lived()
+
+    assert one == again and all(len(rows) > 10 for rows in one)

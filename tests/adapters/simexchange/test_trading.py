@@ -219,7 +219,10 @@ def untouched() -> Exchange:
 REFUSED = [
     ("step of a perpetual", order("BTCUSDT", "Buy", "0.00001"), 10001),
     ("step of a spot pair", order("BTCUSDT", "Buy", "0.00000001", spot=True), 170137),
-    ("nothing of a spot pair", order("BTCUSDT", "Buy", "0", spot=True), 170124),
+    ("nothing of a spot pair", order("BTCUSDT", "Buy", "0", spot=True), 170136),
+    ("far too much of a spot pair", order("BTCUSDT", "Buy", "9" * 20, spot=True), 170135),
+    ("far too much of a perpetual", order("BTCUSDT", "Buy", "9" * 20), 10001),
+    ("far too much money", order("BTCUSDT", "Buy", "9" * 20, spot=True) | {"marketUnit": "quoteCoin"}, 170124),
     ("value of a perpetual", order("ETHUSDT", "Buy", "0.001"), 110094),
     ("value of a spot pair", order("ETHUSDT", "Buy", "0.00100", spot=True), 170140),
     ("a coin that is not held", order("BTCUSDT", "Sell", "0.1", spot=True), 170131),

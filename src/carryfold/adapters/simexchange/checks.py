@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["MIN_VALUE", "Wish", "amount", "check_live", "check_price", "check_qty", "read_wish"]
 
 MIN_VALUE: Final = Decimal(5)
+MAX_VALUE: Final = Decimal(20_000_000)
 REDUCE_ONLY_BEFORE_MS: Final = 1_800_000  # so long before its end, a perpetual takes no new positions
 
 _LINK: Final = re.compile(r"[A-Za-z0-9_-]{1,36}", re.ASCII)
@@ -106,20 +107,29 @@ def check_qty(wish: Wish, qty: Decimal, reference: Decimal) -> None:
     """Refuse what is off the step, too large or too small at a reference price."""
     one = wish.one
     if wish.spot:
-        step = one.spot_tick if wish.quote else one.spot_step
-        if qty <= 0 or (not wish.quote and qty % step):
-            raise (
-                Refused(170137, "Order volume decimal too long.")
-                if qty > 0
-                else Refused(170124, "Order amount too small.")
-            )
-        if (qty if wish.quote else qty * reference) < MIN_VALUE:
-            raise Refused(170140, "Order value exceeded lower limit.")
+        _check_spot_qty(wish, qty, reference)
         return
     if qty <= 0 or qty % one.qty_step or qty > one.max_qty:
         raise Refused(10001, "Qty invalid")
     if qty * reference < MIN_VALUE and not wish.reduce_only:
         raise Refused(110094, "Order does not meet minimum order value 5USDT")
+
+
+def _check_spot_qty(wish: Wish, qty: Decimal, reference: Decimal) -> None:
+    one = wish.one
+    if qty <= 0:
+        raise Refused(170136, "Order quantity exceeded lower limit.")
+    if wish.quote:
+        if qty > MAX_VALUE:
+            raise Refused(170124, "Order amount too large.")
+        if qty % one.spot_tick:
+            raise Refused(170148, "Market order amount decimal too long.")
+    elif qty > one.max_spot_qty:
+        raise Refused(170135, "Order quantity exceeded upper limit.")
+    elif qty % one.spot_step:
+        raise Refused(170137, "Order volume decimal too long.")
+    if (qty if wish.quote else qty * reference) < MIN_VALUE:
+        raise Refused(170140, "Order value exceeded lower limit.")
 
 
 def check_price(wish: Wish, price: Decimal, reference: Decimal) -> None:

@@ -75,7 +75,7 @@ class Counter:
     def by_socket(self, operation: str, request: dict[str, Any]) -> Answer:
         """An order sent over the trade websocket."""
         call = _BY_SOCKET.get(operation, ("", ""))
-        params = request["args"][0] if isinstance(request["args"][0], dict) else {}
+        params = _plain_values(request["args"][0])
         try:
             self._door.check_rights(call[1])
             self._limits.take(call[1], str(params.get("category") or "")).check()
@@ -153,14 +153,20 @@ class Counter:
 
 
 def _params(method: str, payload: str) -> dict[str, Any]:
-    """What was sent; a body that cannot be understood has nothing in it, and is refused for what it lacks."""
+    """What was sent, without what is neither text nor number nor truth; a body that cannot be understood has nothing
+    in it, and is refused for what it lacks."""
     if method != "POST":
         return dict(parse_qsl(payload, keep_blank_values=True))
     try:
         decoded = msgspec.json.decode(payload)
     except msgspec.DecodeError:
         return {}
-    return decoded if isinstance(decoded, dict) else {}
+    return _plain_values(decoded)
+
+
+def _plain_values(decoded: Any) -> dict[str, Any]:
+    given = decoded if isinstance(decoded, dict) else {}
+    return {name: value for name, value in given.items() if isinstance(value, (str, int, float))}
 
 
 def _restraint(fault: Fault | None) -> Restraint | None:

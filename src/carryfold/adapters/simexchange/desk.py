@@ -74,7 +74,7 @@ class Desk:
             code, text = (170141, "Duplicate clientOrderId.") if wish.spot else (110072, "OrderLinkedID is duplicate")
             raise Refused(code, text)
         if len(self._open) >= _MAX_OPEN:
-            raise Refused(170210 if wish.spot else 110009, "The number of open orders exceeds the limit")
+            raise Refused(170210 if wish.spot else 110020, "Not allowed to have more than 500 active orders.")
         reference = best_prices(exchange.market, wish.one, exchange.now_ms, spot=wish.spot)[1 if wish.buy else 0]
         qty = self._quantity(wish, reference)
         if not wish.market:
@@ -117,7 +117,7 @@ class Desk:
             best_prices(self._exchange.market, one, self._exchange.now_ms, spot=spot)[1 if order.buy else 0],
         )
         if qty <= order.filled:
-            raise Refused(170810 if spot else 110013, "The quantity is not more than what was filled")
+            raise Refused(170136 if spot else 10001, "The quantity is not more than what was filled")
         order.qty, order.price, order.updated_ms = qty, price, self._exchange.now_ms
         self._tell("order", order.row(pushed=True))
         self.match()

@@ -86,6 +86,11 @@ class Instrument(msgspec.Struct, kw_only=True):
         """The largest limit order of the perpetual."""
         return _most(self.decimals, self.qty_step)
 
+    @property
+    def max_spot_qty(self) -> Decimal:
+        """The largest limit order of the spot pair."""
+        return _most(self.spot_decimals, self.spot_step)
+
     def linear_row(self, now_ms: int, hours: int) -> dict[str, Any]:
         """As instruments-info of category linear shows it."""
         status = self.status(now_ms)
@@ -130,7 +135,7 @@ class Instrument(msgspec.Struct, kw_only=True):
 
     def spot_row(self) -> dict[str, Any]:
         """As instruments-info of category spot shows it."""
-        most = _most(self.spot_decimals, self.spot_step)
+        most = self.max_spot_qty
         _, band = self.band
         return {
             "symbolId": self.number + 1,
