@@ -13,10 +13,11 @@ from carryfold.adapters.simexchange.exchange import Exchange
 from tests.adapters.simexchange.venue import START_MS, advance, calling, run, serving, still
 
 NAMES = (
-    "category", "symbol", "side", "orderType", "qty", "price", "timeInForce", "orderLinkId", "orderId", "marketUnit",
-    "reduceOnly", "closeOnTrigger", "positionIdx", "limit", "cursor", "startTime", "endTime", "start", "end",
-    "interval", "intervalTime", "status", "baseCoin", "settleCoin", "indexName", "accountType", "coin", "currency", "type",
-    "buyLeverage", "sellLeverage", "mode", "openOnly", "orderStatus", "execType",
+    "category", "symbol", "side", "orderType", "qty", "price", "timeInForce", "orderLinkId", "orderId",
+    "marketUnit", "reduceOnly", "closeOnTrigger", "positionIdx", "limit", "cursor", "startTime", "endTime",
+    "start", "end", "interval", "intervalTime", "status", "baseCoin", "settleCoin", "indexName",
+    "accountType", "coin", "currency", "type", "buyLeverage", "sellLeverage", "mode", "openOnly",
+    "orderStatus", "execType",
 )  # fmt: skip
 SENSIBLE = (
     "linear", "spot", "BTCUSDT", "SYN04USDT", "1000SYN04USDT", "Buy", "Sell", "Limit", "Market", "0.01", "100", "IOC",
