@@ -2,6 +2,9 @@
 
     [parameters]            any parameter of the strategies and of the simulated venue, by its name
     [data]                  how `carryfold import` reads files
+    [daemon]                what `carryfold run` runs on
+    [recording]             how much of a stream it records
+    [execution]             what its two-leg orders may risk
 
 Defaults are overruled by the file, the file by the command line. Numbers are read as the decimals they are written as.
 Anything the program does not know is refused with one line: a setting that is misspelt must not be silently without
@@ -13,18 +16,23 @@ import tomllib
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
 
 if TYPE_CHECKING:
+    from carryfold.adapters.daemon.conflation import RecordingPolicy
+    from carryfold.adapters.daemon.settings import DaemonTable
+    from carryfold.domain.execution import ExecutionLimits
     from carryfold.domain.params import Parameters
+
+T = TypeVar("T")
 
 __all__ = ["FILE_NAME", "Config", "ConfigError", "DataSettings", "load_config"]
 
 FILE_NAME: Final = "carryfold.toml"
 MAX_BYTES: Final = 1 << 20
-_TABLES: Final = ("parameters", "data")
+_TABLES: Final = ("parameters", "data", "daemon", "recording", "execution")
 
 
 class ConfigError(ValueError):
@@ -46,6 +54,33 @@ class Config(msgspec.Struct, frozen=True):
     parameters: tuple[str, ...] = ()
     data: DataSettings = DataSettings()
     source: Path | None = None
+    tables: dict[str, dict[str, Any]] = {}
+
+    @property
+    def daemon(self) -> "DaemonTable":
+        """The [daemon] table. Raises ConfigError."""
+        from carryfold.adapters.daemon.settings import DaemonTable
+
+        return self._table("daemon", DaemonTable)
+
+    @property
+    def recording(self) -> "RecordingPolicy":
+        """The [recording] table. Raises ConfigError."""
+        from carryfold.adapters.daemon.conflation import RecordingPolicy
+
+        return self._table("recording", RecordingPolicy)
+
+    @property
+    def execution(self) -> "ExecutionLimits":
+        """The [execution] table. Raises ConfigError."""
+        from carryfold.domain.execution import ExecutionLimits
+
+        return self._table("execution", ExecutionLimits)
+
+    def _table(self, name: str, kind: type[T]) -> T:
+        """Checked where it is used: `carryfold backtest` need not load what a daemon needs."""
+        assert self.source is not None or not self.tables
+        return _converted(self.source, name, self.tables.get(name, {}), kind)
 
     def parse_parameters(self, settings: Iterable[str] = ()) -> "Parameters":
         """Defaults, then this file, then `settings` (texts name=value). Raises ParameterError."""
@@ -72,10 +107,15 @@ def load_config(home: Path, file: Path | None = None) -> Config:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     for name, table in tables.items():
         if name not in _TABLES:
-            raise ConfigError(f"{path}: unknown name '{name}'; there are the tables [parameters] and [data]")
+            raise ConfigError(f"{path}: unknown name '{name}'; there are the tables {_names()}")
         if not isinstance(table, dict):
             raise ConfigError(f"{path}: '{name}' must be a table: write [{name}] and its settings on lines below")
-    return Config(_parameters(path, tables.get("parameters", {})), _data(path, tables.get("data", {})), path)
+    settings = _converted(path, "data", tables.get("data", {}), DataSettings)
+    return Config(_parameters(path, tables.get("parameters", {})), settings, path, tables)
+
+
+def _names() -> str:
+    return ", ".join(f"[{name}]" for name in _TABLES)
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
@@ -101,13 +141,21 @@ def _parameters(path: Path, table: dict[str, Any]) -> tuple[str, ...]:
     return settings
 
 
-def _data(path: Path, table: dict[str, Any]) -> DataSettings:
-    for name in table:
-        if name not in DataSettings.__struct_fields__:
-            known = DataSettings.__struct_fields__
-            raise ConfigError(f"{path}: [data]: unknown setting '{name}'{_did_you_mean(name, known)}")
-    plain = {name: float(value) if isinstance(value, Decimal) else value for name, value in table.items()}
+def _converted(path: Path | None, name: str, table: dict[str, Any], kind: type[T]) -> T:
+    """A table as its struct. Raises ConfigError."""
+    known = msgspec.structs.fields(kind)  # type: ignore[arg-type]
+    for setting in table:
+        if setting not in {field.name for field in known}:
+            close = _did_you_mean(setting, [field.name for field in known])
+            raise ConfigError(f"{path}: [{name}]: unknown setting '{setting}'{close}")
+    plain = {setting: _plain(value) for setting, value in table.items()}
     try:
-        return msgspec.convert(plain, DataSettings)
+        return msgspec.convert(plain, kind)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{path}: [data]: {str(error).replace(' - at `$.', ', at ').rstrip('`')}") from None
+        raise ConfigError(f"{path}: [{name}]: {str(error).replace(' - at `$.', ', at ').rstrip('`')}") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return float(value)
+    return [_plain(one) for one in value] if isinstance(value, list) else value

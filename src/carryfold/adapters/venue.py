@@ -9,6 +9,7 @@ from typing import Protocol
 import msgspec
 
 from carryfold.domain.events import FeedConnected, FeedLost, MarketEvent, PairListed
+from carryfold.domain.execution.pair import LegRules
 from carryfold.domain.execution.reports import (
     AccountReport,
     FillReport,
@@ -27,16 +28,6 @@ __all__ = ["FeeRates", "KeyPermissions", "LegRules", "Market", "PairSpec", "Trad
 
 class VenueError(Exception):
     """The venue cannot be used as asked; the message is one line, without secrets, and says what to do."""
-
-
-class LegRules(msgspec.Struct, frozen=True):
-    """What one leg's order book takes, in base coins and quote."""
-
-    qty_step: Decimal
-    qty_min: Decimal
-    qty_max: Decimal
-    notional_min: Decimal
-    tick: Decimal
 
 
 class PairSpec(msgspec.Struct, frozen=True):

@@ -17,7 +17,8 @@ import msgspec
 
 __all__ = [
     "MARKET", "OPERATION", "TRADING", "ActivityObserved", "BarClosed", "BorrowCharged", "ClockStepped", "ClockTicked",
-    "DataRejected", "EntryDecided", "Event", "ExitDecided", "FeedConnected", "FeedLost", "FlattenRequested",
+    "DataRejected", "EntryDecided", "Event", "ExitDecided", "FeedConnected", "FeedLost", "FillSimulated",
+    "FlattenRequested",
     "FundingPaid", "FundingPredicted", "FundingRevised", "FundingSettled", "Halted", "MarginObserved",
     "ObservationCorrected", "OrderAccepted", "OrderCancelled", "OrderFilled", "OrderIntended", "OrderRejected",
     "OrderUnknown", "PairChanged", "PairDelisted", "PairListed", "Quoted", "ReconciliationCorrected", "Resumed",
@@ -281,6 +282,16 @@ class TradeClosed(_PairRunEvent, frozen=True, array_like=True, tag=True, gc=Fals
     fees: Decimal
 
 
+class FillSimulated(_PairRunEvent, frozen=True, array_like=True, tag=True, gc=False):
+    """The simulated venue booked something in a paper run: `action` is enter, exit, delisted, data ended, liquidated,
+    spot sold or funding, `values` every figure of it by name. A class of its own, so that nothing can take it for a
+    real fill."""
+
+    action: str
+    trade: int
+    values: dict[str, Any] = {}
+
+
 class ReconciliationCorrected(_PairRunEvent, frozen=True, array_like=True, tag=True, gc=False):
     """The venue's books differed from ours and were adopted: holding differences in units, cash in quote."""
 
@@ -309,9 +320,10 @@ class RunArmed(_RunEvent, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class RunStopped(_RunEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """The run ended, and why."""
+    """The run was stopped in order, and why; `state_hash` is that of its fold. A run may be taken up again later."""
 
     reason: str = ""
+    state_hash: str = ""
 
 
 class Halted(_RunEvent, frozen=True, array_like=True, tag=True, gc=False):
@@ -366,7 +378,7 @@ MARKET: Final = (
 )  # fmt: skip
 TRADING: Final = (
     EntryDecided, ExitDecided, OrderIntended, OrderAccepted, OrderRejected, OrderUnknown, OrderFilled, OrderCancelled,
-    FundingPaid, BorrowCharged, MarginObserved, TradeOpened, TradeClosed, ReconciliationCorrected,
+    FundingPaid, BorrowCharged, MarginObserved, TradeOpened, TradeClosed, FillSimulated, ReconciliationCorrected,
 )  # fmt: skip
 OPERATION: Final = (
     RunStarted, RunArmed, RunStopped, Halted, Resumed, FlattenRequested, FeedConnected, FeedLost, ClockTicked,
@@ -379,7 +391,7 @@ MarketEvent = (
 )  # fmt: skip
 TradingEvent = (
     EntryDecided | ExitDecided | OrderIntended | OrderAccepted | OrderRejected | OrderUnknown | OrderFilled
-    | OrderCancelled | FundingPaid | BorrowCharged | MarginObserved | TradeOpened | TradeClosed
+    | OrderCancelled | FundingPaid | BorrowCharged | MarginObserved | TradeOpened | TradeClosed | FillSimulated
     | ReconciliationCorrected
 )  # fmt: skip
 OperationEvent = (

@@ -14,7 +14,7 @@ from typing import Annotated, Final
 import typer
 
 from carryfold.adapters.bootstrap import Place
-from carryfold.adapters.cli import backfill, control, data, demo, logs, project, research, simexchange
+from carryfold.adapters.cli import backfill, control, data, demo, logs, project, research, run, simexchange
 from carryfold.adapters.cli.errors import describe_error
 
 __all__ = ["app", "main"]
@@ -69,6 +69,8 @@ app.command("lookahead")(research.lookahead)
 app.command("pairs")(data.pairs)
 app.command("rates")(data.rates)
 app.command("quality")(data.quality)
+app.command("run")(run.run)
+app.command("verify-run")(run.verify_run)
 app.command("halt")(control.halt)
 app.command("resume")(control.resume)
 app.command("flatten")(control.flatten)

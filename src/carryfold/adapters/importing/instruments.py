@@ -21,6 +21,9 @@ from carryfold.adapters.importing.report import RowRefused, Tally
 from carryfold.domain.codec import encode, event_key
 from carryfold.domain.events import PairChanged, PairDelisted, PairListed
 
+LOT_UNITS: Final = 1_000_000
+"""Units of a holding in a lot: coins left after a fee that is taken in coins are counted to a millionth of a lot."""
+
 _NOT_CRYPTO: Final = ("stock", "forex", "commodity")
 _DEFAULT_MINIMUM: Final = "5"
 _MAX_DIGITS: Final = 40
@@ -127,6 +130,7 @@ class InstrumentBook:
                 launch,
                 lot,
                 minimum,
+                LOT_UNITS,
                 priced=spot is not None,
                 multiplier=multiplier,
                 spot_symbol=spot_symbol if spot is not None else "",

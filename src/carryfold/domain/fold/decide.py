@@ -144,7 +144,7 @@ def decide_exits(
         _describe_rate(v, params, t, d)
         _describe_book(book, params, d)
         dn += 1
-        _count(book, t, r, LEAVE, p.held_lots)
+        _count(book, t, v.tag, LEAVE, p.held_lots)
         place(p, book, orders[i], params, t, EXIT)
         if book.simulated != 0 and (p.held_priced == 0 or params.fill == SAME):
             fn = fill_exit(v, p, book, orders[i], params, t, i, fills, fn)
@@ -152,10 +152,10 @@ def decide_exits(
 
 
 @compiled
-def _count(book: Any, t: int, rank: int, action: int, lots: int) -> None:
+def _count(book: Any, t: int, tag: int, action: int, lots: int) -> None:
     """Count a decision and mix it into the trace."""
     book.decisions += 1
-    book.trace = mixed(mixed(mixed(mixed(book.trace, t), rank), action), lots)
+    book.trace = mixed(mixed(mixed(mixed(book.trace, t), tag), action), lots)
 
 
 @compiled
@@ -268,7 +268,7 @@ def decide_entries(
             p.refused_at = t
             continue
         dn += 1
-        _count(book, t, chosen[k], ENTER, d.lots)
+        _count(book, t, v.tag, ENTER, d.lots)
         p.pending_lots = d.lots
         p.pending_lot = v.lot
         p.pending_size = d.size

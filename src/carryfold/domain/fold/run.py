@@ -78,6 +78,7 @@ class State:
             views[name] = NEVER
         views["spot_hourly"] = views["perp_hourly"] = -1.0
         views["lot_units"] = 1
+        views["tag"] = [_tag(symbol) for symbol in symbols]
         pairs = np.zeros(len(symbols), PAIR)
         pairs["selected"] = 1 if selected is None else np.fromiter(selected, np.int64, len(symbols))
         pairs["refused_at"] = NEVER
@@ -145,6 +146,10 @@ class State:
         state.order = np.frombuffer(saved["order"], ORDER).copy()
         state.book = np.frombuffer(saved["book"], BOOK).copy()
         return state
+
+
+def _tag(symbol: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(symbol, digest_size=8).digest(), "little", signed=True)
 
 
 def _buffers(size: int) -> Output:

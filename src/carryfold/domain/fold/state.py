@@ -44,6 +44,7 @@ VIEW: Final = np.dtype(
         ("market_known_at", "i8"),  # known time of the last market row
         ("interval_h", "f8"),  # 0: unknown
         # listing
+        ("tag", "i8"),  # stands for the symbol in the trace: ids and ranks depend on what else a log holds
         ("listed", "i8"),
         ("listed_at", "i8"),  # 0: unknown
         ("lot", "f8"),

@@ -1,0 +1,182 @@
+"""`carryfold run` and `carryfold verify-run`: the daemon, and the proof that what it did is what its log says."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from carryfold.adapters.cli.errors import CheckFailed, UsageFailed
+from carryfold.adapters.cli.options import Json
+from carryfold.adapters.terminal import Terminal, count
+
+if TYPE_CHECKING:
+    from carryfold.adapters.bootstrap import Place
+    from carryfold.adapters.daemon.settings import DaemonSettings, ParameterSet
+    from carryfold.projections.runs import Verification
+
+__all__ = ["run", "verify_run"]
+
+_MODES: Final = ("observe", "paper", "live")
+
+
+def run(
+    context: typer.Context,
+    mode: Annotated[str, typer.Option(metavar="MODE", help="observe, paper or live.")],
+    pairs: Annotated[
+        str | None, typer.Option(metavar="PAIRS", help="top:N by turnover, symbols A,B,..., or all.  [default: top:20]")
+    ] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; may be given several times.")
+    ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--set-file", metavar="FILE", help="Parameters of one run, as TOML; several files: A/B."),
+    ] = None,
+    endpoint: Annotated[
+        str | None, typer.Option(metavar="NAME", help="mainnet, testnet, demo, or an address.  [default: mainnet]")
+    ] = None,
+    live: Annotated[bool, typer.Option("--live", help="Needed for --mode live, together with live = true.")] = False,
+    speed: Annotated[
+        float | None, typer.Option(metavar="X", help="Follow the clock of an exchange in a box that runs X times fast.")
+    ] = None,
+    duration: Annotated[
+        float | None, typer.Option("--for", metavar="SECONDS", help="Stop after so long, by the daemon's clock.")
+    ] = None,
+    metrics_port: Annotated[
+        int | None, typer.Option(metavar="N", help="Prometheus metrics on 127.0.0.1:N.", min=1, max=65535)
+    ] = None,
+    key_file: Annotated[
+        str | None, typer.Option(metavar="FILE", help="API key and secret, mode 0600.  [default: the environment]")
+    ] = None,
+    verbose: Annotated[bool, typer.Option("--verbose", help="More lines.")] = False,
+) -> None:
+    """Run on a venue's live streams until it is stopped.
+
+    observe records, paper also decides and books simulated fills, live sends orders. What happens is one JSON line
+    each on stderr. SIGTERM and Ctrl-C stop in order; a start takes up the run it finds.
+    """
+    from carryfold.adapters.daemon.notices import Notices
+    from carryfold.adapters.daemon.service import run_daemon
+    from carryfold.adapters.venue import VenueError
+    from carryfold.projections.runs import RunError
+
+    given = {
+        "pairs": pairs, "endpoint": endpoint, "speed": speed, "stop_after_s": duration, "metrics_port": metrics_port,
+        "key_file": key_file,
+    }  # fmt: skip
+    chosen = _settings(context.obj, mode, given, settings or [], files or [], live=live)
+    Notices.to_stderr(verbose=verbose)
+    try:
+        asyncio.run(run_daemon(context.obj.home, chosen))
+    except (VenueError, RunError) as error:
+        raise CheckFailed(str(error)) from None
+
+
+def _settings(
+    place: Place, mode: str, given: dict[str, Any], settings: list[str], files: list[Path], *, live: bool
+) -> DaemonSettings:
+    """The file's [daemon] and [execution], overruled by the command line. Raises ConfigError, UsageFailed."""
+    from carryfold.adapters.daemon.settings import DaemonSettings
+
+    if mode not in _MODES:
+        raise UsageFailed(f"--mode {mode}: there are {', '.join(_MODES)}")
+    config = place.load_config()
+    if (mode == "live") != live:
+        raise UsageFailed("real orders need both --mode live and --live" if live else "--mode live also needs --live")
+    if mode == "live" and not config.daemon.live:
+        raise UsageFailed("real orders also need the configuration to say so: [daemon] live = true")
+    table = config.daemon
+    merged: dict[str, Any] = {
+        "pairs": table.pairs, "endpoint": table.endpoint, "metrics_port": table.metrics_port,
+        "key_file": table.key_file,
+    } | {name: value for name, value in given.items() if value is not None}  # fmt: skip
+    return DaemonSettings(
+        mode=mode,  # type: ignore[arg-type]
+        sets=_sets(place, mode, settings, files),
+        policy=config.recording,
+        limits=config.execution,
+        low_disk_mb=table.low_disk_mb,
+        **merged,
+    )
+
+
+def _sets(place: Place, mode: str, settings: list[str], files: list[Path]) -> tuple[ParameterSet, ...]:
+    """One run a file, or one of the configuration and --set."""
+    from carryfold.adapters.config import load_config
+    from carryfold.adapters.daemon.settings import LIVE_STALE_S, ParameterSet
+
+    if mode == "observe":
+        return ()
+    if mode == "live" and len(files) > 1:
+        raise UsageFailed("a live account takes one parameter set: try several of them with --mode paper")
+    base = place.load_config().parameters
+    texts = [(file.stem, load_config(place.home, file).parameters) for file in files] or [("run", ())]
+    sets = []
+    for name, own in texts:
+        from carryfold.domain.params import parse_settings
+
+        stale = [f"stale_s={LIVE_STALE_S}"]
+        sets.append(ParameterSet(name, parse_settings([*stale, *base, *own, *settings])))
+    if len({one.parameters for one in sets}) < len(sets):
+        raise UsageFailed("two parameter sets are the same: an A/B needs a difference")
+    return tuple(sets)
+
+
+def verify_run(
+    context: typer.Context,
+    run: Annotated[
+        int | None, typer.Argument(metavar="RUN", help="Its number, the seq of its start.  [default: every run]")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Fold a paper or live run again and compare.
+
+    Every decision and every simulated fill has to come out to the last bit, and the final state where the run was
+    stopped in order. Says "identical", or shows the first difference and exits with 1.
+    """
+    from carryfold.adapters.bootstrap import announce_compiling, open_reader, open_tape
+    from carryfold.domain.fold import CODE_DIGEST
+    from carryfold.projections.runs import RunError, list_runs
+    from carryfold.projections.runs import verify_run as verify
+
+    terminal = Terminal(json=json)
+    try:
+        with open_reader(context.obj.home) as reader:
+            infos = [info for info in list_runs(reader) if run in (None, info.run)]
+            if not infos:
+                wanted = "runs" if run is None else f"run {run}"
+                raise CheckFailed(f"the log in {context.obj.home} has no {wanted}")
+            tape = open_tape(context.obj.home, reader, terminal)
+            announce_compiling(terminal)
+            found = [verify(reader, tape, info, CODE_DIGEST) for info in infos if info.mode != "observe"]
+    except RunError as error:
+        raise CheckFailed(str(error)) from None
+    if json:
+        terminal.emit({"identical": all(one.identical for one in found), "runs": found})
+    else:
+        for one in found:
+            _show(terminal, one)
+    if not all(one.identical for one in found):
+        raise typer.Exit(1)
+
+
+def _show(terminal: Terminal, one: Verification) -> None:
+    what = f"run {one.run} ({one.mode}): {count(one.decisions)} decisions, {count(one.fills)} simulated bookings"
+    if one.identical:
+        state = "and the state " if one.recorded_state_hash else ""
+        terminal.say(f"{what} {state}identical under upto_seq {one.upto_seq:,}")
+    elif one.first_difference is None:
+        terminal.say(f"{what} identical, but the state is {one.state_hash}, not {one.recorded_state_hash}")
+    else:
+        first = one.first_difference
+        terminal.say(f"{what}: DIFFERENT from number {first.number} of its {first.stream} on")
+        terminal.say(f"  recorded: {first.recorded}")
+        terminal.say(f"  refolded: {first.refolded}")
+    if one.hindsight_decisions:
+        terminal.say(
+            f"  with what was recorded later, {one.hindsight_decisions} decisions would be other ones, the first at"
+            f" {one.hindsight_first_at}: hindsight, not a fault"
+        )

@@ -1,0 +1,89 @@
+"""The recording policy: of a flood of quotes and estimates, what goes into the log, and when.
+
+Of each pair the latest quote is kept and recorded each `quote_s` (each `hot_s` for pairs that are held or ordered), the
+latest estimate each `estimate_s`, and the last estimate before a settlement in any case: its mark prices the
+settlement. Everything else is recorded with the next commit. Memory is bounded by the number of pairs; what is left
+out is older than what is recorded instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+
+from carryfold.domain.events import Event, FundingPredicted, Quoted
+
+__all__ = ["Conflator", "RecordingPolicy"]
+
+PASSING_MAX = 65_536
+"""Events waiting for the next commit beyond which the stream has to wait."""
+
+
+class RecordingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much is recorded. Seconds are those of the daemon's clock; `commits_a_second` bounds market commits."""
+
+    quote_s: float = 10.0
+    hot_s: float = 1.0
+    estimate_s: float = 60.0
+    commits_a_second: float = 4.0
+
+
+class _Latest:
+    """The latest observation of one kind of one pair, and when one was last recorded."""
+
+    __slots__ = ("event", "recorded_at")
+
+    def __init__(self) -> None:
+        self.event: Quoted | FundingPredicted | None = None
+        self.recorded_at = 0
+
+
+class Conflator:
+    """`offer` what comes, `take` what is due. Pairs go by their symbol."""
+
+    def __init__(self, policy: RecordingPolicy) -> None:
+        self._policy = policy
+        self._quotes: dict[str, _Latest] = {}
+        self._estimates: dict[str, _Latest] = {}
+        self._passing: list[Event] = []
+        self.left_out = 0
+
+    def offer(self, event: Event) -> None:
+        """Take in one event of the stream."""
+        if isinstance(event, Quoted):
+            self._keep(self._quotes, event)
+        elif isinstance(event, FundingPredicted):
+            latest = self._estimates.get(event.symbol)
+            waiting = None if latest is None else latest.event
+            if latest is not None and isinstance(waiting, FundingPredicted) and waiting.next_at != event.next_at:
+                self._passing.append(waiting)  # settled in between: the last mark before it must stay
+                latest.event = None
+            self._keep(self._estimates, event)
+        else:
+            self._passing.append(event)
+
+    @property
+    def is_full(self) -> bool:
+        """True if the stream has to wait for a commit."""
+        return len(self._passing) >= PASSING_MAX
+
+    def take(self, now: int, hot: Collection[str]) -> list[Event]:
+        """What is to be recorded at `now` (ns); symbols in `hot` are held or ordered."""
+        due, self._passing = self._passing, []
+        policy = self._policy
+        for symbol, latest in self._quotes.items():
+            self._release(due, latest, now, policy.hot_s if symbol in hot else policy.quote_s)
+        for latest in self._estimates.values():
+            self._release(due, latest, now, policy.estimate_s)
+        return due
+
+    def _keep(self, kept: dict[str, _Latest], event: Quoted | FundingPredicted) -> None:
+        latest = kept.setdefault(event.symbol, _Latest())
+        self.left_out += latest.event is not None
+        latest.event = event
+
+    def _release(self, due: list[Event], latest: _Latest, now: int, every_s: float) -> None:
+        if latest.event is not None and now - latest.recorded_at >= every_s * 1e9:
+            due.append(latest.event)
+            latest.event, latest.recorded_at = None, now

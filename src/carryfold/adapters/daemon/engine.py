@@ -1,0 +1,114 @@
+"""The one way into the log: commit, rows, folds, records, in this order, one commit at a time.
+
+Guarantees: every commit is one instant of every run's fold, whatever it holds; what a run decides is in the log before
+anybody acts on it; the state of a run is the fold of the log up to the last commit, at any moment. If the log refuses
+a commit, nothing was folded, and the error is the caller's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+
+from carryfold.adapters.daemon.metrics import Metrics
+from carryfold.adapters.daemon.run import Run
+from carryfold.domain.codec import BATCH_DECODER, decode, encode, event_key
+from carryfold.domain.events import EntryDecided, Event, ExitDecided, FundingRevised, FundingSettled
+from carryfold.eventlog import AppendResult, EventLog, GroupCommitter, LogReader
+from carryfold.projections.tape_rows import RowBuilder
+
+__all__ = ["Decided", "Engine"]
+
+Decision = EntryDecided | ExitDecided
+Decided = Callable[[Run, Decision, int], Awaitable[None]]
+"""Told of a decision and its seq, once it is in the log."""
+
+
+class Engine:
+    """The daemon's log and its runs."""
+
+    def __init__(
+        self, log: EventLog, committer: GroupCommitter, reader: LogReader, builder: RowBuilder, metrics: Metrics
+    ) -> None:
+        """`builder` has seen all that is in the log."""
+        self.runs: list[Run] = []
+        self.decided: Decided | None = None
+        self._log = log
+        self._committer = committer
+        self._reader = reader
+        self._builder = builder
+        self._metrics = metrics
+        self._turn = asyncio.Lock()
+
+    @property
+    def last_seq(self) -> int:
+        """Where the log ends."""
+        return self._log.last.seq
+
+    async def record(self, events: Sequence[Event]) -> AppendResult:
+        """Commit market and outcome events, fold them, and record what the folds decide. Raises LogError."""
+        async with self._turn:
+            began = time.perf_counter()
+            result = await self._append(events)
+            if result.count == 0:
+                return result
+            await self._follow(result, events, began)
+        return result
+
+    async def note(self, events: Sequence[Event]) -> AppendResult:
+        """Commit records that no fold sees. Raises LogError."""
+        async with self._turn:
+            return await self._append(events)
+
+    async def _append(self, events: Sequence[Event]) -> AppendResult:
+        entries = [(encode(event), event_key(event), None) for event in events]
+        result = await asyncio.wrap_future(self._committer.submit(entries))
+        self._metrics.committed(result.count)
+        return result
+
+    async def _follow(self, result: AppendResult, events: Sequence[Event], began: float) -> None:
+        """Fold what was kept; then what contradicts the log follows as a commit of its own."""
+        kept = events if result.count == len(events) else self._read_back(result)
+        rows = self._builder.build(result.first_seq, [(result.recorded_at, event) for event in kept])
+        for run in self.runs:
+            made = run.fold(rows)
+            if made.decisions or made.fills:
+                recorded = await self._append(made.events)
+                self._metrics.decided(len(made.decisions), time.perf_counter() - began)
+                if self.decided is not None:
+                    for number, decision in enumerate(made.decisions):
+                        await self.decided(run, decision, recorded.first_seq + number)
+        self._metrics.folded(time.perf_counter() - began)
+        revisions = self._revisions(result, events)
+        if revisions:
+            again = time.perf_counter()
+            followed = await self._append(revisions)
+            if followed.count:
+                await self._follow(followed, revisions, again)
+
+    def _read_back(self, result: AppendResult) -> list[Event]:
+        """What of an append with duplicates or conflicts is in the log."""
+        found: list[Event] = []
+        for batch in self._reader.read(result.first_seq - 1):
+            found += [event for _, event in BATCH_DECODER.decode(batch.payload)]
+        return found[: result.count]
+
+    def _revisions(self, result: AppendResult, events: Sequence[Event]) -> list[Event]:
+        """A settled rate that comes again and differs is recorded as what it is; other contradictions of live
+        observations (a bar asked for twice) leave the first one in force."""
+        revised: list[Event] = []
+        for conflict in result.conflicts:
+            event = events[conflict.index]
+            if not isinstance(event, FundingSettled):
+                continue
+            batch = next(self._reader.read(conflict.seq - 1, limit_batches=1))
+            first = decode(_payload_at(batch.payload, conflict.seq - batch.first_seq))
+            if isinstance(first, FundingSettled) and first.rate != event.rate:
+                name = event.venue, event.symbol, event.listing, event.event_at
+                revised.append(FundingRevised(*name, event.rate, first.rate, event.interval_hours))
+        return revised
+
+
+def _payload_at(payload: bytes, index: int) -> bytes:
+    return encode(BATCH_DECODER.decode(payload)[index][1])

@@ -1,0 +1,85 @@
+"""What the daemon counts, for Prometheus. Kept in a registry of its own, served on loopback when a port is named."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+__all__ = ["Metrics"]
+
+
+class Metrics:
+    """Counters, gauges and histograms; every method is cheap."""
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        import prometheus_client as prometheus
+
+        self.registry = registry or prometheus.CollectorRegistry()
+        into = self.registry
+        seconds = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
+
+        def counter(name: str, text: str, *labels: str) -> prometheus.Counter:
+            return prometheus.Counter(f"carryfold_{name}", text, labels, registry=into)
+
+        def gauge(name: str, text: str, *labels: str) -> prometheus.Gauge:
+            return prometheus.Gauge(f"carryfold_{name}", text, labels, registry=into)
+
+        def histogram(name: str, text: str) -> prometheus.Histogram:
+            return prometheus.Histogram(f"carryfold_{name}", text, buckets=seconds, registry=into)
+
+        self._events = counter("events_total", "Events committed.")
+        self._commits = counter("commits_total", "Commits.")
+        self._observed = counter("observed_total", "Events that the streams brought.")
+        self._decisions = counter("decisions_total", "Entries and exits decided.")
+        self._orders = counter("orders_total", "Orders, by what came of them.", "what")
+        self._alerts = counter("alerts_total", "Alerts, by kind.", "code")
+        self._fold = histogram("commit_to_fold_seconds", "From handing over a commit to the end of its folds.")
+        self._decision = histogram("commit_to_decision_seconds", "From handing over a commit to its decisions.")
+        self._feed = gauge("feed_up", "1: the stream is connected.", "feed")
+        self._halted = gauge("halted", "1: no entries, by run.", "run")
+        self._equity = gauge("equity", "Equity in quote, by run.", "run")
+        self._held = gauge("pairs_held", "Pairs held, by run.", "run")
+
+    def serve(self, port: int) -> None:
+        """Answer scrapes on 127.0.0.1. Raises OSError when the port is taken."""
+        from prometheus_client import start_http_server
+
+        start_http_server(port, "127.0.0.1", self.registry)
+
+    def committed(self, events: int) -> None:
+        """A commit is on the disk."""
+        self._commits.inc()
+        self._events.inc(events)
+
+    def observed(self) -> None:
+        """A stream brought an event."""
+        self._observed.inc()
+
+    def folded(self, seconds: float) -> None:
+        """Every run has folded a commit."""
+        self._fold.observe(seconds)
+
+    def decided(self, decisions: int, seconds: float) -> None:
+        """Decisions of a run are in the log."""
+        self._decisions.inc(decisions)
+        self._decision.observe(seconds)
+
+    def ordered(self, what: str) -> None:
+        """Something became of an order."""
+        self._orders.labels(what).inc()
+
+    def alerted(self, code: str) -> None:
+        """A person was told."""
+        self._alerts.labels(code).inc()
+
+    def feed(self, name: str, *, up: bool) -> None:
+        """A stream came up or went down."""
+        self._feed.labels(name).set(up)
+
+    def book(self, run: str, equity: float, held: int, *, halted: bool) -> None:
+        """How a run stands."""
+        self._equity.labels(run).set(equity)
+        self._held.labels(run).set(held)
+        self._halted.labels(run).set(halted)

@@ -1,0 +1,54 @@
+"""The daemon's one clock. Live it is the wall clock read once and monotonic time since; against an exchange in a box it
+is that exchange's clock, which may run many times as fast."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+from carryfold.eventlog import Clock
+
+__all__ = ["Pace"]
+
+_SHORTEST_SLEEP_S: Final = 0.001
+
+
+class Pace:
+    """`clock` stamps the log; waiting is said in its seconds."""
+
+    def __init__(self, clock: Clock, speed: float = 1.0) -> None:
+        self.clock = clock
+        self.speed = speed
+
+    @classmethod
+    def of_this_machine(cls) -> Pace:
+        """Real time."""
+        return cls(Clock())
+
+    @classmethod
+    def of_venue(cls, venue_now: int, speed: float) -> Pace:
+        """The time of a venue that showed `venue_now` (UTC ns) a moment ago and runs at `speed`."""
+        began = time.monotonic_ns()
+
+        def elapsed() -> int:
+            return int((time.monotonic_ns() - began) * speed)
+
+        return cls(Clock(lambda: venue_now + elapsed(), elapsed), speed)
+
+    def now(self) -> int:
+        """UTC ns; never runs backwards."""
+        return self.clock.now()
+
+    def step(self) -> int:
+        """How far the wall clock has stepped away, in ns. A fast clock is not a wall clock: it has nothing to step
+        from."""
+        return self.clock.check() if self.speed == 1.0 else 0
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait so many of the clock's seconds."""
+        await asyncio.sleep(max(seconds / self.speed, _SHORTEST_SLEEP_S))
+
+    async def sleep_until(self, at: int) -> None:
+        """Wait until the clock shows `at` (UTC ns)."""
+        await self.sleep(max(at - self.now(), 0) / 1e9)

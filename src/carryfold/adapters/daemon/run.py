@@ -1,0 +1,88 @@
+"""One run inside the daemon: its parameters, its fold, and the record of what it decides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from carryfold.domain.events import EntryDecided, Event, ExitDecided
+from carryfold.domain.fold import Output, State, fold, simulate
+from carryfold.domain.fold.codes import ENTRY, NOTHING
+from carryfold.domain.records import decisions_recorded, fills_recorded
+from carryfold.domain.rows import Rows
+from carryfold.projections.cursor import MAX, Cursor
+from carryfold.projections.runs import RunFilter, RunInfo, make_state
+from carryfold.projections.tape import PairName, Tape
+
+__all__ = ["Made", "Run"]
+
+
+class Made(NamedTuple):
+    """What a commit made of a run: decisions, and the bookings of its simulated venue."""
+
+    decisions: list[EntryDecided | ExitDecided]
+    fills: list[Event]
+
+    @property
+    def events(self) -> list[Event]:
+        """Everything that has to be recorded."""
+        return [*self.decisions, *self.fills]
+
+
+class Run:
+    """A run whose state follows the log commit by commit."""
+
+    def __init__(self, info: RunInfo, tape: Tape) -> None:
+        """A run that has folded nothing yet. Raises RunError for a pair that the log does not have."""
+        self.info = info
+        self.names: Sequence[PairName] = tape.pairs
+        self.state: State
+        self.state, self.ids = make_state(info, self.names)
+        self.symbols = {self.names[i].symbol for i in self.ids}
+        self._rows_of = RunFilter(self.ids, tape.runs.index(info.run), live=info.live)
+
+    @property
+    def label(self) -> str:
+        """How logs and metrics name it."""
+        return f"{self.info.run}"
+
+    def warm_up(self, tape: Tape) -> Made:
+        """Fold all that the log holds. What comes out belongs to the run only if it was under way before."""
+        decisions: list[EntryDecided | ExitDecided] = []
+        fills: list[Event] = []
+        for block in tape.blocks(Cursor(MAX, tape.last_seq)):
+            made = self.fold(block)
+            decisions += made.decisions
+            fills += made.fills
+        return Made(decisions, fills)
+
+    def fold(self, rows: Rows) -> Made:
+        """Fold the rows of a commit."""
+        own = self._rows_of(rows)
+        if len(own) == 0:
+            return Made([], [])
+        output: Output = (fold if self.info.live else simulate)(self.state, own)
+        run = self.info.run
+        return Made(
+            decisions_recorded(run, self.names, output.decisions) if len(output.decisions) else [],
+            [*fills_recorded(run, self.names, output.fills)] if len(output.fills) else [],
+        )
+
+    def busy_symbols(self) -> set[str]:
+        """Pairs that are held or ordered: they are watched more closely."""
+        pair = self.state.pair
+        busy = np.flatnonzero((pair["held"] != 0) | (pair["pending"] != NOTHING))
+        return {self.names[i].symbol for i in busy.tolist()}
+
+    def is_waiting(self) -> bool:
+        """True if something is held or ordered, so that time itself matters."""
+        book = self.state.book[0]
+        return bool(book["held"] or book["ordered"] or book["pending_entries"])
+
+    def pending(self) -> list[tuple[PairName, bool]]:
+        """(pair, whether it is an entry) of every decision that is not carried out yet."""
+        pair = self.state.pair
+        found = np.flatnonzero(pair["pending"] != NOTHING).tolist()
+        return [(self.names[i], bool(pair[i]["pending"] == ENTRY)) for i in found]

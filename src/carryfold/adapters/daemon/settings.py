@@ -1,0 +1,53 @@
+"""What the daemon is told: by the configuration file's [daemon] and [execution] tables, and by the command line."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+
+from carryfold.adapters.daemon.conflation import RecordingPolicy
+from carryfold.domain.execution import ExecutionLimits
+from carryfold.domain.params import Parameters
+
+__all__ = ["LIVE_STALE_S", "DaemonSettings", "DaemonTable", "Mode", "ParameterSet"]
+
+LIVE_STALE_S: Final = 120
+"""`stale_s` of a run that does not set it: live prices come by the second, and one of two minutes ago is old."""
+
+Mode = Literal["observe", "paper", "live"]
+
+
+class DaemonTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The [daemon] table. `live` has to be true before real orders are sent."""
+
+    live: bool = False
+    pairs: str = "top:20"
+    endpoint: str = "mainnet"
+    low_disk_mb: int = 512
+    metrics_port: int = 0
+    key_file: str | None = None
+
+
+class ParameterSet(msgspec.Struct, frozen=True):
+    """One run's parameters, and what its file is called."""
+
+    name: str
+    parameters: Parameters
+
+
+class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a start needs. `sets`: a run each; none when observing. `speed`: seconds of the venue's clock a
+    second, for an exchange in a box; None: real time. `low_disk_mb`: entries stop when less is free."""
+
+    mode: Mode
+    pairs: str = "top:20"
+    endpoint: str = "mainnet"
+    sets: tuple[ParameterSet, ...] = ()
+    policy: RecordingPolicy = RecordingPolicy()
+    limits: ExecutionLimits = ExecutionLimits()
+    speed: float | None = None
+    low_disk_mb: int = 512
+    metrics_port: int = 0
+    stop_after_s: float | None = None
+    key_file: str | None = None

@@ -1,0 +1,253 @@
+"""Runs of the log: which there are, what each recorded, and folding one again to see whether it still comes out so.
+
+A run's cursor is `upto_seq` alone: what had been recorded when it ended (or by now). Under it the log's one order is
+the warm-up history and then the run's commits as they came, so folding the tape again is what the daemon did.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from carryfold.domain.codec import BATCH_DECODER, encode
+from carryfold.domain.events import (
+    EntryDecided,
+    Event,
+    ExitDecided,
+    FillSimulated,
+    RunStarted,
+    RunStopped,
+)
+from carryfold.domain.fold import Output, State, fold, simulate
+from carryfold.domain.params import Parameters
+from carryfold.domain.records import decisions_recorded, fills_recorded
+from carryfold.domain.rows import Kind, Rows
+from carryfold.eventlog import LogReader
+from carryfold.projections.cursor import MAX, Cursor, format_time
+from carryfold.projections.tape import PairName, Tape
+
+__all__ = [
+    "Difference", "RunError", "RunFilter", "RunInfo", "Verification", "list_runs", "make_state", "pair_label",
+    "refold", "verify_run",
+]  # fmt: skip
+
+_OPERATOR: Final = (Kind.HALTED, Kind.RESUMED, Kind.FLATTEN_REQUESTED)
+Record = EntryDecided | ExitDecided | FillSimulated
+
+
+class RunError(ValueError):
+    """There is no such run, or it cannot be folded by this code; the text is one line."""
+
+
+class RunInfo(msgspec.Struct):
+    """One run as the log tells it. `run` is the seq of its RunStarted, `last_seq` that of the last record it made or
+    of the commit that ended it; decisions began at `started_at`."""
+
+    run: int
+    started_at: int
+    mode: str
+    parameters: Parameters
+    code_digest: str
+    group: str
+    pairs: tuple[str, ...]
+    last_seq: int
+    stopped_at: int | None = None
+    state_hash: str = ""
+
+    @property
+    def live(self) -> bool:
+        """True if real orders were sent: what became of them are events."""
+        return self.mode == "live"
+
+
+def pair_label(name: tuple[str, str, int]) -> str:
+    """A pair in RunStarted: venue/symbol/listing."""
+    return f"{name[0]}/{name[1]}/{name[2]}"
+
+
+def list_runs(reader: LogReader) -> list[RunInfo]:
+    """Every run of the log, oldest first. Reads the whole log once."""
+    runs: dict[int, RunInfo] = {}
+    for seq, known_at, event in _events(reader):
+        if isinstance(event, RunStarted):
+            runs[seq] = RunInfo(
+                run=seq,
+                started_at=known_at,
+                mode=event.mode,
+                parameters=msgspec.convert(event.parameters, Parameters),
+                code_digest=event.code_digest,
+                group=event.group,
+                pairs=event.pairs,
+                last_seq=seq,
+            )
+            continue
+        info = runs.get(getattr(event, "run", 0))
+        if info is None:
+            continue
+        info.last_seq = seq
+        info.stopped_at, info.state_hash = None, ""
+        if isinstance(event, RunStopped):
+            info.stopped_at, info.state_hash = event.event_at, event.state_hash
+    return list(runs.values())
+
+
+def _events(reader: LogReader, after_seq: int = 0) -> Iterator[tuple[int, int, Event]]:
+    for batch in reader.read(after_seq):
+        for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(batch.payload), batch.first_seq):
+            yield seq, known_at, event
+
+
+class RunFilter:
+    """The rows that one run's fold sees: inputs of its pairs and of no pair, the operator's commands to it or to all,
+    and, if it is live, what became of its own orders."""
+
+    def __init__(self, pair_ids: Iterable[int], slot: int, *, live: bool) -> None:
+        self._ids = np.array(sorted(pair_ids), np.int64)
+        self._slots = np.array([0, slot], np.int64)
+        self._live = live
+
+    def __call__(self, rows: Rows) -> Rows:
+        wanted = (rows["pair"] < 0) | np.isin(rows["pair"], self._ids)
+        outcome = rows["kind"] >= Kind.ORDER_ACCEPTED
+        if outcome.any():
+            heard = np.isin(rows["slot"], self._slots) & (self._live | np.isin(rows["kind"], _OPERATOR))
+            wanted &= ~outcome | heard
+        return rows if wanted.all() else rows[wanted]
+
+
+def make_state(info: RunInfo, names: Sequence[PairName]) -> tuple[State, list[int]]:
+    """A fresh state for a run over a log whose pairs are `names`, and the ids of the run's own pairs. Raises
+    RunError for a pair that the log does not have."""
+    by_label = {pair_label(name): number for number, name in enumerate(names)}
+    missing = [label for label in info.pairs if label not in by_label]
+    if missing:
+        raise RunError(f"run {info.run} is about {missing[0]}, of which the log knows nothing")
+    ids = sorted(by_label[label] for label in info.pairs)
+    state = State(info.parameters, start=info.started_at, universe=len(ids), simulated=not info.live)
+    chosen = set(ids)
+    state.add_pairs([name.symbol.encode() for name in names], [i in chosen for i in range(len(names))])
+    return state, ids
+
+
+def refold(tape: Tape, info: RunInfo, upto_seq: int) -> tuple[State, Iterator[Output]]:
+    """(the state that the run had, what its fold brings out on the way to it), under the cursor (MAX, upto_seq)."""
+    state, ids = make_state(info, tape.pairs)
+    slot = tape.runs.index(info.run)
+    rows_of = RunFilter(ids, slot, live=info.live)
+    step = fold if info.live else simulate
+
+    def outputs() -> Iterator[Output]:
+        for block in tape.blocks(Cursor(MAX, upto_seq)):
+            rows = rows_of(block)
+            if len(rows):
+                yield step(state, rows)
+
+    return state, outputs()
+
+
+class Difference(msgspec.Struct, frozen=True):
+    """The first record that came out otherwise. `recorded` or `refolded` None: the other has one more."""
+
+    stream: str
+    number: int
+    recorded: dict[str, Any] | None
+    refolded: dict[str, Any] | None
+
+
+class Verification(msgspec.Struct, frozen=True):
+    """What folding a run again showed. `hindsight_decisions`: decisions that would be other ones with what was recorded
+    later (backfills, corrections); it says how much the run could not know, and is no fault."""
+
+    run: int
+    mode: str
+    identical: bool
+    decisions: int
+    fills: int
+    state_hash: str
+    recorded_state_hash: str
+    first_difference: Difference | None
+    upto_seq: int
+    hindsight_decisions: int
+    hindsight_first_at: str | None
+
+
+def verify_run(reader: LogReader, tape: Tape, info: RunInfo, code_digest: str) -> Verification:
+    """Fold a run again and compare every record, and the final state where the run was stopped in order. Raises
+    RunError where this code is not the run's."""
+    if info.code_digest != code_digest:
+        raise RunError(
+            f"run {info.run} was made by another version of the fold ({info.code_digest[:12]}, this one is"
+            f" {code_digest[:12]}): verify it with the version that made it"
+        )
+    decisions, fills = _recorded(reader, info)
+    again = _Again(tape, info, info.last_seq)
+    difference = _first_difference("decisions", decisions, again.decisions)
+    if not info.live:
+        difference = difference or _first_difference("fills", fills, again.fills)
+    same_state = info.state_hash in ("", again.state_hash)
+    later = _Again(tape, info, MAX)
+    changed = _changed(again.decisions, later.decisions, info.stopped_at)
+    return Verification(
+        run=info.run,
+        mode=info.mode,
+        identical=difference is None and same_state,
+        decisions=len(decisions),
+        fills=len(fills),
+        state_hash=again.state_hash,
+        recorded_state_hash=info.state_hash,
+        first_difference=difference,
+        upto_seq=info.last_seq,
+        hindsight_decisions=len(changed),
+        hindsight_first_at=format_time(min(changed)) if changed else None,
+    )
+
+
+class _Again:
+    """A run folded again under a cursor."""
+
+    def __init__(self, tape: Tape, info: RunInfo, upto_seq: int) -> None:
+        names = tape.pairs
+        self.decisions: list[Record] = []
+        self.fills: list[Record] = []
+        state, outputs = refold(tape, info, upto_seq)
+        for output in outputs:
+            self.decisions += decisions_recorded(info.run, names, output.decisions)
+            self.fills += fills_recorded(info.run, names, output.fills)
+        self.state_hash = state.hash()
+
+
+def _recorded(reader: LogReader, info: RunInfo) -> tuple[list[Record], list[Record]]:
+    decisions: list[Record] = []
+    fills: list[Record] = []
+    for _, _, event in _events(reader, info.run):
+        if isinstance(event, EntryDecided | ExitDecided) and event.run == info.run:
+            decisions.append(event)
+        elif isinstance(event, FillSimulated) and event.run == info.run:
+            fills.append(event)
+    return decisions, fills
+
+
+def _first_difference(stream: str, recorded: Sequence[Record], refolded: Sequence[Record]) -> Difference | None:
+    for number in range(max(len(recorded), len(refolded))):
+        ours = recorded[number] if number < len(recorded) else None
+        theirs = refolded[number] if number < len(refolded) else None
+        if ours is None or theirs is None or encode(ours) != encode(theirs):
+            return Difference(stream, number, _told(ours), _told(theirs))
+    return None
+
+
+def _told(event: Record | None) -> dict[str, Any] | None:
+    return None if event is None else {"event": type(event).__name__} | msgspec.structs.asdict(event)
+
+
+def _changed(then: Sequence[Record], later: Sequence[Record], stopped_at: int | None) -> list[int]:
+    """Times of decisions that only one of the two has, up to where the run ended."""
+    end = MAX if stopped_at is None else stopped_at
+    sets = [{_identity(event) for event in events if event.event_at <= end} for events in (then, later)]
+    return [identity[0] for identity in sets[0] ^ sets[1]]
+
+
+def _identity(event: Record) -> tuple[int, str, str, int, str, int]:
+    lots = 0 if isinstance(event, FillSimulated) else event.lots
+    return event.event_at, event.venue, event.symbol, event.listing, type(event).__name__, lots
