@@ -241,7 +241,10 @@ def test_instruments_list_pairs_and_confirm_high_rates(tmp_path: Path) -> None:
         ]
         assert load(log, *files).appended == 0
     events = {event for event, _ in stamped(tmp_path / "home")}
-    assert ev.PairListed("bybit", "BTCUSDT", 1, launch, 0.0012, 7.0, 1_000_000, priced=True, spot_symbol="BTCUSDT") in events
+    assert (
+        ev.PairListed("bybit", "BTCUSDT", 1, launch, 0.0012, 7.0, 1_000_000, priced=True, spot_symbol="BTCUSDT")
+        in events
+    )
     assert ev.PairChanged(
         "bybit", "BTCUSDT", 1, seen, lot=0.0012, min_notional=7.0, delist_at=0, interval_hours=8.0, rate_cap=0.06
     ) in events  # fmt: skip

@@ -129,6 +129,8 @@ class Tape:
         head = self._manifest.head
         upto_seq = min(cursor.upto_seq, head.seq)
         wanted = None if pair_ids is None else _pair_table(pair_ids, len(self.pairs))
+        if wanted is not None and wanted.all():
+            wanted = None  # nothing to leave out, and looking at each row would cost as much as reading it
         failures = 0
         while True:
             try:

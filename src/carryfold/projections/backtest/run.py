@@ -23,6 +23,7 @@ from carryfold.projections.tape import Tape
 __all__ = ["Backtest", "Blocks", "market_rows", "run_backtest", "run_blocks"]
 
 REFUSALS_KEPT: Final = 20_000
+_PIECE: Final = 256
 
 _IS_MARKET: Final = np.array([kind in KINDS and bool(KINDS[Kind(kind)].group) for kind in range(max(KINDS) + 1)])
 
@@ -160,10 +161,15 @@ def run_blocks(
 
 def _note_span(result: Backtest, rows: Rows) -> None:
     """The first and last market row of the run. A listing may be years older than the data, and is no market row."""
-    market = _IS_MARKET[rows["kind"]] & (rows["known_at"] >= result.since)
-    known = rows["known_at"][market]
-    if len(known) == 0:
-        return
     if result.first_row_at is None:
-        result.first_row_at = int(known[0])
-    result.last_row_at = int(known[-1])
+        result.first_row_at = next(_market_times(rows, result.since), None)
+    last = next(_market_times(rows[::-1], result.since), None)
+    if last is not None:
+        result.last_row_at = last
+
+
+def _market_times(rows: Rows, since: int) -> Iterator[int]:
+    """known_at of market rows that are not before `since`, looked for piece by piece: mostly the first one is one."""
+    for start in range(0, len(rows), _PIECE):
+        piece = rows[start : start + _PIECE]
+        yield from piece["known_at"][_IS_MARKET[piece["kind"]] & (piece["known_at"] >= since)].tolist()
