@@ -158,7 +158,7 @@ def wait_for_events(process: "subprocess.Popen[bytes]", home: Path, count: int) 
 def test_json_holds_nothing_but_json(tmp_path: Path, address: str) -> None:
     done = subprocess.run(
         [CARRYFOLD, "--home", str(tmp_path / "home"), "backfill", "--endpoint", address, "--pairs", "BTCUSDT",
-         "--since", "2025-06-10", "--json"],
+         "--since", "2025-06-14", "--prices", "none", "--json"],
         capture_output=True, text=True, check=True, env=environment(),
     )  # fmt: skip
 

@@ -47,8 +47,8 @@ def test_a_pair_has_the_rules_of_both_legs_and_their_common_step() -> None:
 
     assert excluded == []
     assert found.listed == PairListed(
-        "bybit", "BTCUSDT", 1, 1585526400 * 10**9, 0.001, 5.0, 1_000_000, priced=True, interval_hours=8.0, spot_symbol="BTCUSDT",
-        rate_cap=0.00375,
+        "bybit", "BTCUSDT", 1, 1585526400 * 10**9, 0.001, 5.0, 1_000_000, priced=True, interval_hours=8.0,
+        spot_symbol="BTCUSDT", rate_cap=0.00375,
     )  # fmt: skip
     assert found.spot_coin == "BTC"
     assert found.spot.qty_step == Decimal("0.000001")

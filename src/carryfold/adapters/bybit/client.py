@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from carryfold.adapters.bybit.endpoint import Credentials, Endpoint
@@ -145,6 +147,9 @@ def configure(module: ModuleType, endpoint: Endpoint, credentials: Credentials |
     if credentials is not None:
         settings |= {"apiKey": credentials.key.reveal(), "secret": credentials.secret.reveal()}
     exchange = module.bybit(settings)
+    exchange.ssl_context = _tls(exchange.cafile)
+    if endpoint.rest.startswith("http:"):
+        exchange.timeout_on_exit = 0  # ccxt waits for the farewell of TLS
     exchange.has["fetchCurrencies"] = False  # one signed request fewer; we name coins as the venue does
     public = {"spot": endpoint.ws_spot, "linear": endpoint.ws_linear}
     private = endpoint.ws_private
@@ -166,6 +171,12 @@ def quieten() -> None:
     """ccxt logs requests with their signed headers at level DEBUG: nobody may switch that on by accident."""
     logging.getLogger("ccxt.base.exchange").setLevel(logging.INFO)
     logging.getLogger("ccxt").setLevel(logging.INFO)
+
+
+@cache
+def _tls(certificates: str) -> ssl.SSLContext:
+    """As ccxt makes it for each of its objects; reading the certificates takes longer than all else about them."""
+    return ssl.create_default_context(cafile=certificates)
 
 
 def _answer(response: Any) -> Answer:

@@ -21,7 +21,9 @@ from carryfold.domain.execution.reports import Leg, PrivateReport, StreamReport
 
 __all__ = ["PrivateStream"]
 
-TOPICS: Final = ("order", "execution", "position", "wallet")
+TOPICS: Final = ("order", "execution")
+"""Positions and balances are asked for: their pushes leave out what funding and prices change."""
+
 MAX_WAITING: Final = 10_000
 """Reports that nobody has read. One more, and all are dropped for a StreamReport: the reader has to ask anyway."""
 
@@ -75,7 +77,7 @@ class PrivateStream:
     def _take(self, message: Message) -> None:
         topic = str(message.get("topic")).split(".")[0]
         if topic not in ("order", "execution"):
-            return  # positions and balances are asked for: their pushes leave out what funding and prices change
+            return
         rows = message.get("data")
         if not isinstance(rows, list):
             raise Broken(f"a message of {topic} has no list")
