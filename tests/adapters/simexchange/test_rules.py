@@ -305,3 +305,29 @@ def test_settings_that_make_no_sense_are_refused() -> None:
             config(**wrong)
     with pytest.raises(ValueError, match="cannot go back"):
         still(pairs=1).clock.advance(-1)
+
+
+def test_the_rate_of_a_ticker_can_be_rebuilt_from_premium_candles() -> None:
+    """What a bot does that wants predictions of the past: everything over the wire, by the published formula."""
+
+    async def work() -> None:
+        async with serving(pairs=4) as venue, calling(venue) as caller:
+            venue.advance(5 * 3_600)
+            for symbol, hours in (("BTCUSDT", 8), ("SYN03USDT", 4)):
+                named = {"category": "linear", "symbol": symbol}
+                (row,) = (await caller.get("/v5/market/tickers", **named))["result"]["list"]
+                begun_ms = int(row["nextFundingTime"]) - hours * HOUR_MS
+                minutes = (venue.now_ms - begun_ms) // 60_000
+                bars = await caller.get(
+                    "/v5/market/premium-index-price-kline", **named, interval="1", start=begun_ms, limit=1_000
+                )
+                closes = [Decimal(bar[4]) for bar in reversed(bars["result"]["list"])][:minutes]
+                weights = range(1, minutes + 1)
+                average = sum((w * close for w, close in zip(weights, closes, strict=True)), Decimal(0)) / sum(weights)
+                interest = Decimal("0.0003") * hours / 24
+                damped = max(min(interest - average, Decimal("0.0005")), Decimal("-0.0005"))
+                cap = Decimal(row["fundingCap"])
+                by_hand = max(min(average + damped, cap), -cap)
+                assert abs(by_hand - Decimal(row["fundingRate"])) <= Decimal("0.00000001")
+
+    run(work())

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from decimal import Decimal
 from typing import Any
+from unittest.mock import patch
 
 import aiohttp
 
-from tests.adapters.simexchange.venue import DEADLINE_S, calling, order, quotes, run, serving
+from carryfold.adapters.simexchange import connection
+from tests.adapters.simexchange.venue import DEADLINE_S, calling, order, quotes, run, serving, until
 
 
 async def heard(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
@@ -225,5 +227,18 @@ def test_two_listeners_hear_the_same() -> None:
             venue.advance(5)
             first, second = await asyncio.gather(heard(one), heard(other))
             assert first == second and first["type"] == "delta"
+
+    run(work())
+
+
+def test_a_listener_who_does_not_keep_up_is_cut_off() -> None:
+    async def work() -> None:
+        async with serving(pairs=1, history_days=3) as venue, calling(venue) as caller:
+            slow = await caller.socket(venue.endpoints.ws_private, "execution", known=True)
+            with patch.object(connection, "_MAX_WAITING", 5):
+                for _ in range(6):  # all in one turn of the loop: nothing can be sent in between
+                    venue.external_trade("BTCUSDT", Decimal("0.001"))
+            assert (await slow.receive(timeout=DEADLINE_S)).type in (aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR)
+            await until(lambda: venue.connections == 0)
 
     run(work())

@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 from typing import Any, Final, Literal
 
 import msgspec
-from aiohttp import WSCloseCode, web
+from aiohttp import web
 
 from carryfold.adapters.simexchange.faults import Fault, Faults
 
@@ -24,8 +24,16 @@ _MAX_WAITING: Final = 20_000  # messages; who reads slower than that is cut off
 class Connection:
     """A client's websocket. Messages leave in order, through one task, however slowly the client reads."""
 
-    def __init__(self, socket: web.WebSocketResponse, kind: Kind, number: int, faults: Faults) -> None:
+    def __init__(
+        self,
+        socket: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        kind: Kind,
+        number: int,
+        faults: Faults,
+    ) -> None:
         self.socket = socket
+        self._transport = transport
         self.kind = kind
         self.conn_id = f"sim-{number:08d}"
         self.known = False
@@ -77,9 +85,11 @@ class Connection:
             self._enqueue(message)
 
     def break_off(self) -> None:
-        """Break the connection without a goodbye."""
+        """Break the connection without a goodbye; what waits to be sent is lost."""
         self._broken = True
         self._wake.set()
+        if self._transport is not None:
+            self._transport.abort()
 
     async def write(self, closed: Callable[[], bool]) -> None:
         """Send what waits until the connection ends. `closed` says whether the reading side has ended."""
@@ -89,7 +99,6 @@ class Connection:
             while self._waiting and not self._broken:
                 await self.socket.send_str(self._waiting.popleft())
             if self._broken:
-                await self.socket.close(code=WSCloseCode.ABNORMAL_CLOSURE)
                 return
 
     def _let_go(self) -> None:
@@ -100,7 +109,7 @@ class Connection:
     def _enqueue(self, message: bytes) -> None:
         self._waiting.append(message.decode())
         if len(self._waiting) > _MAX_WAITING:
-            self._broken = True
+            self.break_off()
         self._wake.set()
 
 

@@ -59,7 +59,7 @@ class Hub:
             await socket.close()
             return socket
         self._opened += 1
-        connection = Connection(socket, kind, self._opened, self._faults)
+        connection = Connection(socket, request.transport, kind, self._opened, self._faults)
         self._connections.append(connection)
         writer = asyncio.ensure_future(connection.write(lambda: socket.closed))
         try:
