@@ -205,6 +205,7 @@ def venue_error(error: BaseException, asked: str) -> VenueError:
 _PLAIN: Final = {
     "AuthenticationError": "the API key was not accepted: it is wrong, expired, or of another endpoint",
     "RequestTimeout": "no answer in time",
+    "TimeoutError": "no answer in time",
     "ExchangeNotAvailable": "no connection",
     "NetworkError": "the connection was lost",
     "OnMaintenance": "the venue is under maintenance",

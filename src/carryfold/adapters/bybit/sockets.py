@@ -55,13 +55,14 @@ class Socket:
         logs in first."""
         self._endpoint = endpoint
         self._url = url
-        self._topics = topics
+        self._topics = [list(batch) for batch in topics]
         self._take = take
         self._up = up
         self._down = down
         self._credentials = credentials
         self._silence_s = silence_s
         self._sleep = sleep
+        self.refused: set[str] = set()
         self._is_up = False
         self._heard_at = 0.0
         self._end: asyncio.Future[None] | None = None
@@ -137,12 +138,34 @@ class Socket:
             elif message.get("op") == "subscribe" and message.get("success") is True:
                 if self._credentials is not None:  # an account may rightly have nothing to say for hours
                     self._heard(message)
+            elif message.get("op") == "subscribe" and message.get("success") is False:
+                self._refused(str(message.get("ret_msg")), str(message.get("req_id")))
             else:
                 exchange.handle_message(client, message)
         except msgspec.DecodeError:
             self._break(Broken("a message is not JSON"))
         except Exception as error:  # noqa: BLE001 - it is raised where somebody waits for it
             self._break(error)
+
+    def _refused(self, text: str, request: str) -> None:
+        """The venue refuses a whole request for one topic it does not have, such as that of a pair just delisted. The
+        topic is left out from the next connection on: else no other one would ever come again."""
+        if self._credentials is not None:
+            self._break(VenueError("bybit refuses the account's streams: the key may lack the permission to read"))
+            return
+        named = {topic for batch in self._topics for topic in batch if topic in text.replace(",", " ").split()}
+        batch = self._topics[int(request)] if request.isdecimal() and int(request) < len(self._topics) else []
+        if not named and len(batch) == 1:
+            named = {batch[0]}
+        if named:
+            self.refused |= named
+            self._topics = [left for batch in self._topics if (left := [one for one in batch if one not in named])]
+        elif batch:  # it does not say which one: each is asked for by itself
+            self._topics = [one for one in self._topics if one is not batch] + [[topic] for topic in batch]
+        if not self._topics:
+            self._break(VenueError("bybit has none of the streams that were asked for: the pairs may be closed"))
+            return
+        self._break(Broken("a subscription was refused"))
 
     def _heard(self, message: Message) -> None:
         self._heard_at = asyncio.get_running_loop().time()
