@@ -10,12 +10,19 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
-from carryfold.domain.codec import BATCH_DECODER, encode
+from carryfold.domain.codec import decode, encode
 from carryfold.domain.events import (
+    MARKET,
+    OPERATION,
+    TRADING,
     EntryDecided,
     Event,
     ExitDecided,
     FillSimulated,
+    FlattenRequested,
+    Halted,
+    Resumed,
+    RunArmed,
     RunStarted,
     RunStopped,
 )
@@ -29,9 +36,16 @@ from carryfold.projections.tape import PairName, Tape
 
 __all__ = [
     "Difference", "RunError", "RunFilter", "RunInfo", "Verification", "list_runs", "make_state", "pair_label",
-    "refold", "verify_run",
+    "recorded", "refold", "verify_run",
 ]  # fmt: skip
 
+_RAW_DECODER: Final = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]])
+_KINDS: Final = frozenset(kind.__name__.encode() for kind in (*MARKET, *TRADING, *OPERATION))
+_OF_RUNS: Final = frozenset(
+    kind.__name__.encode() for kind in (*TRADING, RunStarted, RunArmed, RunStopped, Halted, Resumed, FlattenRequested)
+)
+_RECORDS: Final = frozenset({b"EntryDecided", b"ExitDecided", b"FillSimulated"})
+_FIXSTR: Final = 0xA0
 _OPERATOR: Final = (Kind.HALTED, Kind.RESUMED, Kind.FLATTEN_REQUESTED)
 Record = EntryDecided | ExitDecided | FillSimulated
 
@@ -67,9 +81,10 @@ def pair_label(name: tuple[str, str, int]) -> str:
 
 
 def list_runs(reader: LogReader) -> list[RunInfo]:
-    """Every run of the log, oldest first. Reads the whole log once."""
+    """Every run of the log, oldest first. Reads the whole log once. Raises RunError for an event that this version does
+    not know."""
     runs: dict[int, RunInfo] = {}
-    for seq, known_at, event in _events(reader):
+    for seq, known_at, event in _events(reader, 0, _OF_RUNS):
         if isinstance(event, RunStarted):
             runs[seq] = RunInfo(
                 run=seq,
@@ -92,10 +107,26 @@ def list_runs(reader: LogReader) -> list[RunInfo]:
     return list(runs.values())
 
 
-def _events(reader: LogReader, after_seq: int = 0) -> Iterator[tuple[int, int, Event]]:
+def recorded(reader: LogReader, info: RunInfo) -> Iterator[Record]:
+    """What a run decided and what its simulated venue booked, as the log has it."""
+    for _, _, event in _events(reader, info.run, _RECORDS):
+        if isinstance(event, EntryDecided | ExitDecided | FillSimulated) and event.run == info.run:
+            yield event
+
+
+def _events(reader: LogReader, after_seq: int, kinds: frozenset[bytes]) -> Iterator[tuple[int, int, Event]]:
+    """(seq, known_at, event) of some kinds. A log is mostly quotes: others are told by their first bytes, and not
+    decoded."""
     for batch in reader.read(after_seq):
-        for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(batch.payload), batch.first_seq):
-            yield seq, known_at, event
+        for seq, (known_at, raw) in enumerate(_RAW_DECODER.decode(batch.payload), batch.first_seq):
+            kind = _kind_of(raw)
+            if kind in kinds:
+                yield seq, known_at, decode(raw)
+            elif kind not in _KINDS:
+                name = kind.decode(errors="replace")
+                raise RunError(
+                    f"seq {seq} is a {name}, which this version does not know: use the version that wrote it"
+                )
 
 
 class RunFilter:
@@ -180,7 +211,10 @@ def verify_run(reader: LogReader, tape: Tape, info: RunInfo, code_digest: str) -
             f"run {info.run} was made by another version of the fold ({info.code_digest[:12]}, this one is"
             f" {code_digest[:12]}): verify it with the version that made it"
         )
-    decisions, fills = _recorded(reader, info)
+    decisions: list[Record] = []
+    fills: list[Record] = []
+    for event in recorded(reader, info):
+        (fills if isinstance(event, FillSimulated) else decisions).append(event)
     again = _Again(tape, info, info.last_seq)
     difference = _first_difference("decisions", decisions, again.decisions)
     if not info.live:
@@ -217,15 +251,13 @@ class _Again:
         self.state_hash = state.hash()
 
 
-def _recorded(reader: LogReader, info: RunInfo) -> tuple[list[Record], list[Record]]:
-    decisions: list[Record] = []
-    fills: list[Record] = []
-    for _, _, event in _events(reader, info.run):
-        if isinstance(event, EntryDecided | ExitDecided) and event.run == info.run:
-            decisions.append(event)
-        elif isinstance(event, FillSimulated) and event.run == info.run:
-            fills.append(event)
-    return decisions, fills
+def _kind_of(raw: msgspec.Raw) -> bytes:
+    """The name at the front of an encoded event: an array whose first element is a short text. Anything else is shown
+    by its first bytes."""
+    head = memoryview(raw)[:40].tobytes()
+    at = 1 if head[:1] != b"\xdc" else 3
+    length = head[at] - _FIXSTR if len(head) > at else -1
+    return head[at + 1 : at + 1 + length] if 0 <= length < 32 else head
 
 
 def _first_difference(stream: str, recorded: Sequence[Record], refolded: Sequence[Record]) -> Difference | None:

@@ -10,7 +10,7 @@ from carryfold.adapters.daemon.engine import Engine
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
 from carryfold.domain.events import Event, FlattenRequested, Halted, Resumed
-from carryfold.eventlog import CommandRefused
+from carryfold.eventlog import CommandRefused, CommandUnanswered
 
 __all__ = ["Commands"]
 
@@ -21,6 +21,7 @@ _EVENTS: Final[dict[str, Callable[[int, int, str], Event]]] = {
     "flatten": FlattenRequested,
 }
 ANSWER_WITHIN_S: Final = 8.0
+REASON_MAX: Final = 200
 
 
 class Commands:
@@ -29,24 +30,37 @@ class Commands:
     def __init__(self, notices: Notices) -> None:
         self._notices = notices
         self._attached: tuple[asyncio.AbstractEventLoop, Engine, Pace] | None = None
+        self._is_over = False
 
     def attach(self, loop: asyncio.AbstractEventLoop, engine: Engine, pace: Pace) -> None:
         """From here on commands can be obeyed."""
         self._attached = loop, engine, pace
 
+    def detach(self) -> None:
+        """From here on none is."""
+        self._attached = None
+        self._is_over = True
+
     def handle(self, command: str, args: dict[str, Any]) -> int:
-        """Obey, and return the seq of the event it became. Raises CommandRefused."""
+        """Obey, and return the seq of the event it became. Raises CommandRefused, or CommandUnanswered where it is not
+        known yet what becomes of it."""
         if command not in _EVENTS:
             raise CommandRefused(f"there is no command '{command}': {', '.join(_EVENTS)}")
-        if self._attached is None:
-            raise CommandRefused("the daemon is still starting: ask again in a moment")
-        loop, _, _ = self._attached
-        reason = str(args.get("reason", ""))[:200]
-        return asyncio.run_coroutine_threadsafe(self._obey(command, reason), loop).result(ANSWER_WITHIN_S)
+        attached = self._attached
+        if attached is None:
+            state = "stopping: when it has, give the command again" if self._is_over else "still starting: ask again"
+            raise CommandRefused(f"the daemon is {state} in a moment")
+        loop, engine, pace = attached
+        reason = str(args.get("reason", ""))[:REASON_MAX]
+        obeyed = asyncio.run_coroutine_threadsafe(self._obey(engine, pace, command, reason), loop)
+        try:
+            return obeyed.result(ANSWER_WITHIN_S)
+        except TimeoutError:
+            raise CommandUnanswered(
+                f"the daemon did not come to it within {ANSWER_WITHIN_S:g} s: carryfold log tail shows whether it did"
+            ) from None
 
-    async def _obey(self, command: str, reason: str) -> int:
-        assert self._attached is not None
-        _, engine, pace = self._attached
+    async def _obey(self, engine: Engine, pace: Pace, command: str, reason: str) -> int:
         result = await engine.record([_EVENTS[command](_EVERY_RUN, pace.now(), reason)])
         self._notices.alert(command, f"{command}: {reason or 'no reason given'}", seq=result.first_seq)
         return result.first_seq

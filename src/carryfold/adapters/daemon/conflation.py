@@ -1,9 +1,9 @@
 """The recording policy: of a flood of quotes and estimates, what goes into the log, and when.
 
-Of each pair the latest quote is kept and recorded each `quote_s` (each `hot_s` for pairs that are held or ordered), the
-latest estimate each `estimate_s`, and the last estimate before a settlement in any case: its mark prices the
-settlement. Everything else is recorded with the next commit. Memory is bounded by the number of pairs; what is left
-out is older than what is recorded instead.
+Of each pair the latest quote is kept and recorded each `quote_s` (each `hot_s` for pairs that are held or ordered, and
+for the first one with both legs after one without), the latest estimate each `estimate_s`, and the last estimate before
+a settlement in any case: its mark prices the settlement. Everything else is recorded with the next commit. Memory is
+bounded by the number of pairs; what is left out is older than what is recorded instead.
 """
 
 from __future__ import annotations
@@ -32,11 +32,12 @@ class RecordingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class _Latest:
     """The latest observation of one kind of one pair, and when one was last recorded."""
 
-    __slots__ = ("event", "recorded_at")
+    __slots__ = ("event", "has_both_legs", "recorded_at")
 
     def __init__(self) -> None:
         self.event: Quoted | FundingPredicted | None = None
         self.recorded_at = 0
+        self.has_both_legs = False
 
 
 class Conflator:
@@ -73,17 +74,29 @@ class Conflator:
         due, self._passing = self._passing, []
         policy = self._policy
         for symbol, latest in self._quotes.items():
-            self._release(due, latest, now, policy.hot_s if symbol in hot else policy.quote_s)
+            both = has_both_legs(latest.event)
+            is_hot = symbol in hot or (both and not latest.has_both_legs)
+            if self._release(due, latest, now, policy.hot_s if is_hot else policy.quote_s):
+                latest.has_both_legs = both
         for latest in self._estimates.values():
             self._release(due, latest, now, policy.estimate_s)
         return due
 
     def _keep(self, kept: dict[str, _Latest], event: Quoted | FundingPredicted) -> None:
         latest = kept.setdefault(event.symbol, _Latest())
-        self.left_out += latest.event is not None
-        latest.event = event
+        waiting = latest.event
+        self.left_out += waiting is not None
+        if waiting is None or event.event_at >= waiting.event_at:
+            latest.event = event
 
-    def _release(self, due: list[Event], latest: _Latest, now: int, every_s: float) -> None:
-        if latest.event is not None and now - latest.recorded_at >= every_s * 1e9:
-            due.append(latest.event)
-            latest.event, latest.recorded_at = None, now
+    def _release(self, due: list[Event], latest: _Latest, now: int, every_s: float) -> bool:
+        if latest.event is None or now - latest.recorded_at < every_s * 1e9:
+            return False
+        due.append(latest.event)
+        latest.event, latest.recorded_at = None, now
+        return True
+
+
+def has_both_legs(event: Event | None) -> bool:
+    """True for a quote that says something about a position."""
+    return isinstance(event, Quoted) and bool(event.spot_bid and event.spot_ask and event.perp_bid and event.perp_ask)

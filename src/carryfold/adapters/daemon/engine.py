@@ -1,8 +1,10 @@
 """The one way into the log: commit, rows, folds, records, in this order, one commit at a time.
 
 Guarantees: every commit is one instant of every run's fold, whatever it holds; what a run decides is in the log before
-anybody acts on it; the state of a run is the fold of the log up to the last commit, at any moment. If the log refuses
-a commit, nothing was folded, and the error is the caller's.
+anybody acts on it; the state of a run is the fold of the log up to the last commit, at any moment; whoever is cancelled
+while a commit is on its way does not take the fold of it along. If the log refuses a commit, nothing was folded, and
+the error is the caller's. From then on everything is refused: a decision may have been folded that is not recorded, and
+only a start puts that right.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.run import Run
 from carryfold.domain.codec import BATCH_DECODER, decode, encode, event_key
 from carryfold.domain.events import EntryDecided, Event, ExitDecided, FundingRevised, FundingSettled
-from carryfold.eventlog import AppendResult, EventLog, GroupCommitter, LogReader
+from carryfold.eventlog import AppendResult, EventLog, GroupCommitter, LogClosed, LogReader
 from carryfold.projections.tape_rows import RowBuilder
 
 __all__ = ["Decided", "Engine"]
@@ -40,6 +42,8 @@ class Engine:
         self._builder = builder
         self._metrics = metrics
         self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[AppendResult]] = set()
+        self._closed: BaseException | None = None
 
     @property
     def last_seq(self) -> int:
@@ -48,18 +52,45 @@ class Engine:
 
     async def record(self, events: Sequence[Event]) -> AppendResult:
         """Commit market and outcome events, fold them, and record what the folds decide. Raises LogError."""
-        async with self._turn:
-            began = time.perf_counter()
-            result = await self._append(events)
-            if result.count == 0:
-                return result
-            await self._follow(result, events, began)
-        return result
+        return await self._whole(lambda: self._record(events))
 
     async def note(self, events: Sequence[Event]) -> AppendResult:
         """Commit records that no fold sees. Raises LogError."""
+        return await self._whole(lambda: self._append(events))
+
+    async def end(self, make: Callable[[], Sequence[Event]]) -> AppendResult:
+        """Commit the last records, made when everything before them is folded; whatever comes after is refused. Raises
+        LogError."""
+        return await self._whole(lambda: self._end(make))
+
+    async def _whole(self, work: Callable[[], Awaitable[AppendResult]]) -> AppendResult:
+        """Do it to its end, in its turn, even if the caller is cancelled meanwhile."""
+        task = asyncio.ensure_future(self._in_turn(work))
+        self._tasks.add(task)  # the loop itself keeps no hold of its tasks
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def _in_turn(self, work: Callable[[], Awaitable[AppendResult]]) -> AppendResult:
         async with self._turn:
-            return await self._append(events)
+            if self._closed is not None:
+                raise self._closed
+            try:
+                return await work()
+            except BaseException as error:
+                self._closed = error
+                raise
+
+    async def _record(self, events: Sequence[Event]) -> AppendResult:
+        began = time.perf_counter()
+        result = await self._append(events)
+        if result.count or result.conflicts:
+            await self._follow(result, events, began)
+        return result
+
+    async def _end(self, make: Callable[[], Sequence[Event]]) -> AppendResult:
+        result = await self._append(make())
+        self._closed = LogClosed("the daemon is stopping")
+        return result
 
     async def _append(self, events: Sequence[Event]) -> AppendResult:
         entries = [(encode(event), event_key(event), None) for event in events]
@@ -69,6 +100,16 @@ class Engine:
 
     async def _follow(self, result: AppendResult, events: Sequence[Event], began: float) -> None:
         """Fold what was kept; then what contradicts the log follows as a commit of its own."""
+        if result.count:
+            await self._fold(result, events, began)
+        revisions = self._revisions(result, events)
+        if revisions:
+            again = time.perf_counter()
+            followed = await self._append(revisions)
+            if followed.count:
+                await self._fold(followed, revisions, again)
+
+    async def _fold(self, result: AppendResult, events: Sequence[Event], began: float) -> None:
         kept = events if result.count == len(events) else self._read_back(result)
         rows = self._builder.build(result.first_seq, [(result.recorded_at, event) for event in kept])
         for run in self.runs:
@@ -80,12 +121,6 @@ class Engine:
                     for number, decision in enumerate(made.decisions):
                         await self.decided(run, decision, recorded.first_seq + number)
         self._metrics.folded(time.perf_counter() - began)
-        revisions = self._revisions(result, events)
-        if revisions:
-            again = time.perf_counter()
-            followed = await self._append(revisions)
-            if followed.count:
-                await self._follow(followed, revisions, again)
 
     def _read_back(self, result: AppendResult) -> list[Event]:
         """What of an append with duplicates or conflicts is in the log."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -42,11 +45,21 @@ class Metrics:
         self._equity = gauge("equity", "Equity in quote, by run.", "run")
         self._held = gauge("pairs_held", "Pairs held, by run.", "run")
 
-    def serve(self, port: int) -> None:
-        """Answer scrapes on 127.0.0.1. Raises OSError when the port is taken."""
+    @contextmanager
+    def serving(self, port: int) -> Iterator[None]:
+        """Answer scrapes on 127.0.0.1. Raises OSError with one line when the port is taken."""
         from prometheus_client import start_http_server
 
-        start_http_server(port, "127.0.0.1", self.registry)
+        try:
+            server, thread = start_http_server(port, "127.0.0.1", self.registry)
+        except OSError as error:
+            raise OSError(f"metrics cannot be served on port {port}: {os.strerror(error.errno or 0).lower()}") from None
+        try:
+            yield
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
 
     def committed(self, events: int) -> None:
         """A commit is on the disk."""

@@ -22,6 +22,7 @@ __all__ = ["NOTIFY_VARIABLE", "Notices"]
 NOTIFY_VARIABLE: Final = "CARRYFOLD_NOTIFY"
 """Addresses for apprise, with spaces between them. In the environment, because they hold tokens."""
 
+FAREWELL_S: Final = 5.0
 _LOGGER: Final = logging.getLogger("carryfold.daemon")
 
 
@@ -72,6 +73,11 @@ class Notices:
             task = asyncio.ensure_future(self._send(code, text))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Wait a little for messages that are on their way."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=FAREWELL_S)
 
     async def _send(self, code: str, text: str) -> None:
         try:

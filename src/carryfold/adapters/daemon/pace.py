@@ -17,9 +17,10 @@ _SHORTEST_SLEEP_S: Final = 0.001
 class Pace:
     """`clock` stamps the log; waiting is said in its seconds."""
 
-    def __init__(self, clock: Clock, speed: float = 1.0) -> None:
+    def __init__(self, clock: Clock, speed: float = 1.0, *, is_real: bool = True) -> None:
         self.clock = clock
         self.speed = speed
+        self.is_real = is_real
 
     @classmethod
     def of_this_machine(cls) -> Pace:
@@ -27,14 +28,14 @@ class Pace:
         return cls(Clock())
 
     @classmethod
-    def of_venue(cls, venue_now: int, speed: float) -> Pace:
-        """The time of a venue that showed `venue_now` (UTC ns) a moment ago and runs at `speed`."""
-        began = time.monotonic_ns()
+    def of_venue(cls, venue_now: int, speed: float, asked_at: int) -> Pace:
+        """The time of a venue that runs at `speed` and answered `venue_now` (UTC ns) to a question that was put at
+        `asked_at` (monotonic ns): the venue has read its clock later, so this one is ahead of it, and never behind."""
 
         def elapsed() -> int:
-            return int((time.monotonic_ns() - began) * speed)
+            return int((time.monotonic_ns() - asked_at) * speed)
 
-        return cls(Clock(lambda: venue_now + elapsed(), elapsed), speed)
+        return cls(Clock(lambda: venue_now + elapsed(), elapsed), speed, is_real=False)
 
     def now(self) -> int:
         """UTC ns; never runs backwards."""
@@ -43,7 +44,7 @@ class Pace:
     def step(self) -> int:
         """How far the wall clock has stepped away, in ns. A fast clock is not a wall clock: it has nothing to step
         from."""
-        return self.clock.check() if self.speed == 1.0 else 0
+        return self.clock.check() if self.is_real else 0
 
     async def sleep(self, seconds: float) -> None:
         """Wait so many of the clock's seconds."""

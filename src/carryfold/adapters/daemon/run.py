@@ -10,8 +10,9 @@ import numpy as np
 from carryfold.domain.events import EntryDecided, Event, ExitDecided
 from carryfold.domain.fold import Output, State, fold, simulate
 from carryfold.domain.fold.codes import ENTRY, NOTHING
+from carryfold.domain.fold.money import equity
 from carryfold.domain.records import decisions_recorded, fills_recorded
-from carryfold.domain.rows import Rows
+from carryfold.domain.rows import E8, Rows
 from carryfold.projections.cursor import MAX, Cursor
 from carryfold.projections.runs import RunFilter, RunInfo, make_state
 from carryfold.projections.tape import PairName, Tape
@@ -69,6 +70,10 @@ class Run:
             decisions_recorded(run, self.names, output.decisions) if len(output.decisions) else [],
             [*fills_recorded(run, self.names, output.fills)] if len(output.fills) else [],
         )
+
+    def equity(self) -> float:
+        """Capital and all P&L, open legs at the last accepted prices, in quote."""
+        return int(equity(self.state.book[0])) / E8
 
     def busy_symbols(self) -> set[str]:
         """Pairs that are held or ordered: they are watched more closely."""

@@ -1,7 +1,8 @@
 """Settled rates, asked for when they fall due: the stream tells the estimate, only the history tells what was settled.
 
 Each pair is asked soon after its settlement and then ever less often until the row is there, which may take a while: it
-is published late, and a venue may be down across a settlement.
+is published late, and a venue may be down across a settlement. A question reaches back to the last settlement that is
+in the log, so that whatever was missed comes with the next answer.
 """
 
 from __future__ import annotations
@@ -22,24 +23,44 @@ __all__ = ["SettlementDesk"]
 
 FIRST_ASK_S: Final = 20.0
 PAUSES_S: Final = (5.0, 10.0, 20.0, 40.0, 60.0)
+ATTEMPTS_MAX: Final = 360
+"""Six hours: a pair that says nothing for so long has closed, or its next settlement brings this one along."""
+
 ASKED_AT_ONCE: Final = 8
 REACH_BACK_NS: Final = 30 * 86_400 * 10**9
+_NS: Final = 1_000_000_000
 _NS_PER_MS: Final = 1_000_000
 
 Record = Callable[[Sequence[Event]], Awaitable[object]]
 
 
 class _Due:
-    """One pair's next settlement and the last one that is in the log. Times in ns, 0: not known."""
+    """What is known of one pair's settlements. Times in ns, 0: none. `ask_at`: when the next question is due."""
 
-    __slots__ = ("attempts", "next_at", "not_before", "settled_at", "spec")
+    __slots__ = ("ask_at", "attempts", "next_at", "owed_at", "seen_at", "settled_at", "spec")
 
     def __init__(self, spec: PairSpec, settled_at: int) -> None:
         self.spec = spec
         self.settled_at = settled_at
+        self.seen_at = 0
         self.next_at = 0
-        self.not_before = 0
+        self.owed_at = 0
+        self.ask_at = 0
         self.attempts = 0
+
+    def owe(self, at: int) -> None:
+        """A settlement at this time has fallen due."""
+        if at > max(self.owed_at, self.settled_at):
+            self.owed_at, self.attempts = at, 0
+            self.ask_at = at + round(FIRST_ASK_S * _NS)
+
+    def asked(self, now: int, *, answered: bool) -> None:
+        """A question was put: is another one needed, and when?"""
+        self.attempts += 1
+        if (answered and self.settled_at >= self.owed_at) or self.attempts > ATTEMPTS_MAX:
+            self.ask_at = 0
+            return
+        self.ask_at = now + round(PAUSES_S[min(self.attempts, len(PAUSES_S)) - 1] * _NS)
 
 
 class SettlementDesk:
@@ -63,14 +84,18 @@ class SettlementDesk:
         self._room = asyncio.Semaphore(ASKED_AT_ONCE)
 
     def see(self, event: FundingPredicted) -> None:
-        """The venue says when the pair settles next; once that is later than before, a settlement has fallen due."""
+        """The venue says when the pair settles next. That may be sooner than it said before: intervals are switched."""
         due = self._due.get(event.symbol)
-        if due is None or event.next_at <= due.next_at:
+        if due is None or event.event_at < due.seen_at:
             return
-        if due.next_at:
-            due.not_before = due.next_at + round(FIRST_ASK_S * 1e9)
-            due.attempts = 0
+        due.seen_at = event.event_at
+        if due.next_at and event.event_at >= due.next_at:
+            due.owe(due.next_at)
         due.next_at = event.next_at
+
+    def forget(self, symbol: str) -> None:
+        """The pair has closed: another one may go by its name."""
+        self._due.pop(symbol, None)
 
     async def fill_gaps(self) -> None:
         """Ask for everything settled since the log heard last, of every pair, once. What cannot be had now is asked for
@@ -81,29 +106,30 @@ class SettlementDesk:
         """Ask whenever something is due."""
         while True:
             now = self._pace.now()
-            waiting = [due for due in self._due.values() if due.not_before and due.not_before <= now]
+            for due in self._due.values():
+                if due.next_at and now >= due.next_at:  # the stream may be down
+                    due.owe(due.next_at)
+            waiting = [due for due in self._due.values() if due.ask_at and due.ask_at <= now]
             await asyncio.gather(*(self._ask(due) for due in waiting))
             await self._pace.sleep(1.0)
 
     async def _ask(self, due: _Due) -> None:
         now = self._pace.now()
-        since = max(due.settled_at + 1, now - REACH_BACK_NS)
+        since = max(due.settled_at + 1, due.spec.listed.event_at, now - REACH_BACK_NS)
+        found: list[Event] = []
+        answered = True
         async with self._room:
             try:
                 found = await self._fetch(due.spec, since, now)
             except VenueError as error:
+                answered = False
                 self._notices.say("settlements not told", pair=due.spec.listed.symbol, reason=str(error))
-                found = []
         if found:
             await self._record(found)
             due.settled_at = max(due.settled_at, *(event.event_at for event in found))
-        awaited = (due.not_before and due.not_before - round(FIRST_ASK_S * 1e9)) or 0
-        if not due.not_before or due.settled_at >= min(awaited, now):
-            due.not_before = 0
-            return
-        pause = PAUSES_S[min(due.attempts, len(PAUSES_S) - 1)]
-        due.attempts += 1
-        due.not_before = self._pace.now() + round(pause * 1e9)
+        due.asked(self._pace.now(), answered=answered)
+        if not due.ask_at and due.settled_at < due.owed_at:
+            self._notices.alert("settlement", f"{due.spec.listed.symbol}: a settlement is not told, it is given up")
 
     async def _fetch(self, spec: PairSpec, since: int, until: int) -> list[Event]:
         pair = spec.listed

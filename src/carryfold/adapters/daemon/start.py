@@ -1,24 +1,56 @@
-"""Before anything is armed: which runs there are, new or taken up again, and their folds up to the log's end."""
+"""Before anything is armed: which pairs, which runs, new or taken up again, and their folds up to the log's end."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import msgspec
+import numpy as np
 
-from carryfold.adapters.daemon.engine import Engine
+from carryfold.adapters.backfill import choose_pairs
+from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.run import Made, Run
 from carryfold.adapters.daemon.settings import Mode, ParameterSet
 from carryfold.adapters.venue import PairSpec, VenueError
-from carryfold.domain.codec import BATCH_DECODER, encode
+from carryfold.domain.codec import encode
 from carryfold.domain.events import EntryDecided, Event, ExitDecided, FillSimulated, RunStarted
 from carryfold.domain.fold import CODE_DIGEST
+from carryfold.domain.rows import Kind
 from carryfold.eventlog import EventLog, LogReader
-from carryfold.projections.runs import RunInfo, list_runs, pair_label
+from carryfold.projections.cursor import MAX, Cursor
+from carryfold.projections.runs import RunInfo, pair_label, recorded
 from carryfold.projections.tape import Tape
 
-__all__ = ["begin_runs", "missing_records", "pairs_listed", "warm_up"]
+__all__ = [
+    "Started", "candidates", "follow_pairs", "is_trading", "last_settled", "missing_records", "open_runs",
+    "pairs_listed",
+]  # fmt: skip
+
+_TOP = "top:"
+
+
+def follow_pairs(
+    text: str,
+    listed: Sequence[PairSpec],
+    turnover: Mapping[str, float],
+    why_not: Callable[[str], str],
+    candidates: Sequence[RunInfo],
+) -> list[PairSpec]:
+    """The pairs to follow. `top:N` chooses when a run begins: one of `candidates`, runs that could be taken up, that
+    has as many keeps its own pairs, whatever their turnover is today. Raises VenueError."""
+    if text.startswith(_TOP):
+        for info in reversed(candidates):
+            symbols = [label.split("/")[1] for label in info.pairs]
+            known = {spec.listed.symbol for spec in listed}
+            if text == f"{_TOP}{len(symbols)}" and known.issuperset(symbols):
+                return choose_pairs(",".join(symbols), listed, turnover, why_not)
+    return choose_pairs(text, listed, turnover, why_not)
+
+
+def is_trading(spec: PairSpec) -> bool:
+    """False for a pair that has closed or not opened yet."""
+    return spec.status == "Trading"
 
 
 def pairs_listed(specs: Sequence[PairSpec]) -> tuple[str, ...]:
@@ -26,23 +58,67 @@ def pairs_listed(specs: Sequence[PairSpec]) -> tuple[str, ...]:
     return tuple(sorted(pair_label((s.listed.venue, s.listed.symbol, s.listed.listing)) for s in specs))
 
 
-def begin_runs(
-    log: EventLog, reader: LogReader, mode: Mode, sets: Sequence[ParameterSet], pairs: tuple[str, ...]
-) -> list[RunInfo]:
-    """A run for each parameter set: the last one of the log with this mode, parameters, code and these pairs is taken
-    up again, so that a restart forgets nothing; else a new one begins. Raises VenueError where a live run of other
-    parameters or code still has something on."""
-    known = list_runs(reader)
+def candidates(known: Sequence[RunInfo], mode: Mode, sets: Sequence[ParameterSet]) -> list[RunInfo]:
+    """Runs of the log with this mode, this code and the parameters of one of the sets, oldest first."""
+    wanted = [one.parameters for one in sets]
+    return [
+        info for info in known if info.mode == mode and info.code_digest == CODE_DIGEST and info.parameters in wanted
+    ]
+
+
+class Started(NamedTuple):
+    """The runs, folded up to the log's end, what of their records the log does not have yet, and the tape of it all."""
+
+    runs: list[Run]
+    missing: list[Event]
+    tape: Tape
+
+
+def open_runs(
+    log: EventLog,
+    reader: LogReader,
+    known: Sequence[RunInfo],
+    mode: Mode,
+    sets: Sequence[ParameterSet],
+    specs: Sequence[PairSpec],
+    notices: Notices,
+) -> Started:
+    """A run for each parameter set: the last one of the log with this mode, parameters, code and pairs is taken up
+    again, so that a restart forgets nothing; else a new one begins. `known`: the runs of the log. `specs`: the pairs
+    chosen, closed ones too. A paper run that the log no longer explains, because history was added since, is left
+    as it is, and a new one begins; a live one raises VenueError."""
+    tape = Tape.open(log.home, reader)
     group = f"g{log.clock.now()}" if len(sets) > 1 else ""
-    begun: list[RunInfo] = []
+    runs: list[Run | RunInfo] = []
+    missing: list[Event] = []
     for one in sets:
-        same = [info for info in known if _is_same(info, mode, one, pairs)]
-        begun.append(same[-1] if same else _start(log, mode, one, pairs, group))
-    return begun
+        same = [info for info in candidates(known, mode, [one]) if _is_about(info, specs)]
+        taken_up = _take_up(same[-1], tape, reader, notices) if same else None
+        if taken_up is None:
+            runs.append(_start(log, mode, one, pairs_listed([spec for spec in specs if is_trading(spec)]), group))
+        else:
+            runs.append(taken_up[0])
+            missing += taken_up[1]
+    tape = Tape.open(log.home, reader)  # which runs there are is part of it
+    return Started([one if isinstance(one, Run) else _new(one, tape) for one in runs], missing, tape)
 
 
-def _is_same(info: RunInfo, mode: Mode, one: ParameterSet, pairs: tuple[str, ...]) -> bool:
-    return (info.mode, info.parameters, info.code_digest, info.pairs) == (mode, one.parameters, CODE_DIGEST, pairs)
+def last_settled(tape: Tape) -> dict[str, int]:
+    """When each symbol settled last, as far as the log knows; of the newest listing where there were several."""
+    newest: dict[str, tuple[int, int]] = {}
+    for rows in tape.blocks(Cursor(MAX, tape.last_seq)):
+        settled = rows[rows["kind"] == Kind.FUNDING_SETTLED]
+        for pair in np.unique(settled["pair"]).tolist():
+            name = tape.pairs[pair]
+            at = name.listing, int(settled["event_at"][settled["pair"] == pair].max())
+            newest[name.symbol] = max(newest.get(name.symbol, at), at)
+    return {symbol: at for symbol, (_, at) in newest.items()}
+
+
+def _is_about(info: RunInfo, specs: Sequence[PairSpec]) -> bool:
+    """True if the run has every pair that trades, and no others but such as have closed since."""
+    trading = {*pairs_listed([spec for spec in specs if is_trading(spec)])}
+    return trading <= {*info.pairs} <= {*pairs_listed(specs)}
 
 
 def _start(log: EventLog, mode: Mode, one: ParameterSet, pairs: tuple[str, ...], group: str) -> RunInfo:
@@ -61,35 +137,44 @@ def _start(log: EventLog, mode: Mode, one: ParameterSet, pairs: tuple[str, ...],
     )
 
 
-async def warm_up(infos: Sequence[RunInfo], tape: Tape, reader: LogReader, engine: Engine) -> list[Run]:
-    """Fold the whole log for each run. What a killed daemon decided and did not come to record is recorded now."""
-    runs: list[Run] = []
-    for info in infos:
-        run = Run(info, tape)
-        made = run.warm_up(tape)
-        missing = missing_records(reader, info, made)
-        if missing:
-            await engine.note(missing)
-        runs.append(run)
-    return runs
+def _new(info: RunInfo, tape: Tape) -> Run:
+    run = Run(info, tape)
+    made = run.warm_up(tape)
+    assert not made.events, "a run decides nothing before it starts"
+    return run
 
 
-def missing_records(reader: LogReader, info: RunInfo, made: Made) -> list[Event]:
-    """Of what the fold made again, what the log does not have yet. Raises VenueError if the log has something else."""
+def _take_up(info: RunInfo, tape: Tape, reader: LogReader, notices: Notices) -> tuple[Run, list[Event]] | None:
+    """The run folded up to the log's end, and what it decided and a killed daemon did not come to record."""
+    run = Run(info, tape)
+    made = run.warm_up(tape)
+    missing = missing_records(reader, info, made)
+    if missing is not None:
+        return run, missing
+    text = (
+        f"run {info.run} does not come out of the log as it was recorded, because history was added since or the log"
+        f" was changed: carryfold verify-run {info.run} tells"
+    )
+    if info.live:
+        raise VenueError(
+            f"{text}; a live run is not left behind: close what it holds, then start with other parameters"
+        )
+    notices.alert("new run", f"{text}; a new run begins")
+    return None
+
+
+def missing_records(reader: LogReader, info: RunInfo, made: Made) -> list[Event] | None:
+    """Of what the fold made again, what the log does not have yet; None if the log has something else."""
     decisions: list[EntryDecided | ExitDecided] = []
     fills: list[Event] = []
-    for batch in reader.read(info.run):
-        for _, event in BATCH_DECODER.decode(batch.payload):
-            if isinstance(event, EntryDecided | ExitDecided) and event.run == info.run:
-                decisions.append(event)
-            elif isinstance(event, FillSimulated) and event.run == info.run:
-                fills.append(event)
+    for event in recorded(reader, info):
+        if isinstance(event, FillSimulated):
+            fills.append(event)
+        else:
+            decisions.append(event)
     missing: list[Event] = []
-    for recorded, again in ((decisions, made.decisions), (fills, made.fills)):
-        if [encode(event) for event in recorded] != [encode(event) for event in again[: len(recorded)]]:
-            raise VenueError(
-                f"run {info.run} does not come out of the log as it was recorded: look at carryfold verify-run"
-                f" {info.run}; another parameter makes a new run"
-            )
-        missing += again[len(recorded) :]
+    for before, again in ((decisions, made.decisions), (fills, made.fills)):
+        if [encode(event) for event in before] != [encode(event) for event in again[: len(before)]]:
+            return None
+        missing += again[len(before) :]
     return missing

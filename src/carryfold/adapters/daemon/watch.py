@@ -1,43 +1,81 @@
-"""What the daemon watches besides the market: its clock, its disk, and that time passes when nothing else happens."""
+"""What the daemon watches besides the market: its clock, what comes dated in the future, and its disk."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
-from carryfold.domain.events import ClockStepped, Event, Halted
+from carryfold.domain.events import ClockStepped, DataRejected, Event, Halted
 
-__all__ = ["ClockWatch", "DiskWatch"]
+__all__ = ["ClockWatch", "DiskWatch", "FutureGuard"]
 
+FUTURE_NS: Final = 1_000_000_000
+TOLD_EVERY_NS: Final = 60_000_000_000
 _EVERY_RUN: Final = 0
 _MB: Final = 1 << 20
 
 
 class ClockWatch:
-    """Wall clock against monotonic clock. A step is recorded, and the end of it; entries wait in between. A clock that
-    is ahead is adopted at once, one that is behind is waited for."""
+    """Wall clock against monotonic clock, and both against the venue's. A step is recorded, and the end of it; entries
+    wait in between. A wall clock that is ahead is adopted at once, one that is behind is waited for."""
 
     def __init__(self, pace: Pace, notices: Notices) -> None:
         self._pace = pace
         self._notices = notices
         self._is_off = False
+        self._venue_off = 0
+
+    def compared(self, off_ns: int) -> None:
+        """How far our clock is from the venue's: positive, it is ahead; 0, they agree."""
+        self._venue_off = off_ns
 
     def look(self) -> list[Event]:
         """Events to record, mostly none."""
         step = self._pace.step()
-        if step and not self._is_off:
+        off = step or self._venue_off
+        events: list[Event] = []
+        if off and not self._is_off:
             self._is_off = True
-            self._notices.alert("clock", f"the clock has stepped by {step / 1e9:.3f} s: no entries until it agrees")
-            return [ClockStepped(self._pace.now(), step)]
+            text = f"has stepped by {step / 1e9:.3f} s" if step else f"is {off / 1e9:.3f} s from the venue's"
+            self._notices.alert("clock", f"the clock {text}: no entries until it agrees")
+            events.append(ClockStepped(self._pace.now(), off))
+        elif self._is_off and not off:
+            self._is_off = False
+            self._notices.say("clock agrees")
+            events.append(ClockStepped(self._pace.now(), 0))
         if step > 0:
             self._pace.clock.re_anchor()
-        if self._is_off and self._pace.step() == 0:
-            self._is_off = False
-            return [ClockStepped(self._pace.now(), 0)]
-        return []
+        return events
+
+
+class FutureGuard:
+    """Keeps what is dated after its commit out of the log: a clock is wrong, and the fold must not see tomorrow. What
+    was kept out is told once a minute."""
+
+    def __init__(self, pace: Pace, notices: Notices) -> None:
+        self._pace = pace
+        self._notices = notices
+        self._count = 0
+        self._ahead = 0
+        self._told_at = 0
+
+    def pass_on(self, events: Sequence[Event]) -> list[Event]:
+        """Without those of the future, and with a DataRejected now and then that counts them."""
+        now = self._pace.now()
+        good = [event for event in events if event.event_at <= now + FUTURE_NS]
+        if len(good) < len(events):
+            self._count += len(events) - len(good)
+            self._ahead = max(self._ahead, *(event.event_at - now for event in events))
+        if self._count and now - self._told_at >= TOLD_EVERY_NS:
+            reason = f"dated up to {self._ahead / 1e9:.1f} s after their commit"
+            self._notices.alert("clock", f"{self._count} events are {reason}: check the clock of this machine")
+            good.append(DataRejected(now, "market stream", 0, reason, self._count))
+            self._count, self._ahead, self._told_at = 0, 0, now
+        return good
 
 
 class DiskWatch:

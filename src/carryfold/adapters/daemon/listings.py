@@ -1,0 +1,96 @@
+"""What the venue lists, while a run goes on: once an hour, and soon after a stream shows another settlement interval.
+
+Announced delistings, new lots and minimums, switched intervals and closings reach the folds as the events they are,
+known from now on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from carryfold.adapters.backfill import listing_changes
+from carryfold.adapters.backfill.registry import Lister
+from carryfold.adapters.daemon.notices import Notices
+from carryfold.adapters.daemon.pace import Pace
+from carryfold.adapters.venue import PairSpec, VenueError
+from carryfold.domain.events import Event, FundingPredicted, PairChanged, PairDelisted
+
+__all__ = ["ListingWatch"]
+
+EVERY_S: Final = 3_600.0
+SOONEST_S: Final = 60.0
+"""Between two questions: the stream and the listings of a venue may disagree for a while."""
+
+Record = Callable[[Sequence[Event]], Awaitable[object]]
+Changed = Callable[[PairSpec], None]
+
+
+class ListingWatch:
+    """`see` estimates, `run` for ever."""
+
+    def __init__(
+        self, market: Lister, home: Path, pairs: Sequence[PairSpec], pace: Pace, record: Record, notices: Notices
+    ) -> None:
+        """`pairs`: those to watch, as listed now."""
+        self._market = market
+        self._home = home
+        self._pairs = {spec.listed.symbol: spec for spec in pairs}
+        self._pace = pace
+        self._record = record
+        self._notices = notices
+        self._wake = asyncio.Event()
+        self.changed: list[Changed] = []
+
+    def see(self, event: FundingPredicted) -> None:
+        """A stream that shows another interval than the listing is a reason to ask."""
+        spec = self._pairs.get(event.symbol)
+        if spec is not None and event.interval_hours and event.interval_hours != spec.listed.interval_hours:
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Ask each hour, or sooner."""
+        asked_at = self._pace.now()
+        while True:
+            await self._until(asked_at + round(EVERY_S * 1e9))
+            await self._pace.sleep_until(asked_at + round(SOONEST_S * 1e9))
+            self._wake.clear()
+            asked_at = self._pace.now()
+            await self._ask()
+
+    async def _until(self, at: int) -> None:
+        """Until it is time, or there is a reason."""
+        seconds = max(at - self._pace.now(), 0) / 1e9 / self._pace.speed
+        try:
+            await asyncio.wait_for(self._wake.wait(), max(seconds, 0.001))
+        except TimeoutError:
+            return
+
+    async def _ask(self) -> None:
+        try:
+            specs = [spec for spec in await self._market.pairs() if spec.listed.symbol in self._pairs]
+            now = min(await self._market.server_time(), self._pace.now())
+        except VenueError as error:
+            self._notices.say("listings not told", reason=str(error))
+            return
+        numbered, events = await asyncio.to_thread(listing_changes, self._home, specs, now)
+        if not events:
+            return
+        await self._record(events)
+        for event in events:
+            if isinstance(event, PairChanged) and event.delist_at:
+                self._notices.alert("delisting", f"{event.symbol} will be delisted: it is closed where it is held")
+            elif isinstance(event, PairDelisted):
+                self._notices.alert("delisted", f"{event.symbol} has been delisted")
+        for spec in numbered:
+            self._tell(spec)
+
+    def _tell(self, spec: PairSpec) -> None:
+        """To whoever works with the pair as it was. A relisting under the same name is another pair."""
+        before = self._pairs[spec.listed.symbol]
+        if spec.listed.listing == before.listed.listing and spec != before:
+            self._pairs[spec.listed.symbol] = spec
+            for told in self.changed:
+                told(spec)
