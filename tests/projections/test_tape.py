@@ -31,7 +31,7 @@ from carryfold.domain import events as ev
 from carryfold.domain.rows import ROW, Kind
 from carryfold.eventlog import LogReader
 from carryfold.projections import tape as tape_module
-from carryfold.projections import tape_build, tape_files
+from carryfold.projections import tape_build
 from carryfold.projections.cursor import DAY_NS, HOUR_NS, MINUTE_NS, NOW, Cursor
 from carryfold.projections.tape import PairName, Tape, TapeDay, TapeError
 from carryfold.projections.tape_files import MANIFEST_NAME, tape_dir
@@ -202,13 +202,13 @@ def test_a_time_range_reads_the_files_of_its_days_only(home: Path) -> None:
     with LogReader.open(home) as reader:
         tape = Tape.open(home, reader)
         read: list[str] = []
-        real = tape_files.read_part
+        real = tape_module._read
 
-        def reading(folder: Path, part: Any, into: Any) -> None:
-            read.append(part.name[:10])
-            real(folder, part, into)
+        def reading(folder: Path, parts: Any) -> Any:
+            read.extend(part.name[:10] for part in parts)
+            return real(folder, parts)
 
-        with patch.object(tape_module, "read_part", reading):
+        with patch.object(tape_module, "_read", reading):
             rows = listed(tape.blocks(since=START + DAY_NS, until=START + 2 * DAY_NS))
             assert len(rows) == 24
             assert read == ["2022-01-09"]

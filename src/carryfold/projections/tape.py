@@ -21,7 +21,7 @@ from carryfold.eventlog import Head, LogReader
 from carryfold.projections.cursor import MAX, NOW, Cursor, format_day
 from carryfold.projections.lineage import has_head
 from carryfold.projections.tape_build import Progress, bring_up_to_date
-from carryfold.projections.tape_files import Manifest, Part, TapeDamaged, read_part, tape_dir
+from carryfold.projections.tape_files import Manifest, Part, TapeDamaged, map_part, read_part, tape_dir
 from carryfold.projections.tape_merge import end_of_instant
 from carryfold.projections.tape_rows import NO_PAIR, PairName, TapeError
 
@@ -171,7 +171,9 @@ class Tape:
 
 
 def _read(folder: Path, parts: Sequence[Part]) -> Rows:
-    """All rows of some parts."""
+    """All rows of some parts; a single one is not copied."""
+    if len(parts) == 1:
+        return map_part(folder, parts[0])
     rows = np.empty(sum(part.rows for part in parts), ROW)
     start = 0
     for part in parts:
