@@ -341,3 +341,20 @@ def test_coins_count_as_collateral_with_a_cut() -> None:
     )
     bid, _ = quotes(exchange, "BTCUSDT")
     assert create(exchange, order("BTCUSDT", "Sell", "1", bid, timeInForce="IOC")).filled == 1
+
+
+def test_a_jump_is_lived_through_by_the_minute() -> None:
+    exchange = still()
+    one = exchange.market.perps["BTCUSDT"]
+    minutes = [(exchange.now_ms // 60_000 + k) * 60_000 for k in range(1, 301)]
+    bids = [exchange.market.best(one, at_ms, spot=False)[0].price for at_ms in minutes]
+    highest = max(bids)
+    first = minutes[bids.index(highest)]
+    assert highest > bids[-1] and first < minutes[-1], "in this market the highest price is in between"
+    exchange.market.forget()
+
+    rests = create(exchange, order("BTCUSDT", "Sell", "0.01", D(str(highest))))
+    assert rests.status == "New"
+    advance(exchange, 5 * 3_600)
+
+    assert (rests.status, rests.updated_ms) == ("Filled", first)
