@@ -23,11 +23,11 @@ DAY_MS = 86_400_000
 HOUR_MS = 3_600_000
 
 
-def run(work: Coroutine[Any, Any, T]) -> T:
-    """A coroutine to its end, within a minute."""
+def run(work: Coroutine[Any, Any, T], seconds: float = 60) -> T:
+    """A coroutine to its end, within so many seconds."""
 
     async def limited() -> T:
-        return await asyncio.wait_for(work, 60)
+        return await asyncio.wait_for(work, seconds)
 
     return asyncio.run(limited())
 
