@@ -14,6 +14,7 @@ from carryfold.domain.execution.reports import (
     AccountReport,
     FillReport,
     FundingReport,
+    InterestReport,
     Leg,
     OrderReport,
     OrderRequest,
@@ -99,6 +100,10 @@ class Trading(Protocol):
         ...
 
     async def funding_since(self, event_at: int) -> Sequence[FundingReport]: ...
+
+    async def interest_since(self, event_at: int) -> Sequence[InterestReport]:
+        """What was charged on borrowed quote, oldest first, each charge once."""
+        ...
 
     async def positions(self) -> Sequence[PositionReport]: ...
 

@@ -26,6 +26,7 @@ from carryfold.adapters.bybit.reports import (
     order_report,
     plain,
     position_report,
+    venue_time,
 )
 from carryfold.adapters.importing.bybit import text_of
 from carryfold.adapters.importing.report import RowRefused
@@ -35,6 +36,7 @@ from carryfold.domain.execution.reports import (
     AccountReport,
     FillReport,
     FundingReport,
+    InterestReport,
     Leg,
     NotFound,
     OrderReport,
@@ -176,6 +178,21 @@ class BybitTrading:
                 found[report.venue_id] = report
         return sorted(found.values(), key=lambda one: (one.settled_at, one.symbol))
 
+    async def interest_since(self, event_at: int) -> Sequence[InterestReport]:
+        """Oldest first."""
+        now_ms = await self._reports.server_time_ms()
+        found: dict[str, InterestReport] = {}
+        for start, end in _windows(event_at // NS_PER_MS, now_ms + 1_000):
+            params = {
+                "accountType": "UNIFIED", "currency": QUOTE, "type": "INTEREST", "startTime": start, "endTime": end,
+                "limit": 50,
+            }  # fmt: skip
+            for row in await self._pages("private_get_v5_account_transaction_log", params, "interest"):
+                report = _read(_interest, row, "interest")
+                if report.charged_at >= event_at:
+                    found[report.venue_id] = report
+        return sorted(found.values(), key=lambda one: (one.charged_at, one.venue_id))
+
     async def positions(self) -> Sequence[PositionReport]:
         """Those that are not flat."""
         params = {"category": "linear", "settleCoin": QUOTE, "limit": 200}
@@ -309,6 +326,14 @@ def _account(fields: dict[str, Any]) -> AccountReport:
     maintenance = exact(fields, "totalMaintenanceMargin", "0")
     health = float(exact(fields, "totalMarginBalance", "0") / maintenance) if maintenance > 0 else 0.0
     return AccountReport(coins, cash, health)
+
+
+def _interest(fields: dict[str, Any]) -> InterestReport:
+    """`change` is what it did to the balance."""
+    charge_id = text_of(fields, "id")
+    if not charge_id:
+        raise RowRefused("id is empty")
+    return InterestReport(venue_time(fields, "transactionTime"), -exact(fields, "change"), charge_id)
 
 
 def _read(read: Callable[[dict[str, Any]], T], row: dict[str, Any], asked: str) -> T:

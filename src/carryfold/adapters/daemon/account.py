@@ -1,16 +1,22 @@
-"""One live run's side of its account: what its log says it owns, what the venue says, and bringing the two together."""
+"""One live run's side of its account: what its log says it owns, what the venue says, and bringing the two together.
+
+The venue is asked for many things one after the other, while processes trade and people do. So what was asked counts
+only for pairs on which nothing was booked and nobody worked in the meantime; the others are left for the next time.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
-from typing import Final
+from typing import Final, NamedTuple
 
 from carryfold.adapters.daemon.pace import Pace
+from carryfold.adapters.daemon.quotes import QuoteBoard
 from carryfold.adapters.venue import PairSpec, Trading
 from carryfold.domain.codec import BATCH_DECODER
-from carryfold.domain.events import Event
+from carryfold.domain.events import Event, OrderFilled
 from carryfold.domain.execution import (
     OurBooks,
     PairBooks,
@@ -20,29 +26,49 @@ from carryfold.domain.execution import (
     reconcile,
     run_tag,
 )
-from carryfold.domain.execution.reports import FillReport, NotFound, QueryOutcome
+from carryfold.domain.execution.pair import decimal_of
+from carryfold.domain.execution.reports import FillReport, Leg, NotFound, PositionReport, QueryOutcome
 from carryfold.eventlog import LogReader
 from carryfold.projections.runs import RunInfo
 
-__all__ = ["Account"]
+__all__ = ["Account", "Asked"]
 
 OVERLAP_NS: Final = 600 * 10**9
-"""How far before the last known fill executions are asked for again: the venue may tell them late."""
+"""How far before the last agreement executions are asked for again: the venue may tell them late."""
+
+RESTART_OVERLAP_NS: Final = 86_400 * 10**9
+"""The same after a start, before the last fill that is in the log."""
 
 ABSENT_ANSWERS: Final = 2
 ABSENT_GRACE_S: Final = 6.0
 
 
+class Asked(NamedTuple):
+    """What the venue said, the pairs at work when it was asked, and what had been booked on each by then."""
+
+    at: int
+    theirs: VenueBooks
+    busy: frozenset[str]
+    booked: Counter[str]
+
+
 class Account:
-    """`books` are the fold of the run's own events; `reconcile` asks the venue for everything and compares."""
+    """`books` are the fold of the run's own events. `ask` the venue for everything, then `compare`."""
 
     def __init__(
-        self, info: RunInfo, trading: Trading, specs: Sequence[PairSpec], fees: dict[str, Decimal], pace: Pace
+        self,
+        info: RunInfo,
+        trading: Trading,
+        specs: Sequence[PairSpec],
+        fees: dict[str, Decimal],
+        pace: Pace,
+        board: QuoteBoard,
     ) -> None:
         """`fees`: what the venue keeps of a spot purchase, by symbol, as a fraction."""
         self.info = info
         self.trading = trading
         self._pace = pace
+        self._board = board
         self.pairs: dict[str, TradedPair] = {
             spec.listed.symbol: TradedPair.of(
                 spec.listed, spec.spot_coin, spec.spot, spec.perp, spot_fee=fees.get(spec.listed.symbol, Decimal(0))
@@ -51,7 +77,8 @@ class Account:
         }
         books = {symbol: PairBooks(pair) for symbol, pair in self.pairs.items()}
         self.books = OurBooks(run_tag(info.started_at), info.run, info.started_at, books)
-        self._asked_since = info.started_at
+        self._since = info.started_at
+        self._booked: Counter[str] = Counter()
         self._not_found: dict[str, int] = {}
 
     def load(self, reader: LogReader) -> list[tuple[int, int, Event]]:
@@ -62,45 +89,72 @@ class Account:
                 if getattr(event, "run", None) == self.info.run:
                     own.append((seq, known_at, event))
                     self.books.apply(event)
+        filled = [event.event_at for _, _, event in own if isinstance(event, OrderFilled)]
+        self._since = max(self._since, max(filled, default=0) - RESTART_OVERLAP_NS)
         return own
 
     def apply(self, events: Iterable[Event]) -> None:
         """Events of the run that are in the log now."""
         for event in events:
             self.books.apply(event)
+            self._booked[getattr(event, "symbol", "")] += 1
 
     async def fills(self) -> Sequence[FillReport]:
         """Executions that may be news. Raises VenueError."""
-        return await self.trading.fills_since(max(self._asked_since - OVERLAP_NS, self.info.started_at))
+        return await self.trading.fills_since(self._from())
 
-    async def reconcile(self, busy: Iterable[str]) -> Reconciliation:
-        """Ask for everything and compare; pairs in `busy` have a process at work. Raises VenueError."""
-        working = set(busy)
-        asked_at = self._pace.now()
-        since = max(self._asked_since - OVERLAP_NS, self.info.started_at)
-        trading = self.trading
-        orders, fills, funding, positions, account = await asyncio.gather(
-            trading.open_orders(), trading.fills_since(since), trading.funding_since(since), trading.positions(),
-            trading.account(),
+    async def ask(self, busy: Collection[str]) -> Asked:
+        """Ask for everything; pairs in `busy` have a process at work. Positions first: what has moved one is then among
+        the executions. Raises VenueError."""
+        at, booked, trading = self._pace.now(), Counter(self._booked), self.trading
+        working = frozenset(busy)
+        positions, account, orders = await asyncio.gather(
+            trading.positions(), trading.account(), trading.open_orders()
         )  # fmt: skip
+        since = self._from()
+        fills, funding, interest = await asyncio.gather(
+            trading.fills_since(since), trading.funding_since(since), trading.interest_since(since)
+        )
         answers = await self._answers(working)
-        for symbol, books in self.books.pairs.items():
-            books.busy = symbol in working
-        theirs = VenueBooks(tuple(orders), tuple(fills), tuple(funding), tuple(positions), account, answers)
-        found = reconcile(self.books, theirs, self._pace.now())
-        if found.agreed:
-            self._asked_since = asked_at
-        return found
+        theirs = VenueBooks(
+            tuple(orders), tuple(fills), tuple(funding), self._with_flat(positions), account, answers, tuple(interest)
+        )
+        return Asked(at, theirs, working, booked)
 
-    async def _answers(self, working: set[str]) -> dict[str, QueryOutcome]:
+    def compare(self, asked: Asked, busy: Collection[str]) -> Reconciliation:
+        """What has to be booked; `busy` are the pairs at work now. Nothing may be booked between this and that."""
+        for symbol, books in self.books.pairs.items():
+            moved = self._booked[symbol] != asked.booked[symbol]
+            books.busy = moved or symbol in asked.busy or symbol in busy
+        return reconcile(self.books, asked.theirs, self._pace.now())
+
+    def agreed(self, asked: Asked) -> None:
+        """What was asked has been booked, and nothing was left unexplained: it need not be asked for again."""
+        self._since = max(self._since, asked.at)
+
+    def _from(self) -> int:
+        return max(self._since - OVERLAP_NS, self.info.started_at)
+
+    def _with_flat(self, positions: Sequence[PositionReport]) -> tuple[PositionReport, ...]:
+        """The venue tells nothing of flat ones; what coins beside them are worth is seen from our own quotes."""
+        told = {position.symbol for position in positions}
+        zero = Decimal(0)
+        flat = [
+            PositionReport(symbol, zero, zero, decimal_of(self._board.mid(symbol, "spot")))
+            for symbol in self.pairs
+            if symbol not in told
+        ]
+        return (*positions, *flat)
+
+    async def _answers(self, working: Collection[str]) -> dict[str, QueryOutcome]:
         """What the venue says of orders without an end that no process watches. Not found counts when it was said
         twice, and long enough after the order can have been sent."""
         answers: dict[str, QueryOutcome] = {}
         for client_id, intent in list(self.books.intents.items()):
-            if intent.symbol in working:
+            if intent.symbol in working or intent.symbol not in self.pairs:
                 continue
-            leg = "spot" if intent.leg == "spot" else "perp"
-            answer = await self.trading.query(client_id, intent.symbol, "spot" if leg == "spot" else "perp")
+            leg: Leg = "spot" if intent.leg == "spot" else "perp"
+            answer = await self.trading.query(client_id, intent.symbol, leg)
             if isinstance(answer, NotFound):
                 self._not_found[client_id] = self._not_found.get(client_id, 0) + 1
                 age_s = (self._pace.now() - intent.event_at) / 1e9

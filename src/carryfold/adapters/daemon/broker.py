@@ -1,14 +1,16 @@
-"""The live run's dealings with the venue: decisions become processes, reports find theirs, the account is reconciled.
+"""The live run's dealings with the venue: decisions become processes, and what the venue says finds its process.
 
-One process works on a pair at a time. What the venue's stream does not explain, and whatever was missed while it was
-down, is found by reconciling: at the start, after each reconnection, after a report that belongs to nobody, and once a
-minute. While log and venue do not agree nothing is opened; what is open is still hedged and closed.
+One process works on a pair at a time; what else is to be done with the pair waits its turn. Everything of the run goes
+through one `turn`: whoever holds it reads the books, and nobody else books anything until what follows is in the log
+and applied. So books and processes see events in the order of the log, and nothing is booked twice because two tasks
+looked at the same moment.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+from collections import defaultdict
+from collections.abc import Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -18,20 +20,12 @@ from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
 from carryfold.adapters.daemon.quotes import QuoteBoard
-from carryfold.adapters.daemon.restored import restored_processes
+from carryfold.adapters.daemon.reconciler import Reconciler
+from carryfold.adapters.daemon.restored import Logged, last_repair, restored_processes
 from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.worker import Worker
 from carryfold.adapters.venue import Trading, VenueError
-from carryfold.domain.events import (
-    EntryDecided,
-    Event,
-    ExitDecided,
-    Halted,
-    OrderCancelled,
-    OrderFilled,
-    ReconciliationCorrected,
-    RunArmed,
-)
+from carryfold.domain.events import EntryDecided, Event, ExitDecided, Halted, OrderCancelled
 from carryfold.domain.execution import (
     Execution,
     ExecutionLimits,
@@ -41,33 +35,28 @@ from carryfold.domain.execution import (
     funding_paid,
     process_id,
 )
-from carryfold.domain.execution.reports import (
-    FillReport,
-    FundingReport,
-    Leg,
-    OrderReport,
-    StreamReport,
-)
-from carryfold.eventlog import LogReader
+from carryfold.domain.execution.ids import Kind
+from carryfold.domain.execution.reports import FillReport, FundingReport, Leg, OrderReport, StreamReport
+from carryfold.eventlog import LogError, LogReader
 
 __all__ = ["Broker"]
 
-RECONCILE_EVERY_S: Final = 60.0
-RECONCILE_SOON_S: Final = 1.0
-ARM_ATTEMPTS: Final = 12
 REST_S: Final = 900.0
-"""A pair whose entry came to nothing is left alone for so long: each attempt costs fees."""
+"""A pair whose entry came to nothing, or whose repair changed nothing, is left alone for so long: each attempt costs
+fees."""
 
 STALE_DECISION_S: Final = 60.0
 STOP_WITHIN_S: Final = 30.0
 ENDED_KEPT: Final = 500
+_IN_VAIN: Final = ("unwound", "nothing")
 _NS: Final = 1_000_000_000
 
 Decision = EntryDecided | ExitDecided
 
 
 class Broker:
-    """Implements `worker.Office` for the workers of one live run."""
+    """Implements `worker.Office` for the workers of one live run, and `reconciler.Desk`. `load` once, then `listen` and
+    `work` at the same time."""
 
     def __init__(
         self,
@@ -86,26 +75,34 @@ class Broker:
         self.pace = pace
         self.metrics = metrics
         self.notices = notices
-        self.agreed = False
-        self._engine = engine
+        self.turn = asyncio.Lock()
+        self.engine = engine
+        self.reconciler = Reconciler(self)
         self._limits = limits
         self._board = board
         self._workers: dict[str, Worker] = {}
+        self._pair_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: dict[str, Execution] = {}
-        self._resting: dict[str, int] = {}
-        self._reasons: tuple[str, ...] = ()
-        self._wake = asyncio.Event()
-        self._reconciling = asyncio.Lock()
+        self._entries_rest: dict[str, int] = {}
+        self._repairs_rest: dict[str, int] = {}
+        self._repair_seq = 0
+        self._interrupted: list[Worker] = []
+        self._own: list[Logged] = []
+        self._failed: asyncio.Future[None] | None = None
+        self._halting = False
         self._stopping = False
 
     # --- what workers need -------------------------------------------------------------------------------------------
 
-    async def book(self, events: Sequence[Event]) -> None:
-        """Commit events of the run, then let books and processes have them."""
-        result = await self._engine.record(events)
+    async def commit(self, events: Sequence[Event]) -> None:
+        """Log events of the run, then let books and processes have them. A process that leaves a leg alone halts the
+        run by the same commit, so that no restart can forget it. The caller holds the turn. Raises LogError."""
+        assert self.turn.locked(), "whoever commits has read the books in the same turn"
+        events = [*events, *(self._halt(end) for end in events if _ended_unhedged(end))]
+        result = await self.engine.record(events)
         self.account.apply(events)
-        for process in (*self._processes(), *self._ended.values()):
+        for process in (*(worker.process for worker in self._workers.values()), *self._ended.values()):
             for event in events:
                 process.apply(event, result.recorded_at)
 
@@ -123,35 +120,77 @@ class Broker:
         """Executions since a time, of this run's time. Raises VenueError."""
         return await self.trading.fills_since(max(since, self.run.info.started_at))
 
+    @property
+    def agreed(self) -> bool:
+        """True while log and venue say the same."""
+        return self.reconciler.agreed
+
+    @property
+    def workers(self) -> Mapping[str, Worker]:
+        """The processes at work, by pair."""
+        return self._workers
+
     # --- start and stop ----------------------------------------------------------------------------------------------
 
-    async def begin(self, reader: LogReader) -> None:
-        """Take up processes that a restart interrupted, then reconcile until log and venue agree, or give up for now
-        and stay read-only. Raises VenueError for a key that must not be used."""
-        own = self.account.load(reader)
-        restored = restored_processes(self.run.info, self.account.pairs, own, self._limits)
-        for process in restored:
+    def load(self, reader: LogReader) -> None:
+        """Books, and processes that a restart interrupted, from the log. Nothing is sent or asked yet."""
+        own = self._own = self.account.load(reader)
+        self._repair_seq = last_repair(own)
+        for _, known_at, event in own:
+            if isinstance(event, OrderCancelled) and event.ended and event.reason.partition(":")[0] in _IN_VAIN:
+                self._entries_rest[event.symbol] = known_at + round(REST_S * _NS)
+        for process in restored_processes(self.run.info, self.account.pairs, own, self._limits):
             worker = self._employ(process)
+            self._interrupted.append(worker)
             self.notices.say("process taken up again", process=process.spec.process, pair=worker.symbol)
-        for report in await self.account.fills():
-            self._hand_over(report)
-        for worker in list(self._workers.values()):
-            self._spawn(self._work(worker))
-        await self._finish_stale(own)
-        for _ in range(ARM_ATTEMPTS):
-            await self.reconcile()
-            if self.agreed:
-                await self._engine.note([RunArmed(self.run.info.run, self.pace.now())])
-                return
-            await self.pace.sleep(2.0)
-        self.notices.alert("read only", f"log and venue do not agree: {'; '.join(self._reasons)}")
 
-    async def _finish_stale(self, own: Sequence[tuple[int, int, Event]]) -> None:
+    async def work(self) -> None:
+        """Take up what was interrupted, then keep log and venue together, for ever. Raises LogError."""
+        self._failed = asyncio.get_running_loop().create_future()
+        for worker in self._interrupted:
+            self._spawn(self._resume(worker))
+        self._interrupted = []
+        await self._tell_missed()
+        await self._finish_stale()
+        reconciling = asyncio.ensure_future(self.reconciler.run())
+        try:
+            await asyncio.wait([reconciling, self._failed], return_when=asyncio.FIRST_COMPLETED)
+            for done in (self._failed, reconciling):
+                if done.done():
+                    done.result()
+        finally:
+            reconciling.cancel()
+            await asyncio.gather(reconciling, return_exceptions=True)
+
+    async def stop(self) -> None:
+        """Open nothing more, and give processes time to end; what is left is taken up by the next start."""
+        self._stopping = True
+        end = self.pace.now() + round(STOP_WITHIN_S * _NS)
+        while self._workers and self.pace.now() < end:
+            await self.pace.sleep(0.1)
+        left = sorted(self._workers)
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if left:
+            self.notices.alert("interrupted", f"stopped while trading {', '.join(left)}")
+
+    async def _resume(self, worker: Worker) -> None:
+        async with self._pair_turns[worker.symbol]:
+            await self._employed(worker)
+
+    async def _tell_missed(self) -> None:
+        """Executions of interrupted processes. Where they are not told now, the processes ask for themselves."""
+        try:
+            for report in await self.account.fills():
+                self._hand_over(report)
+        except VenueError as error:
+            self.notices.say("executions not told", reason=str(error))
+
+    async def _finish_stale(self) -> None:
         """Decisions that nobody began to carry out: recent ones begin now, an old entry is given up."""
-        last: dict[str, tuple[int, int, Decision]] = {}
-        for seq, known_at, event in own:
-            if isinstance(event, EntryDecided | ExitDecided):
-                last[event.symbol] = seq, known_at, event
+        last = {event.symbol: (seq, at, event) for seq, at, event in self._own if isinstance(event, Decision)}
+        self._own = []
         for name, is_entry in self.run.pending():
             if name.symbol in self._workers or name.symbol not in last:
                 continue
@@ -160,18 +199,6 @@ class Broker:
                 await self._give_up(decision, seq, "its time has passed: the daemon was not running")
             else:
                 await self.decided(self.run, decision, seq)
-
-    async def stop(self) -> None:
-        """Open nothing more, and give processes time to end; what is left is taken up by the next start."""
-        self._stopping = True
-        end = self.pace.now() + round(STOP_WITHIN_S * _NS)
-        while self._workers and self.pace.now() < end:
-            await self.pace.sleep(0.1)
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._workers:
-            self.notices.alert("interrupted", f"stopped while trading {', '.join(sorted(self._workers))}")
 
     # --- decisions ---------------------------------------------------------------------------------------------------
 
@@ -182,54 +209,57 @@ class Broker:
 
     async def _carry_out(self, decision: Decision, seq: int) -> None:
         symbol = decision.symbol
-        while symbol in self._workers:
-            await self.pace.sleep(0.05)
-        if isinstance(decision, EntryDecided) and self.pace.now() < self._resting.get(symbol, 0):
-            await self._give_up(decision, seq, "resting: the last entry came to nothing")
-            return
-        books = self.account.books.pairs[symbol]
-        entry = isinstance(decision, EntryDecided)
-        spec = ProcessSpec(
-            tag=self.account.books.tag,
+        async with self._pair_turns[symbol]:
+            if self._stopping:
+                return  # the next start finds it in the log
+            if isinstance(decision, EntryDecided) and self.pace.now() < self._entries_rest.get(symbol, 0):
+                await self._give_up(decision, seq, "resting: the last entry came to nothing")
+                return
+            kind: Kind = "entry" if isinstance(decision, EntryDecided) else "exit"
+            lots = decision.lots if isinstance(decision, EntryDecided) else 0
+            async with self.turn:
+                spec = self._spec(symbol, kind, seq, lots, float(decision.working.get("mid", 0.0)))
+                worker = self._employ(Execution.start(spec))
+            await self._employed(worker)
+
+    def _spec(self, symbol: str, kind: Kind, seq: int, lots: int = 0, mid: float = 0.0) -> ProcessSpec:
+        books = self.account.books
+        return ProcessSpec(
+            tag=books.tag,
             run=self.run.info.run,
             decision_seq=seq,
-            kind="entry" if entry else "exit",
+            kind=kind,
             pair=self.account.pairs[symbol],
             thin=self._thin_leg(symbol),
             started_at=self.pace.now(),
-            lots=decision.lots if entry else 0,
-            spot_units=books.spot_units,
-            perp_units=books.perp_units,
-            price=Decimal(repr(float(decision.working.get("mid", 0.0)))),
+            lots=lots,
+            spot_units=books.pairs[symbol].spot_units,
+            perp_units=books.pairs[symbol].perp_units,
+            price=Decimal(repr(mid or self._board.mid(symbol, "spot"))),
             limits=self._limits,
         )
-        worker = self._employ(Execution.start(spec))
-        await self._work(worker)
 
     async def _give_up(self, decision: Decision, seq: int, reason: str) -> None:
         """End a decision that no process carries out."""
         info = self.run.info
         name = process_id(self.account.books.tag, info.run, seq, "entry")
         key = info.run, self.pace.now(), decision.venue, decision.symbol, decision.listing
-        await self.book([OrderCancelled(*key, client_id=name, reason=f"nothing: {reason}", ended=True)])
+        async with self.turn:
+            await self.commit([OrderCancelled(*key, client_id=name, reason=f"given up: {reason}", ended=True)])
         self.notices.say("decision given up", pair=decision.symbol, seq=seq, reason=reason)
 
     def _thin_leg(self, symbol: str) -> Leg:
         """The leg with less turnover goes first; the spot leg where it is not known."""
-        view = self.run.state.view[self._id(symbol)]
+        pair_id = next(i for i in self.run.ids if self.run.names[i].symbol == symbol)
+        view = self.run.state.view[pair_id]
         perp, spot = float(view["perp_hourly"]), float(view["spot_hourly"])
         return "perp" if 0.0 <= perp < spot else "spot"
 
-    def _id(self, symbol: str) -> int:
-        return next(i for i in self.run.ids if self.run.names[i].symbol == symbol)
-
     # --- processes ---------------------------------------------------------------------------------------------------
-
-    def _processes(self) -> list[Execution]:
-        return [worker.process for worker in self._workers.values()]
 
     def _employ(self, process: Execution) -> Worker:
         worker = Worker(process, self)
+        assert worker.symbol not in self._workers, "one process a pair"
         self._workers[worker.symbol] = worker
         return worker
 
@@ -239,14 +269,29 @@ class Broker:
         task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        """A process that breaks is a bug: the run halts, and the reconciliation shows what it left."""
+        """Without a log nothing can go on. A process that breaks is a bug: the run halts, others are still hedged, and
+        the reconciliation shows what this one left."""
         self._tasks.discard(task)
-        if not task.cancelled() and task.exception() is not None:
-            self.notices.alert("broken", f"{type(task.exception()).__name__}: {task.exception()}")
-            self.agreed = False
-            self._wake.set()
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        if isinstance(error, LogError) or self._halting:
+            if self._failed is not None and not self._failed.done():
+                self._failed.set_exception(error)
+            return
+        self.notices.alert("broken", f"{type(error).__name__}: {error}")
+        if not self._stopping:
+            self._halting = True
+            self._spawn(self._halt_for(f"a bug: {type(error).__name__}"))
 
-    async def _work(self, worker: Worker) -> None:
+    async def _halt_for(self, reason: str) -> None:
+        async with self.turn:
+            await self.commit([Halted(self.run.info.run, self.pace.now(), reason)])
+        self._halting = False
+        self.reconciler.wake()
+
+    async def _employed(self, worker: Worker) -> None:
+        """One process from its first step to its end."""
         try:
             summary = await worker.run()
         finally:
@@ -254,9 +299,9 @@ class Broker:
             self._ended[worker.process.spec.process] = worker.process
             while len(self._ended) > ENDED_KEPT:
                 self._ended.pop(next(iter(self._ended)))
-        await self._conclude(worker, summary)
+        self._conclude(worker, summary)
 
-    async def _conclude(self, worker: Worker, summary: Summary) -> None:
+    def _conclude(self, worker: Worker, summary: Summary) -> None:
         self.notices.say(
             "process ended",
             process=summary.process,
@@ -265,19 +310,44 @@ class Broker:
             orders=summary.orders,
             fees=str(summary.fees),
             unhedged_s=round(summary.unhedged_s, 3),
+            longest_unhedged_s=round(summary.longest_unhedged_s, 3),
             peak_unhedged=str(summary.peak_unhedged),
         )
-        if summary.outcome in ("unwound", "nothing") and worker.process.spec.kind == "entry":
-            self._resting[worker.symbol] = self.pace.now() + round(REST_S * _NS)
-        if summary.outcome == "unhedged":
-            text = f"{worker.symbol} is unhedged by {summary.residual}: {summary.why}"
-            await self.book([Halted(self.run.info.run, self.pace.now(), text[:200])])
-        self._wake.set()
+        until = self.pace.now() + round(REST_S * _NS)
+        kind = worker.process.spec.kind
+        if kind == "entry" and summary.outcome in _IN_VAIN and summary.orders:
+            self._entries_rest[worker.symbol] = until
+        if kind == "repair" and summary.outcome != "repaired":
+            self._repairs_rest[worker.symbol] = until
+        self.reconciler.wake()
+
+    def repair(self, symbol: str) -> None:
+        """Bring two legs together that something has moved apart, unless the pair is at work or has just been tried in
+        vain."""
+        if self._stopping or self._pair_turns[symbol].locked() or self.pace.now() < self._repairs_rest.get(symbol, 0):
+            return
+        self._spawn(self._repair(symbol))
+
+    async def _repair(self, symbol: str) -> None:
+        async with self._pair_turns[symbol]:
+            async with self.turn:
+                books = self.account.books.pairs[symbol]
+                if abs(books.spot_units - books.perp_units) < books.pair.lot_units:
+                    return
+                # Two repairs that begin at the same end of the log must not share a name: their orders would.
+                self._repair_seq = max(self._repair_seq + 1, self.engine.last_seq)
+                worker = self._employ(Execution.start(self._spec(symbol, "repair", self._repair_seq)))
+            self.notices.alert("repair", f"{symbol}: {books.spot_units} units of spot, {books.perp_units} short")
+            await self._employed(worker)
+
+    def _halt(self, end: Event) -> Halted:
+        assert isinstance(end, OrderCancelled)
+        return Halted(self.run.info.run, self.pace.now(), f"{end.symbol} is {end.reason}"[:200])
 
     # --- what the venue says -----------------------------------------------------------------------------------------
 
     async def listen(self) -> None:
-        """The private stream, for ever."""
+        """The private stream, for ever. Raises VenueError for a key that is refused, LogError."""
         async for report in self.trading.stream():
             if isinstance(report, StreamReport):
                 self._tell_stream(report)
@@ -294,14 +364,15 @@ class Broker:
             return
         for worker in self._workers.values():
             worker.tell(report)
-        self._wake.set()
+        self.reconciler.wake()
 
     async def _book_funding(self, report: FundingReport) -> None:
         pair = self.account.pairs.get(report.symbol)
-        key = report.symbol, report.settled_at
-        if pair is None or key in self.account.books.funding or report.settled_at < self.run.info.started_at:
+        if pair is None or report.settled_at < self.run.info.started_at:
             return
-        await self.book([funding_paid(self.run.info.run, pair, report, self.pace.now())])
+        async with self.turn:
+            if (report.symbol, report.settled_at) not in self.account.books.funding:
+                await self.commit([funding_paid(self.run.info.run, pair, report, self.pace.now())])
 
     def _hand_over(self, report: OrderReport | FillReport) -> bool:
         """True if a process at work knows the order."""
@@ -313,82 +384,20 @@ class Broker:
 
     async def _late(self, report: OrderReport | FillReport) -> None:
         """A report of a process that is over, or of nobody: booked, and looked into."""
-        for process in self._ended.values():
-            if process.owns(report.client_id):
+        process = next((one for one in self._ended.values() if one.owns(report.client_id)), None)
+        if process is not None:
+            async with self.turn:
                 events = process.reported(report, self.pace.now())
                 if events:
-                    await self.book(events)
-                    self.notices.alert("late_fill", f"{report.client_id}: a report after its process had ended")
-                    self._wake.set()
-                return
-        if isinstance(report, FillReport) and report.symbol in self.account.pairs:
-            self._wake.set()
+                    await self.commit(events)
+            if events:
+                self.notices.alert("late_fill", f"{report.client_id}: a report after its process had ended")
+                self.reconciler.wake()
+        elif isinstance(report, FillReport) and report.symbol in self.account.pairs:
+            self.reconciler.wake()
 
-    # --- reconciliation ----------------------------------------------------------------------------------------------
 
-    async def keep_reconciled(self) -> None:
-        """Once a minute, and soon after whatever calls for it."""
-        while True:
-            waiting = asyncio.ensure_future(self._wake.wait())
-            pause = asyncio.ensure_future(self.pace.sleep(RECONCILE_EVERY_S))
-            try:
-                await asyncio.wait([waiting, pause], return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                waiting.cancel()
-                pause.cancel()
-            if self._wake.is_set():
-                await self.pace.sleep(RECONCILE_SOON_S)
-            self._wake.clear()
-            await self.reconcile()
-
-    async def reconcile(self) -> None:
-        """Compare with the venue, book what is found, repair what stands apart."""
-        async with self._reconciling:
-            try:
-                found = await self.account.reconcile(self._workers)
-            except VenueError as error:
-                self.notices.say("not reconciled", reason=str(error))
-                self.agreed = False
-                return
-            stale = [event for event in found.events if getattr(event, "symbol", "") in self._workers]
-            if stale:  # a process began meanwhile: what was compared is no longer so
-                self._wake.set()
-                return
-            if found.events:
-                await self.book(found.events)
-            for note in found.notes:
-                self.notices.say("reconciled", note=note)
-            self._judge(found.reasons)
-            unexplained = any(isinstance(event, ReconciliationCorrected) for event in found.events)
-            for symbol in found.repairs:
-                if not unexplained and symbol not in self._workers:
-                    self._repair(symbol)
-            if any(isinstance(event, OrderFilled) for event in found.events):
-                self._wake.set()
-
-    def _judge(self, reasons: tuple[str, ...]) -> None:
-        """Agreed or not; a person hears of a change."""
-        if reasons and reasons != self._reasons:
-            self.notices.alert("disagreement", "; ".join(reasons))
-        if not reasons and self._reasons:
-            self.notices.say("log and venue agree again")
-        self._reasons = reasons
-        self.agreed = not reasons
-
-    def _repair(self, symbol: str) -> None:
-        """Bring two legs together that something has moved apart."""
-        books = self.account.books.pairs[symbol]
-        spec = ProcessSpec(
-            tag=self.account.books.tag,
-            run=self.run.info.run,
-            decision_seq=self._engine.last_seq,
-            kind="repair",
-            pair=self.account.pairs[symbol],
-            thin=self._thin_leg(symbol),
-            started_at=self.pace.now(),
-            spot_units=books.spot_units,
-            perp_units=books.perp_units,
-            limits=self._limits,
-        )
-        self.notices.alert("repair", f"{symbol}: {books.spot_units} units of spot against {books.perp_units} short")
-        self._spawn(self._work(self._employ(Execution.start(spec))))
+def _ended_unhedged(event: Event) -> bool:
+    """True for the last event of a process that leaves one leg alone."""
+    process_ended = isinstance(event, OrderCancelled) and event.client_id[-1:] in ("e", "x", "r")
+    return process_ended and isinstance(event, OrderCancelled) and event.reason.startswith("unhedged")

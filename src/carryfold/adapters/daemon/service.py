@@ -24,6 +24,7 @@ from carryfold.adapters.daemon.commands import Commands
 from carryfold.adapters.daemon.conflation import Conflator
 from carryfold.adapters.daemon.engine import Engine
 from carryfold.adapters.daemon.listings import ListingWatch
+from carryfold.adapters.daemon.leftovers import refuse_leftovers
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
@@ -130,13 +131,13 @@ class Daemon:
         desk = SettlementDesk(self.market.history, self.pairs, settled, self.pace, engine.record, self.notices)
         await desk.fill_gaps()
         if self.trading is not None:
-            await self._open_broker(self.trading, reader)
+            await self._open_broker(self.trading, reader, known)
         listings = ListingWatch(self.market, self.home, self.pairs, self.pace, self._listed(desk), self.notices)
         jobs = [self._listen(desk, listings), self._record(), self._watch(log), desk.run(), listings.run()]
         if self.pace.is_real:
             jobs.append(self._compare_clocks())
         if self.broker is not None:
-            jobs += [self.broker.listen(), self.broker.keep_reconciled()]
+            jobs += [self.broker.listen(), self.broker.work()]
         return jobs
 
     async def _unless_stopped(
@@ -155,17 +156,19 @@ class Daemon:
                 task.cancel()
             await asyncio.gather(beginning, stop, return_exceptions=True)
 
-    async def _open_broker(self, trading: BybitTrading, reader: LogReader) -> None:
-        """The live run's dealings: checked, restored, reconciled."""
+    async def _open_broker(self, trading: BybitTrading, reader: LogReader, known: Sequence[RunInfo]) -> None:
+        """The live run's dealings, checked and restored. It reconciles once the streams are up: what was interrupted is
+        hedged at fresh prices. Raises VenueError where another run still has something on."""
         (run,) = self.runs
+        refuse_leftovers(reader, run.info.run, known)
         trading.add_pairs(self.pairs)
-        fees = {spec.listed.symbol: (await trading.fees(spec)).spot_taker for spec in self.pairs}
-        account = Account(run.info, trading, self.pairs, fees, self.pace)
+        fees = {spec.listed.symbol: (await trading.fees(spec)).spot_taker for spec in self.pairs if is_trading(spec)}
+        account = Account(run.info, trading, self.pairs, fees, self.pace, self.board)
         limits = self.settings.limits
         broker = Broker(run, account, self.engine, self.pace, self.metrics, self.notices, limits, self.board)
         self.broker = broker  # it has to be stopped even if it does not get far
         self.engine.decided = broker.decided
-        await broker.begin(reader)
+        broker.load(reader)
 
     async def _list_pairs(self, log: EventLog, known: Sequence[RunInfo]) -> list[PairSpec]:
         """Choose pairs and record what the venue says of them; those that have closed are part of the choice."""

@@ -1,12 +1,14 @@
 """Drives one two-leg process: what it wants logged is logged, what it wants sent is sent, what is heard is told it.
 
-Everything that happens to the process happens in one task, one thing after the other; requests to the venue are tasks
-of their own, and what comes of them waits in the inbox.
+Everything that happens to the process happens in one task, one thing after the other, and in the office's turn: between
+what it proposes and the log nothing else of the run is booked. Requests to the venue are tasks of their own, and what
+comes of them waits in the inbox.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
@@ -16,6 +18,7 @@ from carryfold.adapters.daemon.pace import Pace
 from carryfold.adapters.venue import Trading, VenueError
 from carryfold.domain.events import Event
 from carryfold.domain.execution import Execution, Quotes, Summary
+from carryfold.domain.execution.actions import Actions
 from carryfold.domain.execution.reports import FillReport, OrderReport, OrderRequest, StreamReport, Unknown
 
 __all__ = ["Office", "Worker"]
@@ -34,9 +37,11 @@ class Office(Protocol):
     notices: Notices
     pace: Pace
     trading: Trading
+    turn: asyncio.Lock
+    """Held from reading the books until what follows from them is in the log and applied."""
 
-    async def book(self, events: Sequence[Event]) -> None:
-        """Commit events of the run; every process and the books have them applied."""
+    async def commit(self, events: Sequence[Event]) -> None:
+        """Log events of the run; every process and the books have them applied. The caller holds the turn."""
 
     def quotes(self, symbol: str) -> Quotes:
         """The latest of both legs."""
@@ -54,7 +59,8 @@ class Worker:
     def __init__(self, process: Execution, office: Office) -> None:
         self.process = process
         self._office = office
-        self._inbox: asyncio.Queue[Handle] = asyncio.Queue(INBOX_MAX)
+        self._inbox: deque[Handle] = deque()
+        self._arrived = asyncio.Event()
         self._requests: set[asyncio.Task[None]] = set()
         self._fetching = False
 
@@ -68,69 +74,86 @@ class Worker:
         self._post(lambda now: self.process.reported(report, now))
 
     async def run(self) -> Summary:
-        """Until the process has ended."""
-        office = self._office
-        while True:
-            await self._read_inbox()
-            actions = self.process.step(office.pace.now(), office.quotes(self.symbol), may_open=office.may_open())
-            for alert in actions.alerts:
-                office.notices.alert(alert.code, alert.text, pair=self.symbol)
-            if actions.log:
-                await office.book(actions.log)
-                continue
-            for order in actions.place:
-                self._start(self._place(order))
-            for order in actions.cancel:
-                self._start(self._cancel(order))
-            for order in actions.query:
-                self._start(self._query(order))
-            if actions.fetch_fills_since and not self._fetching:
-                self._fetching = True
-                self._start(self._fetch(actions.fetch_fills_since))
-            if actions.ended:
-                return self.process.summary()
-            await self._wait(actions.wake_at)
+        """Until the process has ended. Raises LogError."""
+        try:
+            while True:
+                actions = await self._step()
+                for alert in actions.alerts:
+                    self._office.notices.alert(alert.code, alert.text, pair=self.symbol)
+                if actions.log:
+                    continue
+                self._send(actions)
+                if actions.ended:
+                    return self.process.summary()
+                await self._wait(actions.wake_at)
+        finally:
+            await self._drop_requests()
 
-    async def _read_inbox(self) -> None:
-        """Take in all that has come. What each says is booked before the next is looked at."""
-        while not self._inbox.empty():
-            handle = self._inbox.get_nowait()
-            events = handle(self._office.pace.now())
-            if events:
-                await self._office.book(events)
+    async def _step(self) -> Actions:
+        """Take in all that has come, each thing booked before the next is looked at, then one step."""
+        office = self._office
+        async with office.turn:
+            while self._inbox:
+                events = self._inbox.popleft()(office.pace.now())
+                if events:
+                    await office.commit(events)
+            actions = self.process.step(office.pace.now(), office.quotes(self.symbol), may_open=office.may_open())
+            if actions.log:
+                await office.commit(actions.log)
+        return actions
+
+    def _send(self, actions: Actions) -> None:
+        for order in actions.place:
+            self._start(self._place(order))
+        for order in actions.cancel:
+            self._start(self._cancel(order))
+        for order in actions.query:
+            self._start(self._query(order))
+        if actions.fetch_fills_since and not self._fetching:
+            self._fetching = True
+            self._start(self._fetch(actions.fetch_fills_since))
 
     async def _wait(self, until: int) -> None:
         """Until something came, or it is time."""
         pace = self._office.pace
         seconds = min(max(until - pace.now(), 0) / 1e9, LONGEST_WAIT_S) / pace.speed
+        self._arrived.clear()
+        if self._inbox:
+            return
         try:
-            handle = await asyncio.wait_for(self._inbox.get(), max(seconds, 0.001))
+            async with asyncio.timeout(max(seconds, 0.001)):
+                await self._arrived.wait()
         except TimeoutError:
             return
-        events = handle(pace.now())
-        if events:
-            await self._office.book(events)
 
     def _post(self, handle: Handle) -> None:
         """A full inbox is a venue that talks nonsense: what is lost is asked for again by the process's own queries."""
-        try:
-            self._inbox.put_nowait(handle)
-        except asyncio.QueueFull:
+        if len(self._inbox) >= INBOX_MAX:
             self._office.notices.alert("inbox", f"{self.symbol}: more reports than can be taken in")
+            return
+        self._inbox.append(handle)
+        self._arrived.set()
 
     def _start(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
 
+    async def _drop_requests(self) -> None:
+        """Answers that nobody waits for any more. An order on its way stays on its way: only the venue can tell."""
+        requests = list(self._requests)
+        for task in requests:
+            task.cancel()
+        await asyncio.gather(*requests, return_exceptions=True)
+
     async def _place(self, order: OrderRequest) -> None:
-        trading = self._office.trading
+        office = self._office
         try:
-            outcome = await trading.place(order)
-        except VenueError as error:  # the key or the account is refused: the order cannot have been taken
-            self._office.notices.alert("refused", str(error), pair=self.symbol)
+            outcome = await office.trading.place(order)
+        except VenueError as error:  # the key or the account is refused; the queries will tell when it no longer is
+            office.notices.alert("refused", str(error), pair=self.symbol)
             outcome = Unknown(str(error))
-        self._office.metrics.ordered(type(outcome).__name__.lower())
+        office.metrics.ordered(type(outcome).__name__.lower())
         self._post(lambda now: self.process.placed(order.client_id, outcome, now))
 
     async def _cancel(self, order: OrderRequest) -> None:

@@ -6,6 +6,7 @@ from typing import Final
 import msgspec
 
 from carryfold.domain.events import (
+    BorrowCharged,
     Event,
     FundingPaid,
     OrderCancelled,
@@ -19,6 +20,7 @@ from carryfold.domain.execution.reports import (
     AccountReport,
     FillReport,
     FundingReport,
+    InterestReport,
     OrderReport,
     PositionReport,
     QueryOutcome,
@@ -53,6 +55,8 @@ class OurBooks(msgspec.Struct):
     """Orders without an end."""
     filled: dict[str, Decimal] = msgspec.field(default_factory=dict)
     """Gross coins filled, of the orders without an end."""
+    interest: set[str] = msgspec.field(default_factory=set)
+    """Charges that are booked, by the venue's id."""
 
     def apply(self, event: Event) -> None:
         """Take one logged event; those of other runs change nothing."""
@@ -66,6 +70,8 @@ class OurBooks(msgspec.Struct):
             self._close(event.client_id)
         elif isinstance(event, FundingPaid):
             self.funding.setdefault((event.symbol, event.settled_at), event.amount)
+        elif isinstance(event, BorrowCharged):
+            self.interest.add(event.venue_id)
         elif isinstance(event, ReconciliationCorrected):
             self._correct(event)
 
@@ -108,3 +114,4 @@ class VenueBooks(msgspec.Struct, frozen=True):
     positions: tuple[PositionReport, ...]
     account: AccountReport
     answers: dict[str, QueryOutcome] = msgspec.field(default_factory=dict)
+    interest: tuple[InterestReport, ...] = ()

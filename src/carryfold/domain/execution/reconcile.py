@@ -14,11 +14,18 @@ from decimal import Decimal
 
 import msgspec
 
-from carryfold.domain.events import FundingPaid, OrderCancelled, OrderRejected, ReconciliationCorrected, TradingEvent
+from carryfold.domain.events import (
+    BorrowCharged,
+    FundingPaid,
+    OrderCancelled,
+    OrderRejected,
+    ReconciliationCorrected,
+    TradingEvent,
+)
 from carryfold.domain.execution.adoption import adopt_coins, adopt_fills, adopt_positions
 from carryfold.domain.execution.books import FUNDING_CORRECTION, OurBooks, VenueBooks
 from carryfold.domain.execution.pair import TradedPair
-from carryfold.domain.execution.reports import FundingReport, NotFound, OrderReport
+from carryfold.domain.execution.reports import FundingReport, InterestReport, NotFound, OrderReport
 from carryfold.domain.execution.verdict import Verdict
 
 __all__ = ["Reconciliation", "funding_paid", "needs_repair", "reconcile"]
@@ -61,6 +68,7 @@ def reconcile(ours: OurBooks, theirs: VenueBooks, now: int) -> Reconciliation:
     verdict = Verdict(copy.deepcopy(ours), now)
     adopt_fills(verdict, theirs)
     _adopt_funding(verdict, theirs.funding)
+    _adopt_interest(verdict, theirs.interest)
     _adopt_answers(verdict, theirs)
     adopt_positions(verdict, theirs)
     adopt_coins(verdict, theirs)
@@ -93,6 +101,14 @@ def _adopt_funding(verdict: Verdict, reports: tuple[FundingReport, ...]) -> None
             reason = f"{FUNDING_CORRECTION}{settled_at} is {amount}, not {booked}"
             verdict.log(ReconciliationCorrected(*key, 0, 0, amount - booked, reason))
             verdict.notes.append(f"{symbol}: {reason}")
+
+
+def _adopt_interest(verdict: Verdict, reports: tuple[InterestReport, ...]) -> None:
+    """Book each charge once. It is the account's, and all of it is the run's: only its coins and shorts cost cash."""
+    books = verdict.books
+    for report in sorted(reports, key=lambda r: (r.charged_at, r.venue_id)):
+        if report.venue_id not in books.interest and report.charged_at >= books.started_at:
+            verdict.log(BorrowCharged(books.run, report.charged_at, report.amount, report.venue_id))
 
 
 def _adopt_answers(verdict: Verdict, theirs: VenueBooks) -> None:

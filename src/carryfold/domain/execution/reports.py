@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 
 __all__ = [
-    "Accepted", "AccountReport", "FillReport", "FundingReport", "Leg", "NotFound", "OrderReport", "OrderRequest",
-    "PlaceOutcome", "PositionReport", "PrivateReport", "QueryOutcome", "Rejected", "Retry", "Side", "StreamReport",
-    "Unknown",
+    "Accepted", "AccountReport", "FillReport", "FundingReport", "InterestReport", "Leg", "NotFound", "OrderReport",
+    "OrderRequest", "PlaceOutcome", "PositionReport", "PrivateReport", "QueryOutcome", "Rejected", "Retry", "Side",
+    "StreamReport", "Unknown",
 ]  # fmt: skip
 
 Leg = Literal["spot", "perp"]
@@ -101,6 +101,14 @@ class FundingReport(msgspec.Struct, frozen=True):
 
     symbol: str
     settled_at: int
+    amount: Decimal
+    venue_id: str
+
+
+class InterestReport(msgspec.Struct, frozen=True):
+    """Interest on borrowed quote, booked by the venue at `charged_at`; `amount` in quote, charged > 0."""
+
+    charged_at: int
     amount: Decimal
     venue_id: str
 

@@ -1,0 +1,45 @@
+"""What live runs of the log still have on: two of them must not trade on one account."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from carryfold.adapters.venue import VenueError
+from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.events import OrderFilled, OrderIntended, ReconciliationCorrected
+from carryfold.domain.execution import OurBooks, run_tag
+from carryfold.eventlog import LogReader
+from carryfold.projections.runs import RunInfo
+
+__all__ = ["left_on", "refuse_leftovers"]
+
+
+def left_on(reader: LogReader, info: RunInfo) -> list[str]:
+    """Symbols that a live run holds, or has an order without an end on, in order."""
+    books = OurBooks(run_tag(info.started_at), info.run, info.started_at, {})
+    seen: set[str] = set()
+    units: dict[tuple[str, str], int] = {}
+    for batch in reader.read(info.run - 1):
+        for _, event in BATCH_DECODER.decode(batch.payload):
+            if getattr(event, "run", None) != info.run:
+                continue
+            if isinstance(event, OrderFilled) and event.fill_id not in seen:
+                seen.add(event.fill_id)
+                units[event.symbol, event.leg] = units.get((event.symbol, event.leg), 0) + event.units
+            elif isinstance(event, ReconciliationCorrected):
+                for leg, change in (("spot", event.spot_units), ("perp", -event.perp_units)):
+                    units[event.symbol, leg] = units.get((event.symbol, leg), 0) + change
+            books.apply(event)
+    open_orders = {intent.symbol for intent in books.intents.values() if isinstance(intent, OrderIntended)}
+    return sorted({symbol for (symbol, _), held in units.items() if held} | open_orders)
+
+
+def refuse_leftovers(reader: LogReader, run: int, known: Sequence[RunInfo]) -> None:
+    """Raises VenueError where a live run other than `run` still has something on."""
+    for info in known:
+        symbols = left_on(reader, info) if info.live and info.run != run else []
+        if symbols:
+            raise VenueError(
+                f"run {info.run} still has {', '.join(symbols)} on, under other parameters, pairs or another version:"
+                f" start it again as it was and flatten it before another run trades on its account"
+            )
