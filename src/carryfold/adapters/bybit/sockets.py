@@ -18,6 +18,7 @@ import msgspec
 from carryfold.adapters.bybit.client import PRIVATE_RATE_LIMIT_MS, Sleep, configure
 from carryfold.adapters.bybit.endpoint import Credentials, Endpoint
 from carryfold.adapters.bybit.errors import Verdict, judge
+from carryfold.adapters.bybit.inbox import Inbox
 from carryfold.adapters.venue import VenueError
 
 __all__ = ["Broken", "Message", "Socket", "batches"]
@@ -91,10 +92,14 @@ class Socket:
     async def _session(self, ccxt: Any) -> None:
         """One connection, until it breaks: never returns."""
         exchange = configure(ccxt, self._endpoint, self._credentials, PRIVATE_RATE_LIMIT_MS)
+        client = exchange.client(self._url)
+        inbox = Inbox(
+            lambda data: self._arrived(exchange, client, data),
+            lambda: self._break(Broken("more comes than can be read")),
+        )
+        client.handle_text_or_binary_message = inbox.put
         waiting: list[asyncio.Future[Any]] = []
         try:
-            client = exchange.client(self._url)
-            client.handle_text_or_binary_message = lambda data: self._arrived(exchange, client, data)
             self._end = asyncio.get_running_loop().create_future()
             waiting = [self._end]
             if self._credentials is not None:
@@ -108,6 +113,7 @@ class Socket:
                 )
             await self._until_broken(waiting)
         finally:
+            inbox.close()
             for future in waiting:
                 future.cancel()
                 if future.done() and not future.cancelled():
@@ -127,7 +133,7 @@ class Socket:
                 raise Broken(_SILENT.format(self._silence_s or 0.0))
 
     def _arrived(self, exchange: Any, client: Any, data: str | bytes) -> None:
-        """Called by ccxt for each text. Must not raise there: ccxt would stop reading and say nothing."""
+        """Called for each text that came. Must not raise: nobody there would hear of it."""
         try:
             message = msgspec.json.decode(data)
             if not isinstance(message, dict):
