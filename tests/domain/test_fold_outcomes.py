@@ -4,6 +4,7 @@ expected figure is exact."""
 from collections.abc import Callable
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -251,6 +252,27 @@ def test_flatten_closes_everything_and_opens_nothing_until_resumed() -> None:
     assert late == [(2, "exit", LOTS)]
     assert blocked == [] and run.book["held"] == 0
     assert len(resumed) == 3, "all three are still wanted"
+
+
+def test_flatten_does_not_wait_for_the_next_decision() -> None:
+    run = Live(msgspec.structs.replace(FREE, cadence_s=3600))
+    run.enter()
+
+    closed = run.give(word(Kind.FLATTEN_REQUESTED))
+
+    assert closed == [(0, "exit", LOTS)]
+
+
+def test_a_holding_of_a_pair_that_is_gone_is_closed() -> None:
+    run = Live(pairs=2)
+    run.enter(pair=0)
+    run.enter(pair=1)
+
+    delisted = run.give((0, Kind.PAIR_DELISTED, 0.0, 0.0, 0.0, 0.0))
+    silent = run.tick(after_s=FREE.dead_s + 10.0)
+
+    assert delisted == [(0, "exit", LOTS)]
+    assert silent == [(1, "exit", LOTS)], "its data ended"
 
 
 def test_margin_health_as_the_venue_shows_it_blocks_entries() -> None:

@@ -101,7 +101,7 @@ def _exit_reason(v: Any, book: Any, params: Any, t: int) -> int:
     """Why a held pair is to be closed now; R_WANTED: it is not."""
     if book.flatten != 0:
         return R_FLATTEN
-    if v.delist_at != 0:
+    if v.delist_at != 0 or v.delisted != 0 or is_dead(v, params, t):
         return R_DELISTING
     if params.strategy != HOLD and v.x_count > 0 and rate_estimate(v, params, t) < params.exit:
         return R_RATE

@@ -40,6 +40,7 @@ def observe_outcome(views: Any, pairs: Any, book: Any, params: Any, row: Any) ->
         book.flatten = 0
     elif kind == FLATTEN_REQUESTED:
         book.flatten = 1
+        book.due_at = row.known_at  # whoever flattens does not want to wait for the next decision
     elif kind == BORROW_CHARGED:
         book.borrow += np.int64(row.a)
     elif kind == MARGIN_OBSERVED:

@@ -379,7 +379,6 @@ def _act(
     elif t >= book.day_end:  # the close of a UTC day, before the day's first rows
         yn = _close_day(book, t, days, yn)
     _count_tally(book, tally, end - first)
-    due = book.started != 0 and t >= book.due_at
     if later & PRICES and book.held != 0:
         _revalue_held(views, pairs, book, params, t)
     # (3) settlements
@@ -391,6 +390,7 @@ def _act(
         for k in range(first, end):
             if rows[k].kind >= ORDER_ACCEPTED:
                 observe_outcome(views, pairs, book, params, rows[k])
+    due = book.started != 0 and t >= book.due_at
     if book.simulated != 0:
         # (5) simulated fills
         if book.ordered != 0 or (book.held != 0 and params.account == SPLIT):
@@ -488,7 +488,7 @@ def advance(
             break
         later = _observe_instant(views, tallies[0], parameters[0], rows, first, end)
         changed = changed or later & MONEY != 0
-        if _is_due(books, rows[first].known_at):
+        if later & OUTCOME or _is_due(books, rows[first].known_at):  # an outcome can make a decision due
             changed = estimate_rates(views, parameters[0], ranks, rows[first].known_at, changed, rates)
         dn, fn, yn = _act(
             views, pairs, books[0], orders, parameters[0], ranks, rows, first, end, later, tallies[0],
@@ -523,7 +523,7 @@ def advance_many(
         end = _instant_end(rows, first)
         later = _observe_instant(views, tallies[0], parameters[0], rows, first, end)
         changed = changed or later & MONEY != 0
-        if _is_due(books, rows[first].known_at):
+        if later & OUTCOME or _is_due(books, rows[first].known_at):  # an outcome can make a decision due
             changed = estimate_rates(views, parameters[0], ranks, rows[first].known_at, changed, rates)
         for k in range(len(books)):
             _act(
