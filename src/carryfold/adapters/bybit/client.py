@@ -151,20 +151,21 @@ def configure(module: ModuleType, endpoint: Endpoint, credentials: Credentials |
     if endpoint.rest.startswith("http:"):
         exchange.timeout_on_exit = 0  # ccxt waits for the farewell of TLS
     exchange.has["fetchCurrencies"] = False  # one signed request fewer; we name coins as the venue does
-    public = {"spot": endpoint.ws_spot, "linear": endpoint.ws_linear}
-    private = endpoint.ws_private
-    ws = {
-        "public": {**public, "inverse": endpoint.ws_linear, "option": endpoint.ws_linear},
-        "private": {
-            "spot": {"unified": private, "nonUnified": private},
-            "contract": private,
-            "usdc": private,
-            "trade": private,
-        },
-    }
-    addresses = dict.fromkeys(("spot", "futures", "v2", "public", "private"), endpoint.rest)
-    exchange.urls["api"] = {**addresses, "ws": ws} if module.__name__ == "ccxt.pro" else addresses
+    exchange.urls["api"] = _addresses(endpoint, with_sockets=module.__name__ == "ccxt.pro")
     return exchange
+
+
+def _addresses(endpoint: Endpoint, *, with_sockets: bool) -> dict[str, Any]:
+    """Every address that ccxt might use, under the names it uses."""
+    rest: dict[str, Any] = dict.fromkeys(("spot", "futures", "v2", "public", "private"), endpoint.rest)
+    if not with_sockets:
+        return rest
+    linear, private = endpoint.ws_linear, endpoint.ws_private
+    public = {"spot": endpoint.ws_spot, "linear": linear, "inverse": linear, "option": linear}
+    spot = {"unified": private, "nonUnified": private}
+    return rest | {
+        "ws": {"public": public, "private": {"spot": spot, "contract": private, "usdc": private, "trade": private}}
+    }
 
 
 def quieten() -> None:
