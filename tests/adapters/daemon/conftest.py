@@ -1,0 +1,60 @@
+"""A paper run with three parameter sets across settlements, made once."""
+
+from pathlib import Path
+
+import pytest
+
+from carryfold.adapters.backfill import Wanted, choose_pairs, run_backfill
+from carryfold.adapters.bybit import BybitMarket, parse_endpoint
+from carryfold.adapters.daemon.checks import pace_of
+from carryfold.adapters.daemon.conflation import RecordingPolicy
+from carryfold.adapters.simexchange import SimExchange
+from carryfold.eventlog import EventLog
+from tests.adapters.daemon.world import copy_of, exchange, parameter_set, run, serve_for, settings_for
+
+FREE = ("spot_taker_bp=0", "perp_taker_bp=0", "half_spread_bp=0", "slippage_bp=0", "min_age_d=0", "min_interval_h=0")
+SETS = (
+    parameter_set("predicted", "rate_source=predicted", "max_positions=7"),
+    parameter_set("blend", "rate_source=blend", "max_positions=7"),
+    parameter_set("composite", "strategy=composite", "conviction_enter=0", "liquidity_cap=0.0001", "book_cap=1e6",
+                  "pair_cap=1e6", "corr_cap=1e6", "notional=2000", *FREE),
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def two_homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """(the home of a run that has ended, a copy into which history was backfilled after that). Nothing may write to
+    either."""
+    folder = tmp_path_factory.mktemp("paper")
+
+    async def work() -> None:
+        async with exchange(speed=900.0, push_ms=25) as venue:
+            await serve_for(
+                folder / "home", settings_for(venue, SETS, policy=RecordingPolicy(estimate_s=5.0)), venue, 8_400.0
+            )
+            copy_of(folder / "home", folder)
+            await backfill(folder / "copy", venue)
+
+    run(work())
+    return folder / "home", folder / "copy"
+
+
+@pytest.fixture(scope="session")
+def paper_home(two_homes: tuple[Path, Path]) -> Path:
+    """The home of a run that has ended."""
+    return two_homes[0]
+
+
+async def backfill(home: Path, venue: SimExchange) -> None:
+    """Three days of bars and estimates up to now, before and during the run."""
+    market = BybitMarket(parse_endpoint(venue.endpoints.rest))
+    try:
+        pace = await pace_of(market, venue.clock.speed)
+        with EventLog.open(home, clock=pace.clock) as log:
+            now = await market.server_time()
+            pairs = choose_pairs("top:7", await market.pairs(), await market.turnover())
+            wanted = Wanted((now - 3 * 86_400 * 10**9) // 10**6, now // 10**6, 60, 15)
+            report = await run_backfill(log, market.history, pairs, wanted, now)
+            assert report.appended > 1_000
+    finally:
+        await market.close()

@@ -1,0 +1,122 @@
+"""An exchange in a box, a daemon on it, and what its log says afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from carryfold.adapters.daemon.service import Daemon, run_daemon
+from carryfold.adapters.daemon.settings import DaemonSettings, ParameterSet
+from carryfold.adapters.simexchange import SimConfig, SimExchange
+from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.events import Event
+from carryfold.domain.fold import CODE_DIGEST
+from carryfold.domain.params import parse_settings
+from carryfold.eventlog import LogReader
+from carryfold.projections.cursor import parse_time
+from carryfold.projections.runs import Verification, list_runs, verify_run
+from carryfold.projections.tape import Tape
+
+START = "2025-06-01T23:50:00Z"
+"""Ten minutes before every pair settles."""
+
+SECOND = 1_000_000_000
+DEADLINE_S = 60.0
+EASY = ("stale_s=120", "enter=0.00002", "exit=0.00001")
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """One event loop for one test, with a deadline."""
+    return asyncio.run(asyncio.wait_for(work, DEADLINE_S))
+
+
+async def until(condition: Callable[[], bool], deadline_s: float = DEADLINE_S / 2) -> None:
+    """Wait for it. Raises TimeoutError."""
+    async with asyncio.timeout(deadline_s):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def exchange(*, start: str = START, **changes: Any) -> AsyncIterator[SimExchange]:
+    """Eight made pairs at a fixed time of venue, without a limit of requests."""
+    usual: dict[str, Any] = {"pairs": 8, "history_days": 40, "speed": 300.0, "push_ms": 50, "ip_limit": 0}
+    config = SimConfig(start_ms=parse_time(start) // 1_000_000, **(usual | changes))
+    async with await SimExchange.start(config) as venue:
+        yield venue
+
+
+def parameter_set(name: str, *settings: str) -> ParameterSet:
+    """Easy thresholds, overruled by texts of the form name=value."""
+    return ParameterSet(name, parse_settings([*EASY, *settings]))
+
+
+def settings_for(venue: SimExchange, sets: Sequence[ParameterSet] | None = None, **changes: Any) -> DaemonSettings:
+    """A paper run on every pair that trades."""
+    usual: dict[str, Any] = {"mode": "paper", "pairs": "top:7", "speed": venue.clock.speed, "low_disk_mb": 0}
+    chosen = (parameter_set("run"),) if sets is None else tuple(sets)
+    return DaemonSettings(endpoint=venue.endpoints.rest, sets=chosen, **(usual | changes))
+
+
+@asynccontextmanager
+async def daemon(home: Path, settings: DaemonSettings, **more: Any) -> AsyncIterator[Daemon]:
+    """An armed daemon; stopped in order at the end, or seen to fail."""
+    started: list[Daemon] = []
+    task = asyncio.ensure_future(run_daemon(home, settings, signals=False, started=started.append, **more))
+    try:
+        await until(lambda: task.done() or bool(started and started[0].armed.is_set()))
+        if task.done():
+            await task
+        yield started[0]
+        if not task.done():
+            started[0].stopping.set()
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def serve_for(home: Path, settings: DaemonSettings, venue: SimExchange, seconds: float) -> None:
+    """Run for so many seconds of the venue's."""
+    async with daemon(home, settings):
+        end_ms = venue.clock.now_ms() + seconds * 1_000
+        await until(lambda: venue.clock.now_ms() >= end_ms)
+
+
+@contextmanager
+def read(home: Path) -> Iterator[tuple[LogReader, Tape]]:
+    """The log and its tape."""
+    with LogReader.open(home) as reader:
+        yield reader, Tape.open(home, reader)
+
+
+def events_of(home: Path, *kinds: type[Event]) -> list[tuple[int, int, Any]]:
+    """(seq, known_at, event) of the log, of some kinds or all."""
+    found = []
+    with LogReader.open(home) as reader:
+        for batch in reader.read():
+            for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(batch.payload), batch.first_seq):
+                if not kinds or isinstance(event, kinds):
+                    found.append((seq, known_at, event))
+    return found
+
+
+def kinds_of(home: Path) -> list[str]:
+    """Names of the events in order."""
+    return [type(event).__name__ for _, _, event in events_of(home)]
+
+
+def verify_all(home: Path) -> list[Verification]:
+    """Every run of the log, folded again."""
+    with read(home) as (reader, tape):
+        return [verify_run(reader, tape, info, CODE_DIGEST) for info in list_runs(reader)]
+
+
+def copy_of(home: Path, folder: Path) -> Path:
+    """A home that may be changed."""
+    return Path(shutil.copytree(home, folder / "copy", ignore=shutil.ignore_patterns("owner.sock")))
