@@ -2,13 +2,16 @@
 
 Of each pair the latest quote is kept and recorded each `quote_s` (each `hot_s` for pairs that are held or ordered, and
 for the first one with both legs after one without), the latest estimate each `estimate_s`, and the last estimate before
-a settlement in any case: its mark prices the settlement. Everything else is recorded with the next commit. Memory is
-bounded by the number of pairs; what is left out is older than what is recorded instead.
+a settlement in any case: its mark prices the settlement. Everything else is recorded with the next commit. Pairs have
+their turns one after the other and keep them, so that hundreds of pairs do not make one commit of hundreds of quotes
+every `quote_s` and nothing in between. Memory is bounded by the number of pairs; what is left out is older than what is
+recorded instead.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 import msgspec
 
@@ -18,6 +21,13 @@ __all__ = ["Conflator", "RecordingPolicy"]
 
 PASSING_MAX = 65_536
 """Events waiting for the next commit beyond which the stream has to wait."""
+
+
+IN_STEP_NS: Final = 1_000_000_000
+"""A pair whose turn comes later than it should by less than this keeps its step."""
+
+GOLDEN: Final = 0.618033988749895
+"""Multiples of it, without their whole part, are spread evenly however many there are."""
 
 
 class RecordingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -30,11 +40,13 @@ class RecordingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class _Latest:
-    """The latest observation of one kind of one pair, and when one was last recorded."""
+    """The latest observation of one kind of one pair, and when one last had its turn. `place`: the pair's own place in
+    the period, as a fraction of it."""
 
-    __slots__ = ("event", "has_both_legs", "recorded_at")
+    __slots__ = ("event", "has_both_legs", "place", "recorded_at")
 
-    def __init__(self) -> None:
+    def __init__(self, number: int) -> None:
+        self.place = number * GOLDEN % 1.0
         self.event: Quoted | FundingPredicted | None = None
         self.recorded_at = 0
         self.has_both_legs = False
@@ -75,25 +87,32 @@ class Conflator:
         policy = self._policy
         for symbol, latest in self._quotes.items():
             both = has_both_legs(latest.event)
-            is_hot = symbol in hot or (both and not latest.has_both_legs)
-            if self._release(due, latest, now, policy.hot_s if is_hot else policy.quote_s):
+            period = policy.hot_s if symbol in hot else policy.quote_s
+            wait = min(policy.hot_s, period) if both and not latest.has_both_legs else period
+            if self._release(due, latest, now, wait, period):
                 latest.has_both_legs = both
         for latest in self._estimates.values():
-            self._release(due, latest, now, policy.estimate_s)
+            self._release(due, latest, now, policy.estimate_s, policy.estimate_s)
         return due
 
     def _keep(self, kept: dict[str, _Latest], event: Quoted | FundingPredicted) -> None:
-        latest = kept.setdefault(event.symbol, _Latest())
+        latest = kept.get(event.symbol)
+        if latest is None:
+            latest = kept[event.symbol] = _Latest(len(kept))
         waiting = latest.event
         self.left_out += waiting is not None
         if waiting is None or event.event_at >= waiting.event_at:
             latest.event = event
 
-    def _release(self, due: list[Event], latest: _Latest, now: int, every_s: float) -> bool:
-        if latest.event is None or now - latest.recorded_at < every_s * 1e9:
+    def _release(self, due: list[Event], latest: _Latest, now: int, wait_s: float, period_s: float) -> bool:
+        """Record it if `wait_s` has passed since the last; the next has to wait for its place in the next period."""
+        late = now - latest.recorded_at - round(wait_s * 1e9)
+        if latest.event is None or late < 0:
             return False
         due.append(latest.event)
-        latest.event, latest.recorded_at = None, now
+        latest.event = None
+        in_step = late < IN_STEP_NS and wait_s == period_s
+        latest.recorded_at = now - (late if in_step else round(latest.place * period_s * 1e9))
         return True
 
 

@@ -112,15 +112,20 @@ class Engine:
     async def _fold(self, result: AppendResult, events: Sequence[Event], began: float) -> None:
         kept = events if result.count == len(events) else self._read_back(result)
         rows = self._builder.build(result.first_seq, [(result.recorded_at, event) for event in kept])
-        for run in self.runs:
-            made = run.fold(rows)
-            if made.decisions or made.fills:
-                recorded = await self._append(made.events)
-                self._metrics.decided(len(made.decisions), time.perf_counter() - began)
-                if self.decided is not None:
-                    for number, decision in enumerate(made.decisions):
-                        await self.decided(run, decision, recorded.first_seq + number)
+        made = [(run, run.fold(rows)) for run in self.runs]
         self._metrics.folded(time.perf_counter() - began)
+        records = [event for _, one in made for event in one.events]
+        if not records:
+            return
+        seq = (await self._append(records)).first_seq
+        decisions = sum(len(one.decisions) for _, one in made)
+        if decisions:
+            self._metrics.decided(decisions, time.perf_counter() - began)
+        for run, one in made:
+            if self.decided is not None:
+                for number, decision in enumerate(one.decisions):
+                    await self.decided(run, decision, seq + number)
+            seq += len(one.events)
 
     def _read_back(self, result: AppendResult) -> list[Event]:
         """What of an append with duplicates or conflicts is in the log."""
