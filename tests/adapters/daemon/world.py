@@ -42,10 +42,23 @@ async def until(condition: Callable[[], bool], deadline_s: float = DEADLINE_S / 
             await asyncio.sleep(0.01)
 
 
+async def logged(home: Path, kind: type[Event], is_it: Callable[[Any], bool] = lambda _: True, count: int = 1) -> None:
+    """Wait until so many of these events are in the log, reading on from where it was read to."""
+    after, found = 0, 0
+    async with asyncio.timeout(DEADLINE_S / 2):
+        with LogReader.open(home) as reader:
+            while found < count:
+                for batch in reader.read(after):
+                    after = batch.last_seq
+                    events = (event for _, event in BATCH_DECODER.decode(batch.payload))
+                    found += sum(isinstance(event, kind) and is_it(event) for event in events)
+                await asyncio.sleep(0.02)
+
+
 @asynccontextmanager
 async def exchange(*, start: str = START, **changes: Any) -> AsyncIterator[SimExchange]:
     """Eight made pairs at a fixed time of venue, without a limit of requests."""
-    usual: dict[str, Any] = {"pairs": 8, "history_days": 40, "speed": 300.0, "push_ms": 50, "ip_limit": 0}
+    usual: dict[str, Any] = {"pairs": 8, "history_days": 8, "speed": 300.0, "push_ms": 50, "ip_limit": 0}
     config = SimConfig(start_ms=parse_time(start) // 1_000_000, **(usual | changes))
     async with await SimExchange.start(config) as venue:
         yield venue

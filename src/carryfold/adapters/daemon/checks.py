@@ -9,9 +9,9 @@ from typing import Final
 from carryfold.adapters.bybit import BybitMarket, BybitTrading, Credentials, load_credentials
 from carryfold.adapters.daemon.pace import Pace
 from carryfold.adapters.venue import VenueError
-from carryfold.eventlog import verify
+from carryfold.eventlog import EventLog, verify
 
-__all__ = ["CLOCK_LIMIT_NS", "check_key", "check_log", "clock_offset", "pace_of", "read_credentials"]
+__all__ = ["CLOCK_LIMIT_NS", "check_key", "check_log", "check_time", "clock_offset", "pace_of", "read_credentials"]
 
 CLOCK_LIMIT_NS: Final = 1_000_000_000
 """How far our clock may be from the venue's: a signed request from further ahead is refused."""
@@ -77,6 +77,16 @@ async def check_key(trading: BybitTrading) -> None:
         raise VenueError("this API key may withdraw: make one that can only trade, and delete this one")
     if rights.read_only or not rights.trade:
         raise VenueError("this API key may not trade: give it the rights for spot and contract orders")
+
+
+def check_time(log: EventLog, pace: Pace) -> None:
+    """The log's time never runs backwards: on a clock that is behind it nothing would fall due. Raises VenueError."""
+    ahead_s = (log.last.recorded_at - pace.now()) / 1e9
+    if ahead_s * 1e9 > CLOCK_LIMIT_NS * pace.speed:
+        raise VenueError(
+            f"the last event of the log in {log.home} was recorded {ahead_s:,.0f} s after what the clock shows now: set"
+            " the clock right, or wait, or begin in another home"
+        )
 
 
 def check_log(home: Path) -> None:

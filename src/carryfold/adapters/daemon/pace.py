@@ -32,10 +32,8 @@ class Pace:
         """The time of a venue that runs at `speed` and answered `venue_now` (UTC ns) to a question that was put at
         `asked_at` (monotonic ns): the venue has read its clock later, so this one is ahead of it, and never behind."""
 
-        def elapsed() -> int:
-            return int((time.monotonic_ns() - asked_at) * speed)
-
-        return cls(Clock(lambda: venue_now + elapsed(), elapsed), speed, is_real=False)
+        followed = _Followed(venue_now, speed, asked_at)
+        return cls(Clock(followed.wall, followed.monotonic), speed, is_real=False)
 
     def now(self) -> int:
         """UTC ns; never runs backwards."""
@@ -53,3 +51,27 @@ class Pace:
     async def sleep_until(self, at: int) -> None:
         """Wait until the clock shows `at` (UTC ns)."""
         await self.sleep(max(at - self.now(), 0) / 1e9)
+
+
+class _Followed:
+    """A venue's clock as a wall clock and a monotonic one. A monotonic reading right after a wall one is the same
+    reading: what passes between two would be lost to whoever ties them together, many times over."""
+
+    def __init__(self, venue_now: int, speed: float, asked_at: int) -> None:
+        self._venue_now = venue_now
+        self._speed = speed
+        self._asked_at = asked_at
+        self._read: int | None = None
+
+    def wall(self) -> int:
+        """UTC ns."""
+        self._read = self._elapsed()
+        return self._venue_now + self._read
+
+    def monotonic(self) -> int:
+        """Ns since the question."""
+        read, self._read = self._read, None
+        return self._elapsed() if read is None else read
+
+    def _elapsed(self) -> int:
+        return int((time.monotonic_ns() - self._asked_at) * self._speed)

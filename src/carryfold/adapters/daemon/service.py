@@ -19,12 +19,12 @@ from carryfold.adapters.backfill import record_listings
 from carryfold.adapters.bybit import BybitMarket, BybitTrading, parse_endpoint
 from carryfold.adapters.daemon.account import Account
 from carryfold.adapters.daemon.broker import Broker
-from carryfold.adapters.daemon.checks import check_key, check_log, clock_offset, pace_of, read_credentials
+from carryfold.adapters.daemon.checks import check_key, check_log, check_time, clock_offset, pace_of, read_credentials
 from carryfold.adapters.daemon.commands import Commands
 from carryfold.adapters.daemon.conflation import Conflator
 from carryfold.adapters.daemon.engine import Engine
-from carryfold.adapters.daemon.listings import ListingWatch
 from carryfold.adapters.daemon.leftovers import refuse_leftovers
+from carryfold.adapters.daemon.listings import ListingWatch
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
@@ -99,6 +99,7 @@ class Daemon:
                 EventLog.open(self.home, clock=self.pace.clock, command_handler=commands.handle)
             )
             resources.callback(commands.detach)
+            check_time(log, self.pace)
             if self.settings.mode == "live":
                 await asyncio.to_thread(check_log, self.home)
             if self.settings.metrics_port:
