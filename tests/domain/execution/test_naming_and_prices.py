@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -64,6 +65,14 @@ def test_prices_are_on_a_tick_within_the_cap_and_never_better_than_the_touch() -
     assert limit_price(RULES, quote, "sell", 100.0) == D("99.0")  # 98.505 rounded up
     assert limit_price(RULES, quote, "buy", 1.0) == D("100.5")
     assert limit_price(RULES, quote, "sell", 1.0) == D("99.5")
+
+
+def test_no_price_is_beyond_the_venue_s_band_however_wide_the_cap() -> None:
+    rules = msgspec.structs.replace(RULES, band=D("0.01"))
+    quote = LegQuote(1000.0, 1001.0, START)
+    assert limit_price(rules, quote, "sell", 200.0) == D("991")  # 0.9 % below the touch instead of 2 %
+    assert limit_price(rules, quote, "buy", 200.0) == D("1010")
+    assert limit_price(rules, quote, "sell", 20.0) == D("998")
 
 
 def test_a_sale_is_never_priced_at_nothing() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carryfold.domain.events import (
+    BorrowCharged,
     FundingPaid,
     OrderCancelled,
     OrderFilled,
@@ -22,6 +23,7 @@ from carryfold.domain.execution.reports import (
     AccountReport,
     FillReport,
     FundingReport,
+    InterestReport,
     NotFound,
     OrderReport,
     PositionReport,
@@ -50,6 +52,7 @@ class Sides:
     funding: list[FundingReport] = field(default_factory=list)
     orders: list[OrderReport] = field(default_factory=list)
     answers: dict[str, QueryOutcome] = field(default_factory=dict)
+    interest: list[InterestReport] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.ours = OurBooks("t1", RUN, START, {"AAAUSDT": self.books})
@@ -59,6 +62,7 @@ class Sides:
         return VenueBooks(
             tuple(self.orders), tuple(self.fills), tuple(self.funding), (position,) if self.short else (),
             AccountReport({"AAA": self.coins, "USDT": D(5)}, D(5), 0.0), self.answers,
+            tuple(self.interest),
         )  # fmt: skip
 
     def reconcile(self) -> Reconciliation:
@@ -69,6 +73,15 @@ class Sides:
         again = reconcile(self.ours, self.theirs(), NOW + SECOND)
         assert again.events == ()
         return found
+
+
+def test_interest_is_booked_once_a_charge_and_not_from_before_the_run() -> None:
+    sides = Sides()
+    charge = InterestReport(START + SECOND, D("0.25"), "i1")
+    sides.interest = [charge, charge, InterestReport(START - SECOND, D(9), "i0")]
+    found = sides.reconcile()
+    assert found.agreed
+    assert found.events == (BorrowCharged(RUN, START + SECOND, D("0.25"), "i1"),)
 
 
 def fill(side: str = "buy", **changed: Any) -> FillReport:

@@ -203,6 +203,7 @@ def _perp_leg(perp: dict[str, Any], multiplier: int) -> LegRules:
         _largest(lots, "maxOrderQty") * multiplier,
         _exact(lots, "minNotionalValue", "5"),
         _positive(_filter(perp), "tickSize") / multiplier,
+        _band(perp),
     )
 
 
@@ -211,9 +212,16 @@ def _spot_leg(spot: Fields) -> LegRules:
     lots = spot["lotSizeFilter"]
     step = _positive(lots, "basePrecision")
     limit = "maxLimitOrderQty" if text_of(lots, "maxLimitOrderQty") else "maxOrderQty"
-    return LegRules(
-        step, step, _largest(lots, limit), _exact(lots, "minOrderAmt", "0"), _positive(_filter(spot), "tickSize")
-    )
+    least, tick = _exact(lots, "minOrderAmt", "0"), _positive(_filter(spot), "tickSize")
+    return LegRules(step, step, _largest(lots, limit), least, tick, _band(spot))
+
+
+def _band(fields: Fields) -> Decimal:
+    """How far from the market a limit may be: the smaller one of the two ratios, 0 where there is none."""
+    found = fields.get("riskParameters")
+    risk = found if isinstance(found, dict) else {}
+    told = (_exact(risk, name, "0") for name in ("priceLimitRatioX", "priceLimitRatioY"))
+    return min((ratio for ratio in told if ratio > 0), default=Decimal(0))
 
 
 def _filter(fields: Fields) -> dict[str, Any]:

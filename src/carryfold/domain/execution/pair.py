@@ -16,13 +16,15 @@ def decimal_of(value: float) -> Decimal:
 
 
 class LegRules(msgspec.Struct, frozen=True):
-    """What one leg's order book takes, in base coins and quote."""
+    """What one leg's order book takes, in base coins and quote. `band`: how far from the market a limit price may be,
+    as a fraction; 0: not told."""
 
     qty_step: Decimal
     qty_min: Decimal
     qty_max: Decimal
     notional_min: Decimal
     tick: Decimal
+    band: Decimal = Decimal(0)
 
     def floor(self, qty: Decimal) -> Decimal:
         """The largest tradable step not above `qty`, and not above `qty_max`."""

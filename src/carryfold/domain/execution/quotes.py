@@ -1,6 +1,7 @@
 """Best bids and asks of the two legs, how old they are, and the limit price an order gets from them."""
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
+from typing import Final
 
 import msgspec
 
@@ -8,6 +9,8 @@ from carryfold.domain.execution.pair import LegRules, decimal_of
 from carryfold.domain.execution.reports import Leg, Side
 
 __all__ = ["LegQuote", "Quotes", "limit_price", "touch"]
+
+_BAND_USED: Final = Decimal("0.9")
 
 
 class LegQuote(msgspec.Struct, frozen=True):
@@ -51,8 +54,12 @@ def touch(quote: LegQuote, side: Side) -> Decimal:
 
 
 def limit_price(rules: LegRules, quote: LegQuote, side: Side, cap_bp: float) -> Decimal:
-    """The worst price to accept: `cap_bp` beyond the touch, on a tick, never better than the touch itself."""
+    """The worst price to accept: `cap_bp` beyond the touch, on a tick, never better than the touch itself. A venue
+    refuses prices beyond its band, so that a wider cap would trade nothing at all; the band is measured from a price
+    that is not quite ours."""
     price, cap = touch(quote, side), decimal_of(cap_bp) / 10_000
+    if rules.band > 0:
+        cap = min(cap, rules.band * _BAND_USED)
     if side == "buy":
         ticks = (price * (1 + cap) / rules.tick).to_integral_value(ROUND_FLOOR)
         least = (price / rules.tick).to_integral_value(ROUND_CEILING)
