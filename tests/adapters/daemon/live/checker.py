@@ -1,0 +1,207 @@
+"""What must hold after every run, whatever went wrong in it: the common checker of the fault cards.
+
+The venue's own books are the truth. They are compared with what the run's log says, event by event, with sums of its
+own: nothing here uses the code that made the log.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+from carryfold.adapters.simexchange import SimExchange
+from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.events import (
+    FundingPaid,
+    OrderFilled,
+    OrderIntended,
+    OrderRejected,
+    PairListed,
+    ReconciliationCorrected,
+)
+from carryfold.domain.execution import ExecutionLimits
+from carryfold.domain.fold import CODE_DIGEST
+from carryfold.eventlog import LogReader, verify
+from carryfold.projections.runs import list_runs, verify_run
+from carryfold.projections.tape import Tape
+from tests.adapters.daemon.live.desk import LIMITS
+
+ANSWER_S: Final = 25.0
+"""Longest wait for one answer of a venue that answers, by the venue's clock: a slow machine counts tenfold."""
+
+_ZERO: Final = Decimal(0)
+Logged = tuple[int, int, Any]
+
+
+def bound_s(limits: ExecutionLimits = LIMITS) -> float:
+    """How long one leg may stand alone while the venue answers (docs/execution.md, Bounds)."""
+    order_s = limits.absent_grace_s + 3 * ANSWER_S + limits.retry_wait_s
+    return limits.deadline_s + (limits.unwind_retries + 2) * order_s
+
+
+def events_of(home: Path) -> list[Logged]:
+    """(seq, known_at, event) of everything in a log."""
+    with LogReader.open(home) as reader:
+        return [
+            (seq, known_at, event)
+            for batch in reader.read()
+            for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(batch.payload), batch.first_seq)
+        ]
+
+
+def check(
+    home: Path,
+    venue: SimExchange,
+    *,
+    output: str = "",
+    adopted: bool = False,
+    late: Iterable[str] = (),
+    unhedged_s: float | None = None,
+) -> None:
+    """Everything, after a daemon has stopped. `adopted`: corrections of holdings were called for. `late`: orders that
+    were held back until they were believed absent. `unhedged_s`: another bound than the usual one."""
+    report = verify(home, in_child=False)
+    assert report.ok, report.error
+    check_replay(home)
+    check_secrets(home, venue, output)
+    events = events_of(home)
+    listed = {event.symbol: event for _, _, event in events if isinstance(event, PairListed)}
+    lots = {symbol: event.lot_units for symbol, event in listed.items()}
+    own = [one for one in events if getattr(one[2], "run", 0)]
+    check_orders(own, venue, frozenset(late))
+    check_fills(own, venue)
+    check_funding(own, venue)
+    check_holdings(own, venue, listed)
+    check_unhedged(own, lots, bound_s() if unhedged_s is None else unhedged_s)
+    if not adopted:
+        found = [event for _, _, event in own if isinstance(event, ReconciliationCorrected)]
+        assert all("below what the venue sells" in event.reason for event in found), found
+
+
+def check_replay(home: Path) -> None:
+    """Folding the run again makes every record and the very state, to the last byte."""
+    with LogReader.open(home) as reader:
+        tape = Tape.open(home, reader)
+        runs = [info for info in list_runs(reader) if info.mode == "live"]
+        assert runs
+        for info in runs:
+            found = verify_run(reader, tape, info, CODE_DIGEST)
+            assert found.identical, found
+            assert found.recorded_state_hash, "the run was not stopped in order"
+
+
+def check_secrets(home: Path, venue: SimExchange, output: str) -> None:
+    """Neither key nor secret is in any file of the home or in what was said."""
+    for secret in (venue.api_key, venue.api_secret):
+        assert secret not in output
+        for path in home.rglob("*"):
+            if path.is_file() and path.suffix != ".toml":
+                assert secret.encode() not in path.read_bytes(), path
+
+
+def check_orders(own: Iterable[Logged], venue: SimExchange, late: frozenset[str]) -> None:
+    """Orders at the venue and intents in the log, one to one; what has no order there was rejected or absent."""
+    intents = {event.client_id: event for _, _, event in own if isinstance(event, OrderIntended)}
+    refused = {event.client_id for _, _, event in own if isinstance(event, OrderRejected)}
+    placed = Counter(order.link_id for order in venue.exchange.desk.orders if order.link_id)
+    assert not [name for name, count in placed.items() if count > 1]
+    assert not placed.keys() - intents.keys(), "orders that nobody intended"
+    missing = intents.keys() - placed.keys() - refused
+    assert not missing, f"intents that never became an order and were not given up: {missing}"
+    for order in venue.exchange.desk.orders:
+        if order.link_id in refused - late:
+            assert not order.filled, f"{order.link_id} was taken for refused and has filled"
+
+
+def check_fills(own: Iterable[Logged], venue: SimExchange) -> None:
+    """Every execution that is ours, once, as the venue booked it."""
+    booked: dict[str, OrderFilled] = {}
+    for _, _, event in own:
+        if isinstance(event, OrderFilled):
+            assert event.fill_id not in booked, f"{event.fill_id} is in the log twice"
+            booked[event.fill_id] = event
+    for fill in venue.exchange.fills.executions:
+        if fill.kind == "Funding" or (fill.spot and not fill.link_id):
+            continue
+        event = booked.pop(fill.exec_id, None)
+        assert event is not None, f"{fill.exec_id} ({fill.kind}, {fill.link_id}) is not in the log"
+        times = Decimal(1) if fill.spot else Decimal(fill.one.multiplier)
+        assert (abs(event.qty), event.fee_qty) == (fill.qty * times, fill.fee)
+        assert (event.qty > 0) == fill.buy
+    # Sales of coins by hand are ours only where coins of ours are missing.
+    by_hand = {fill.exec_id for fill in venue.exchange.fills.executions if fill.spot and not fill.link_id}
+    assert booked.keys() <= by_hand, "fills that the venue does not know"
+
+
+def check_funding(own: Iterable[Logged], venue: SimExchange) -> None:
+    """Every settlement once, and with corrections the amount that the venue paid."""
+    paid: defaultdict[tuple[str, int], Decimal] = defaultdict(lambda: _ZERO)
+    seen: Counter[tuple[str, int]] = Counter()
+    for _, _, event in own:
+        if isinstance(event, FundingPaid):
+            seen[event.symbol, event.settled_at] += 1
+            paid[event.symbol, event.settled_at] += event.amount
+        elif isinstance(event, ReconciliationCorrected) and event.reason.startswith("funding "):
+            paid[event.symbol, int(event.reason.split()[1])] += event.cash
+    assert all(count == 1 for count in seen.values()), seen
+    theirs: defaultdict[tuple[str, int], Decimal] = defaultdict(lambda: _ZERO)
+    for entry in venue.ledger.entries:
+        if entry.kind == "SETTLEMENT":
+            theirs[entry.symbol, entry.time_ms * 1_000_000] += entry.funding
+    assert paid == theirs
+
+
+def check_holdings(own: Iterable[Logged], venue: SimExchange, listed: dict[str, PairListed]) -> None:
+    """What the log adds up to is what the account has; the legs of each pair match within a lot."""
+    spot: Counter[str] = Counter()
+    perp: Counter[str] = Counter()
+    for _, _, event in own:
+        if isinstance(event, OrderFilled):
+            (spot if event.leg == "spot" else perp)[event.symbol] += event.units
+        elif isinstance(event, ReconciliationCorrected):
+            spot[event.symbol] += event.spot_units
+            perp[event.symbol] -= event.perp_units
+    for symbol, pair in listed.items():
+        one, unit = venue.exchange.market.perps[symbol], Decimal(repr(pair.lot)) / pair.lot_units
+        position = venue.exchange.account.positions.get(symbol)
+        held = position.size * one.multiplier if position is not None else _ZERO
+        assert abs(perp[symbol] * unit - held) < unit, f"{symbol}: {perp[symbol] * unit} short, the venue has {held}"
+        coins = venue.ledger.balance(one.spot_coin)
+        assert coins - spot[symbol] * unit > -unit, f"{symbol}: {spot[symbol] * unit} coins, the venue has {coins}"
+        assert abs(spot[symbol] + perp[symbol]) < pair.lot_units, f"{symbol}: {spot[symbol]} and {perp[symbol]} units"
+
+
+def check_unhedged(own: Iterable[Logged], lots: dict[str, int], most_s: float) -> None:
+    """No pair stood on one leg, a lot or more beyond the other, for longer than the bound."""
+    worst = longest_unhedged_s(own, lots)
+    assert all(seconds <= most_s for seconds in worst.values()), worst
+
+
+def longest_unhedged_s(own: Iterable[Logged], lots: dict[str, int]) -> dict[str, float]:
+    """The longest spell of each pair, from booking to booking; one that has not ended counts to the end of the log."""
+    gap: Counter[str] = Counter()
+    since: dict[str, int] = {}
+    longest: dict[str, float] = {}
+    last = 0
+    for _, known_at, event in own:
+        last = known_at
+        if isinstance(event, OrderFilled):
+            gap[event.symbol] += event.units
+        elif isinstance(event, ReconciliationCorrected):
+            gap[event.symbol] += event.spot_units - event.perp_units
+        else:
+            continue
+        if abs(gap[event.symbol]) >= lots[event.symbol]:
+            since.setdefault(event.symbol, known_at)
+        elif event.symbol in since:
+            _longer(longest, event.symbol, known_at - since.pop(event.symbol))
+    for symbol, began in since.items():
+        _longer(longest, symbol, last - began)
+    return longest
+
+
+def _longer(longest: dict[str, float], symbol: str, spell_ns: int) -> None:
+    longest[symbol] = max(longest.get(symbol, 0.0), spell_ns / 1e9)

@@ -1,0 +1,34 @@
+"""The key of the exchange in a box, as the environment of a live daemon has it."""
+
+import io
+import logging
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from carryfold.adapters.bybit.endpoint import KEY_VARIABLE, SECRET_VARIABLE
+from carryfold.adapters.daemon.notices import Notices
+from tests.adapters.daemon.live.desk import KEY, SECRET
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(KEY_VARIABLE, KEY)
+    monkeypatch.setenv(SECRET_VARIABLE, SECRET)
+    # The venue's clock runs ten times as fast as ours, and so may requests.
+    monkeypatch.setattr("carryfold.adapters.bybit.client.PRIVATE_RATE_LIMIT_MS", 2)
+
+
+@pytest.fixture
+def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+    """What the daemon says."""
+    logger = logging.getLogger("carryfold.daemon")
+    before = logger.handlers, logger.propagate, logger.level
+    said = io.StringIO()
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stderr", said)
+        Notices.to_stderr(verbose=True)
+    yield said
+    logger.handlers, logger.propagate = before[0], before[1]
+    logger.setLevel(before[2])

@@ -1,0 +1,201 @@
+"""An exchange in a box, a live daemon that trades on it, and the levers of a test: real orders through ccxt and back.
+
+The run is told by `resume` to open every pair and by `flatten` to close them all again, as an operator would; the
+decisions are the fold's own. Venue and daemon share a clock that runs `SPEED` times as fast as ours.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+from carryfold.adapters.daemon.broker import Broker
+from carryfold.adapters.daemon.conflation import RecordingPolicy
+from carryfold.adapters.daemon.service import Daemon, run_daemon
+from carryfold.adapters.daemon.settings import DaemonSettings, ParameterSet
+from carryfold.adapters.simexchange import SimConfig, SimExchange
+from carryfold.domain.codec import encode, event_key
+from carryfold.domain.events import Event, FlattenRequested, Halted, Resumed
+from carryfold.domain.execution import ExecutionLimits
+from carryfold.domain.params import parse_settings
+from carryfold.eventlog import Clock, EventLog
+
+SEED: Final = 7
+KEY: Final = f"sim{SEED:015d}"
+SECRET: Final = f"simsecret{SEED:027d}"
+SPEED: Final = 10.0
+START_MS: Final = 1_748_737_800_000  # 2025-06-01T00:30:00Z: far from a settlement at this speed
+PAIRS: Final = "BTCUSDT,ETHUSDT,SYN03USDT,1000SYN04USDT"
+WAIT_S: Final = 30.0
+PARAMETERS: Final = (
+    "enter=-1", "exit=-1", "cadence_s=1", "stale_s=600", "notional=300", "max_positions=8", "capital=90000",
+    "daily_loss_limit=1", "drawdown_limit=1",
+)  # fmt: skip
+
+LIMITS: Final = ExecutionLimits(
+    max_unhedged_notional=400.0, deadline_s=40.0, quote_max_age_s=30.0, send_within_s=30.0, settle_s=2.0, work_s=200.0,
+)  # fmt: skip
+"""Times are longer than usual, because a busy machine is slow by this clock; what they bound is the same."""
+
+POLICY: Final = RecordingPolicy(quote_s=1.0, hot_s=0.5, estimate_s=60.0, commits_a_second=4.0)
+T = TypeVar("T")
+
+
+class Desk:
+    """A live daemon and its venue."""
+
+    def __init__(self, venue: SimExchange, home: Path, daemon: Daemon) -> None:
+        self.venue = venue
+        self.home = home
+        self.daemon = daemon
+
+    @property
+    def broker(self) -> Broker:
+        """The daemon's broker."""
+        assert self.daemon.broker is not None
+        return self.daemon.broker
+
+    def figure(self, name: str) -> int:
+        """A figure of the fold's book."""
+        return int(self.daemon.runs[0].state.book[0][name])
+
+    @property
+    def is_quiet(self) -> bool:
+        """True if nothing is under way."""
+        return not self.broker.workers and not self.figure("ordered")
+
+    async def until(self, condition: Callable[[], bool], what: str, within_s: float = WAIT_S) -> None:
+        """Wait for it. Raises TimeoutError that says what did not come."""
+        end = time.monotonic() + within_s
+        while not condition():
+            if time.monotonic() > end:
+                raise TimeoutError(f"{what}: {self.describe()}")
+            await asyncio.sleep(0.005)
+
+    def describe(self) -> str:
+        """How things stand, for a test that fails."""
+        books = {s: (b.spot_units, b.perp_units) for s, b in self.broker.account.books.pairs.items()}
+        working = {s: list(w.process.ledger.orders) for s, w in self.broker.workers.items()}
+        names = ("held", "ordered", "pending_entries", "halted", "flatten")
+        figures = {name: self.figure(name) for name in names}
+        return f"agreed {self.broker.agreed}, book {figures}, holdings {books}, at work {working}"
+
+    async def tell(self, event: Event) -> None:
+        """An operator's command."""
+        await self.daemon.engine.record([event])
+
+    async def begin_open(self) -> None:
+        """Let entries begin."""
+        await self.tell(Resumed(0, self.daemon.pace.now(), "test"))
+
+    async def open(self, pairs: int = 4) -> None:
+        """Open every pair, then let nothing more be opened."""
+        await self.begin_open()
+        await self.until(lambda: self.figure("held") >= pairs and self.is_quiet, f"{pairs} pairs open")
+        await self.halt()
+
+    async def halt(self) -> None:
+        """No more entries."""
+        await self.tell(Halted(0, self.daemon.pace.now(), "test"))
+
+    async def begin_close(self) -> None:
+        """Let exits begin."""
+        await self.tell(FlattenRequested(0, self.daemon.pace.now(), "test"))
+
+    async def close(self) -> None:
+        """Close every pair."""
+        await self.begin_close()
+        await self.until(lambda: self.figure("held") == 0 and self.is_quiet, "everything closed")
+
+    async def agree(self, within_s: float = WAIT_S) -> None:
+        """Wait until a reconciliation that began now has found nothing to say."""
+        log_was = -1
+        end = time.monotonic() + within_s
+        while not (self.broker.agreed and self.is_quiet and log_was == self.account_events):
+            if time.monotonic() > end:
+                raise TimeoutError(f"log and venue do not agree: {self.describe()}")
+            log_was = self.account_events
+            await self.broker.reconciler.reconcile()
+            await asyncio.sleep(0.01)
+
+    @property
+    def account_events(self) -> int:
+        """How much has been booked."""
+        books = self.broker.account.books
+        return len(books.fill_ids) + len(books.funding) + len(books.interest)
+
+
+def run(work: Coroutine[Any, Any, T], within_s: float = 120.0) -> T:
+    """A coroutine to its end, within a deadline."""
+
+    async def limited() -> T:
+        return await asyncio.wait_for(work, within_s)
+
+    return asyncio.run(limited())
+
+
+@asynccontextmanager
+async def exchange(**changes: Any) -> AsyncIterator[SimExchange]:
+    """The venue of these tests."""
+    usual: dict[str, Any] = {
+        "pairs": 5, "history_days": 2, "start_ms": START_MS, "speed": SPEED, "push_ms": 20, "ip_limit": 0,
+        "private_limits": False, "auto_switch": False,
+    }  # fmt: skip
+    async with await SimExchange.start(SimConfig(**(usual | changes))) as venue:
+        yield venue
+
+
+def settings_for(venue: SimExchange, *parameters: str, **changes: Any) -> DaemonSettings:
+    """A live run on `venue`."""
+    usual: dict[str, Any] = {
+        "mode": "live", "pairs": PAIRS, "endpoint": venue.endpoints.rest, "speed": venue.config.speed, "limits": LIMITS,
+        "policy": POLICY, "low_disk_mb": 0,
+        "sets": (ParameterSet("test", parse_settings([*PARAMETERS, *parameters])),),
+    }  # fmt: skip
+    return DaemonSettings(**(usual | changes))
+
+
+def halt_before(home: Path, venue: SimExchange) -> None:
+    """A halt that is given before anybody runs, so that a test chooses when trading begins."""
+    at = venue.now_ms * 1_000_000
+    with EventLog.open(home, clock=Clock(lambda: at, lambda: 0)) as log:
+        event = Halted(0, at, "a test begins")
+        log.append([(encode(event), event_key(event), None)])
+
+
+@asynccontextmanager
+async def trading_on(
+    venue: SimExchange, home: Path, settings: DaemonSettings | None = None, *, halted: bool = True
+) -> AsyncIterator[Desk]:
+    """A live daemon that agrees with its venue; stopped in order at the end."""
+    if halted:
+        halt_before(home, venue)
+    started: list[Daemon] = []
+    task = asyncio.ensure_future(
+        run_daemon(home, settings or settings_for(venue), signals=False, started=started.append)
+    )
+    try:
+        end = time.monotonic() + WAIT_S
+        while not task.done() and not (started and started[0].broker is not None and started[0].broker.agreed):
+            assert time.monotonic() < end, "the daemon does not come to agree with the venue"
+            await asyncio.sleep(0.01)
+        if task.done():
+            await task
+        desk = Desk(venue, home, started[0])
+        yield desk
+        desk.daemon.stopping.set()
+        await task
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
+async def desk_at(home: Path, **changes: Any) -> AsyncIterator[Desk]:
+    """Both."""
+    async with exchange(**changes) as venue, trading_on(venue, home) as desk:
+        yield desk
