@@ -1,0 +1,207 @@
+"""Commit, fold, record: in this order, one after the other, to the end."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carryfold.adapters.daemon.engine import Engine
+from carryfold.adapters.daemon.metrics import Metrics
+from carryfold.adapters.daemon.run import Made
+from carryfold.domain.events import ClockTicked, ExitDecided, FundingRevised, FundingSettled, RunStopped
+from carryfold.domain.rows import Kind, Rows
+from carryfold.eventlog import AppendResult, DiskFull, EventLog, LogClosed, LogReader
+from carryfold.projections.tape_rows import RowBuilder
+from tests.adapters.daemon.world import events_of, kinds_of, run, until
+
+
+class Writer:
+    """A committer that commits when it is let, or fails."""
+
+    def __init__(self, log: EventLog) -> None:
+        self.log = log
+        self.is_held = False
+        self.error: Exception | None = None
+        self.waiting: list[tuple[Future[AppendResult], Any]] = []
+
+    def submit(self, entries: Any) -> Future[AppendResult]:
+        future: Future[AppendResult] = Future()
+        self.waiting.append((future, entries))
+        if not self.is_held:
+            self.release()
+        return future
+
+    def release(self) -> None:
+        waiting, self.waiting = self.waiting, []
+        for future, entries in waiting:
+            if self.error is not None:
+                future.set_exception(self.error)
+            else:
+                future.set_result(self.log.append(entries))
+
+
+class Follower:
+    """Stands for a run: remembers what it folded, decides when it is told to."""
+
+    def __init__(self) -> None:
+        self.rows: list[Any] = []
+        self.decides = False
+
+    def fold(self, rows: Rows) -> Made:
+        self.rows += rows.tolist()
+        return Made([ExitDecided(1, 5, "v", "A", 1, 1, "r")] if self.decides else [], [])
+
+    def kinds(self) -> list[Kind]:
+        return [Kind(row[4]) for row in self.rows]
+
+
+class Setting:
+    """An engine over a log of its own."""
+
+    def __init__(self, log: EventLog, reader: LogReader) -> None:
+        self.log = log
+        self.writer = Writer(log)
+        self.follower = Follower()
+        self.engine = Engine(log, self.writer, reader, RowBuilder(), Metrics())  # type: ignore[arg-type]
+        self.engine.runs = [self.follower]  # type: ignore[list-item]
+
+
+@contextmanager
+def setting(home: Path) -> Iterator[Setting]:
+    with EventLog.open(home) as log, LogReader.open(home) as reader:
+        yield Setting(log, reader)
+
+
+def settled(rate: float, at: int = 1_000) -> FundingSettled:
+    return FundingSettled("v", "A", 1, at, rate)
+
+
+def test_a_caller_that_is_cancelled_while_its_commit_is_on_the_way_leaves_no_commit_unfolded(tmp_path: Path) -> None:
+    with setting(tmp_path) as one:
+
+        async def work() -> str:
+            one.writer.is_held = True
+            task = asyncio.ensure_future(one.engine.record([ClockTicked(7)]))
+            await until(lambda: bool(one.writer.waiting))
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            end = asyncio.ensure_future(one.engine.end(lambda: [RunStopped(1, 9, "", f"{len(one.follower.rows)}")]))
+            one.writer.is_held = False
+            one.writer.release()
+            await end
+            return str(task.cancelled())
+
+        assert run(work()) == "True"
+        assert one.follower.kinds() == [Kind.CLOCK_TICKED]
+    assert [event.state_hash for _, _, event in events_of(tmp_path, RunStopped)] == ["1"]
+
+
+def test_a_commit_that_fails_is_the_callers_error_and_nothing_goes_on_after_it(tmp_path: Path) -> None:
+    with setting(tmp_path) as one:
+
+        async def work() -> None:
+            one.writer.error = DiskFull("no room")
+            with pytest.raises(DiskFull, match="no room"):
+                await one.engine.record([ClockTicked(7)])
+            one.writer.error = None
+            with pytest.raises(DiskFull, match="no room"):
+                await one.engine.note([ClockTicked(8)])
+
+        run(work())
+        assert one.follower.rows == []
+    assert kinds_of(tmp_path) == []
+
+
+def test_a_decision_that_cannot_be_recorded_stops_everything(tmp_path: Path) -> None:
+    with setting(tmp_path) as one:
+        one.follower.decides = True
+        told: list[int] = []
+
+        async def decided(_: Any, __: Any, seq: int) -> None:
+            told.append(seq)
+
+        async def work() -> None:
+            one.engine.decided = decided
+            await one.engine.record([ClockTicked(7)])
+            one.writer.is_held = True
+            task = asyncio.ensure_future(one.engine.record([ClockTicked(8)]))
+            await until(lambda: bool(one.writer.waiting))
+            one.writer.release()
+            await until(lambda: bool(one.writer.waiting))
+            one.writer.error = DiskFull("no room")
+            one.writer.release()
+            with pytest.raises(DiskFull):
+                await task
+            one.writer.error, one.writer.is_held = None, False
+            with pytest.raises(DiskFull):
+                await one.engine.record([ClockTicked(9)])
+
+        run(work())
+        assert told == [2], "nobody is told of what is not in the log"
+    assert kinds_of(tmp_path) == ["ClockTicked", "ExitDecided", "ClockTicked"]
+
+
+def test_nothing_is_committed_after_the_end(tmp_path: Path) -> None:
+    with setting(tmp_path) as one:
+
+        async def work() -> None:
+            await one.engine.end(lambda: [RunStopped(1, 9)])
+            with pytest.raises(LogClosed, match="stopping"):
+                await one.engine.record([ClockTicked(10)])
+
+        run(work())
+    assert kinds_of(tmp_path) == ["RunStopped"]
+
+
+def test_commits_of_several_tasks_are_folded_in_the_order_of_the_log(tmp_path: Path) -> None:
+    with setting(tmp_path) as one:
+
+        async def work() -> None:
+            one.follower.decides = True
+            await asyncio.gather(*(one.engine.record([ClockTicked(at)]) for at in range(1, 40)))
+
+        run(work())
+        folded = [(row[2], row[1]) for row in one.follower.rows]
+    logged = [(seq, event.event_at) for seq, _, event in events_of(tmp_path, ClockTicked)]
+    assert folded == logged
+    assert kinds_of(tmp_path) == ["ClockTicked", "ExitDecided"] * 39
+
+
+def test_a_rate_that_comes_again_and_differs_is_a_revision_even_when_nothing_else_is_new(tmp_path: Path) -> None:
+    with setting(tmp_path) as one:
+
+        async def work() -> None:
+            await one.engine.record([settled(1e-4)])
+            await one.engine.record([settled(2e-4)])
+            await one.engine.record([settled(2e-4), settled(1e-4)])
+
+        run(work())
+        assert one.follower.kinds() == [Kind.FUNDING_SETTLED, Kind.FUNDING_REVISED]
+    (revised,) = [event for _, _, event in events_of(tmp_path, FundingRevised)]
+    assert (revised.rate, kinds_of(tmp_path)) == (2e-4, ["FundingSettled", "FundingRevised"])
+
+
+def test_of_what_the_log_has_already_nothing_is_folded_again(tmp_path: Path) -> None:
+    with setting(tmp_path) as one:
+
+        async def work() -> None:
+            await one.engine.record([settled(1e-4)])
+            result = await one.engine.record([settled(1e-4), settled(3e-4, 2_000)])
+            assert (result.count, result.duplicates) == (1, 1)
+
+        run(work())
+        assert [row[1] for row in one.follower.rows] == [1_000, 2_000]
+        assert [row[2] for row in one.follower.rows] == [1, 2]
+
+
+def test_notes_are_not_folded(tmp_path: Path) -> None:
+    with setting(tmp_path) as one:
+        run(one.engine.note([RunStopped(1, 9)]))
+        assert one.follower.rows == []
+        assert one.engine.last_seq == 1

@@ -1,0 +1,233 @@
+"""Settled rates are asked for until they are there."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from decimal import Decimal
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from carryfold.adapters.backfill.source import Page, Settlement
+from carryfold.adapters.daemon.metrics import Metrics
+from carryfold.adapters.daemon.notices import Notices
+from carryfold.adapters.daemon.settlements import ATTEMPTS_MAX, FIRST_ASK_S, SettlementDesk
+from carryfold.adapters.venue import LegRules, PairSpec, VenueError
+from carryfold.domain.events import DataRejected, Event, FundingPredicted, FundingSettled, PairListed
+from tests.adapters.daemon.world import SECOND, run
+
+HOUR = 3_600 * SECOND
+LAUNCH = 1_000_000 * HOUR
+
+
+class Hand:
+    """A clock that sleeping moves."""
+
+    def __init__(self, now: int) -> None:
+        self.time = now
+
+    def now(self) -> int:
+        return self.time
+
+    async def sleep(self, seconds: float) -> None:
+        self.time += round(seconds * SECOND)
+        await asyncio.sleep(0)
+
+
+class Story:
+    """A venue that publishes settlements late, or is down, and the desk that asks it."""
+
+    def __init__(self, *settled_at: int, rates: dict[int, str] | None = None, known: int = 0) -> None:
+        self.rows = {at: (rates or {}).get(at, "0.0001") for at in settled_at}
+        self.published: dict[int, int] = {}
+        self.down: list[tuple[int, int]] = []
+        self.asked: list[tuple[int, int, int]] = []
+        self.events: list[Event] = []
+        self.clock = Hand(LAUNCH)
+        rules = LegRules(*[Decimal(1)] * 5)
+        listed = PairListed("v", "AUSDT", 1, LAUNCH, 1.0, 5.0, spot_symbol="AUSDT")
+        self.spec = PairSpec(listed, "A", rules, rules)
+        self.desk = SettlementDesk(
+            self, [self.spec], {"AUSDT": known} if known else {}, self.clock, self.record, Notices(Metrics())  # type: ignore[arg-type]
+        )  # fmt: skip
+
+    async def settlements(self, symbol: str, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
+        now = self.clock.now()
+        self.asked.append((now, since_ms, until_ms))
+        if any(begin <= now < end for begin, end in self.down):
+            raise VenueError("down")
+        rows = [
+            Settlement(at // 10**6, rate)
+            for at, rate in sorted(self.rows.items())
+            if since_ms <= at // 10**6 < until_ms and self.published.get(at, at) <= now
+        ]
+        yield Page(since_ms, until_ms, rows)
+
+    async def record(self, events: Sequence[Event]) -> None:
+        self.events += events
+
+    def see(self, at: int, next_at: int) -> None:
+        self.clock.time = max(self.clock.time, at)
+        self.desk.see(FundingPredicted("v", "AUSDT", 1, at, 1e-4, next_at, 8.0))
+
+    def live_until(self, at: int) -> None:
+        async def work() -> None:
+            task = asyncio.ensure_future(self.desk.run())
+            while self.clock.now() < at and not task.done():
+                await asyncio.sleep(0)
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+        run(work())
+
+    @property
+    def settled(self) -> list[int]:
+        return [event.event_at for event in self.events if isinstance(event, FundingSettled)]
+
+
+T1, T2, T3 = LAUNCH + 8 * HOUR, LAUNCH + 16 * HOUR, LAUNCH + 24 * HOUR
+
+
+def test_a_settlement_is_asked_for_once_a_little_after_it_was_due() -> None:
+    story = Story(T1)
+    story.see(T1 - HOUR, T1)
+    story.see(T1 + 2 * SECOND, T2)
+    story.live_until(T1 + HOUR)
+
+    assert story.settled == [T1]
+    assert len(story.asked) == 1
+    assert 0 <= story.asked[0][0] - T1 - FIRST_ASK_S * SECOND <= 2 * SECOND
+
+
+def test_one_that_is_published_late_is_asked_for_ever_less_often_until_it_is_there() -> None:
+    story = Story(T1)
+    story.published[T1] = T1 + 600 * SECOND
+    story.see(T1 - HOUR, T1)
+    story.see(T1 + SECOND, T2)
+    story.live_until(T1 + HOUR)
+
+    times = [now for now, _, _ in story.asked]
+    pauses = [(after - before) // SECOND for before, after in pairwise(times)]
+    assert story.settled == [T1]
+    assert pauses[:5] == [5, 10, 20, 40, 60]
+    assert len(times) < 20
+    assert times[-1] >= story.published[T1]
+
+
+def test_a_stream_that_is_down_at_the_settlement_does_not_matter() -> None:
+    story = Story(T1)
+    story.see(T1 - 2 * HOUR, T1)
+    story.live_until(T1 + 60 * SECOND)
+
+    assert story.settled == [T1]
+
+
+def test_a_venue_that_is_down_across_several_settlements_tells_them_all_when_it_is_back() -> None:
+    story = Story(T1, T2)
+    story.down = [(T1 - HOUR, T2 + HOUR)]
+    story.see(T1 - 2 * HOUR, T1)
+    story.live_until(T1 + 60 * SECOND)
+    story.see(T2 - 60 * SECOND, T2)
+    story.live_until(T2 + HOUR + 120 * SECOND)
+
+    assert story.settled == [T1, T2]
+
+
+def test_what_the_log_has_is_not_asked_for_again_and_gaps_are_filled_at_the_start() -> None:
+    story = Story(T1, T2, known=T1)
+    story.clock.time = T2 + HOUR
+    run(story.desk.fill_gaps())
+
+    assert story.settled == [T2]
+    assert story.asked[0][1] == T1 // 10**6 + 1
+
+
+def test_gaps_that_cannot_be_filled_at_the_start_are_filled_later() -> None:
+    story = Story(T1)
+    story.clock.time = T1 + HOUR
+    story.down = [(0, T1 + HOUR + 30 * SECOND)]
+    run(story.desk.fill_gaps())
+    assert not story.events
+    story.live_until(T1 + HOUR + 120 * SECOND)
+
+    assert story.settled == [T1]
+
+
+def test_a_relisted_pair_is_not_given_the_settlements_of_the_old_listing() -> None:
+    story = Story(LAUNCH - 8 * HOUR, T1)
+    story.clock.time = T1 + HOUR
+    run(story.desk.fill_gaps())
+
+    assert story.settled == [T1]
+
+
+def test_an_interval_that_is_switched_to_a_shorter_one_misses_no_settlement() -> None:
+    sooner = T1 + HOUR
+    story = Story(T1, sooner)
+    story.see(T1 - HOUR, T1)
+    story.see(T1 + SECOND, T2)
+    story.live_until(T1 + 60 * SECOND)
+    story.see(T1 + 120 * SECOND, sooner)
+    story.live_until(sooner + 60 * SECOND)
+
+    assert story.settled == [T1, sooner]
+
+
+def test_an_estimate_that_arrives_late_changes_nothing() -> None:
+    story = Story(T1)
+    story.see(T1 + SECOND, T2)
+    story.see(T1 - HOUR, T1)
+    story.live_until(T1 + 120 * SECOND)
+
+    assert not story.asked
+
+
+def test_a_pair_that_has_closed_is_forgotten() -> None:
+    story = Story(T1)
+    story.see(T1 - HOUR, T1)
+    story.desk.forget("AUSDT")
+    story.see(T1 + SECOND, T2)
+    story.live_until(T1 + 120 * SECOND)
+
+    assert not story.asked
+
+
+def test_a_rate_that_cannot_be_is_refused_once() -> None:
+    story = Story(T1, rates={T1: "0.9"})
+    story.see(T1 - HOUR, T1)
+    story.see(T1 + SECOND, T2)
+    story.live_until(T1 + HOUR)
+
+    assert [type(event) for event in story.events] == [DataRejected]
+    assert len(story.asked) == 1
+
+
+@pytest.mark.parametrize("comes_next", [True, False])
+def test_one_that_never_comes_is_given_up_and_the_next_is_not(comes_next: bool) -> None:
+    story = Story(*([T2] if comes_next else []))
+    story.see(T1 - HOUR, T1)
+    story.see(T1 + SECOND, T2)
+    story.live_until(T2 - 60 * SECOND)
+    given_up = len(story.asked)
+    story.live_until(T2 + 120 * SECOND)
+
+    assert given_up == ATTEMPTS_MAX + 1
+    assert len(story.asked) > given_up
+    assert story.settled == ([T2] if comes_next else [])
+
+
+def test_an_error_of_the_log_ends_the_desk() -> None:
+    story = Story(T1)
+
+    async def fail(events: Any) -> None:
+        raise RuntimeError("no room")
+
+    story.desk._record = fail
+    story.see(T1 - HOUR, T1)
+    story.clock.time = T1 + 60 * SECOND
+    with pytest.raises(RuntimeError, match="no room"):
+        run(story.desk.run())
