@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 from carryfold.adapters.daemon.service import Daemon, run_daemon
 from carryfold.adapters.daemon.settings import DaemonSettings, ParameterSet
 from carryfold.adapters.simexchange import SimConfig, SimExchange
-from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.codec import BATCH_DECODER, encode, event_key
 from carryfold.domain.events import Event
 from carryfold.domain.fold import CODE_DIGEST
 from carryfold.domain.params import parse_settings
-from carryfold.eventlog import LogReader
+from carryfold.eventlog import Clock, EventLog, LogReader
 from carryfold.projections.cursor import parse_time
 from carryfold.projections.runs import Verification, list_runs, verify_run
 from carryfold.projections.tape import Tape
@@ -133,3 +133,30 @@ def verify_all(home: Path) -> list[Verification]:
 def copy_of(home: Path, folder: Path) -> Path:
     """A home that may be changed."""
     return Path(shutil.copytree(home, folder / "copy", ignore=shutil.ignore_patterns("owner.sock")))
+
+
+Change = Callable[[int, Event], Event | None]
+
+
+def rewritten(home: Path, new_home: Path, change: Change) -> Path:
+    """A log made again, event by event, at the times of the first one: `change` (seq, event) gives what becomes of an
+    event; None ends the log there. Whoever changes a log like this has computed its digests anew."""
+    at = [0]
+    with (
+        LogReader.open(home) as reader,
+        EventLog.open(new_home, clock=Clock(lambda: at[0], lambda: 0)) as log,
+    ):
+        for batch in reader.read():
+            entries: list[tuple[bytes, bytes | None, int | None]] = []
+            for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(batch.payload), batch.first_seq):
+                kept = change(seq, event)
+                if kept is None:
+                    break
+                entries.append((encode(kept), event_key(kept), known_at))
+            at[0] = batch.recorded_at
+            log.clock.re_anchor()
+            if entries:
+                log.append(entries)
+            if len(entries) < batch.last_seq - batch.first_seq + 1:
+                break
+    return new_home

@@ -107,17 +107,19 @@ def _sets(place: Place, mode: str, settings: list[str], files: list[Path]) -> tu
     """One run a file, or one of the configuration and --set."""
     from carryfold.adapters.config import load_config
     from carryfold.adapters.daemon.settings import LIVE_STALE_S, ParameterSet
+    from carryfold.domain.params import parse_settings
 
     if mode == "observe":
         return ()
     if mode == "live" and len(files) > 1:
         raise UsageFailed("a live account takes one parameter set: try several of them with --mode paper")
     base = place.load_config().parameters
+    missing = [file for file in files if not file.is_file()]
+    if missing:
+        raise UsageFailed(f"--set-file {missing[0]}: no such file")
     texts = [(file.stem, load_config(place.home, file).parameters) for file in files] or [("run", ())]
     sets = []
     for name, own in texts:
-        from carryfold.domain.params import parse_settings
-
         stale = [f"stale_s={LIVE_STALE_S}"]
         sets.append(ParameterSet(name, parse_settings([*stale, *base, *own, *settings])))
     if len({one.parameters for one in sets}) < len(sets):

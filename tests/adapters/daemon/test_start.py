@@ -1,0 +1,170 @@
+"""Which pairs and which runs a start is about."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from carryfold.adapters.backfill import choose_pairs
+from carryfold.adapters.daemon.metrics import Metrics
+from carryfold.adapters.daemon.notices import Notices
+from carryfold.adapters.daemon.settings import Mode, ParameterSet
+from carryfold.adapters.daemon.start import Started, candidates, follow_pairs, last_settled, open_runs
+from carryfold.adapters.venue import LegRules, PairSpec, VenueError
+from carryfold.domain.codec import encode
+from carryfold.domain.events import EntryDecided, Event, ExitDecided, FundingSettled, PairListed, RunStarted
+from carryfold.domain.params import parse_settings
+from carryfold.eventlog import Clock, EventLog, LogReader
+from carryfold.projections.runs import RunInfo, list_runs, recorded
+from tests.adapters.daemon.conftest import SETS
+from tests.adapters.daemon.world import copy_of, events_of, read, rewritten
+
+RULES = LegRules(*[Decimal(1)] * 5)
+
+
+def spec(symbol: str, listing: int = 1, status: str = "Trading", venue: str = "bybit") -> PairSpec:
+    listed = PairListed(venue, symbol, listing, 5 * listing, 1.0, 5.0, spot_symbol=symbol)
+    return PairSpec(listed, symbol, RULES, RULES, status=status)
+
+
+def info(*labels: str, run: int = 1) -> RunInfo:
+    return RunInfo(run, 1, "paper", parse_settings([]), "d", "", labels, 9)
+
+
+def chosen(text: str, specs: list[PairSpec], turnover: dict[str, float], *runs: RunInfo) -> list[str]:
+    return [one.listed.symbol for one in follow_pairs(text, specs, turnover, lambda _: "", runs)]
+
+
+def test_top_n_keeps_the_pairs_of_the_run_that_is_taken_up() -> None:
+    specs = [spec("A"), spec("B"), spec("C")]
+    turnover = {"A": 3.0, "B": 2.0, "C": 1.0}
+
+    assert chosen("top:2", specs, turnover) == ["A", "B"]
+    assert chosen("top:2", specs, turnover, info("bybit/B/1", "bybit/C/1")) == ["B", "C"]
+    assert chosen("top:3", specs, turnover, info("bybit/B/1", "bybit/C/1")) == ["A", "B", "C"]
+    assert chosen("top:2", specs, turnover, info("bybit/B/1", "bybit/Z/1")) == ["A", "B"]
+    assert chosen("A,C", specs, turnover, info("bybit/B/1", "bybit/C/1")) == ["A", "C"]
+
+
+def test_the_newest_run_that_fits_is_the_one_whose_pairs_are_kept() -> None:
+    specs = [spec("A"), spec("B"), spec("C")]
+    runs = [info("bybit/A/1", "bybit/B/1"), info("bybit/B/1", "bybit/C/1", run=5)]
+
+    assert chosen("top:2", specs, {}, *runs) == ["B", "C"]
+
+
+def test_a_symbol_that_is_none_is_refused() -> None:
+    with pytest.raises(VenueError, match="no pair XUSDT"):
+        choose_pairs("XUSDT", [spec("A")], {})
+
+
+def opened(home: Path, specs: list[PairSpec], sets: tuple[ParameterSet, ...] = SETS, mode: Mode = "paper") -> Started:
+    last = LogReader.open(home)
+    now = last.last.recorded_at
+    last.close()
+    with EventLog.open(home, clock=Clock(lambda: now, lambda: 0)) as log, LogReader.open(home) as reader:
+        return open_runs(log, reader, list_runs(reader), mode, sets, specs, Notices(Metrics()))
+
+
+def specs_of(home: Path) -> list[PairSpec]:
+    with read(home) as (reader, _):
+        labels = [label.split("/") for label in list_runs(reader)[0].pairs]
+    return [spec(symbol, int(listing), venue=venue) for venue, symbol, listing in labels]
+
+
+@pytest.fixture
+def home(paper_home: Path, tmp_path: Path) -> Path:
+    return copy_of(paper_home, tmp_path)
+
+
+def test_a_restart_takes_up_every_set_where_it_was(home: Path) -> None:
+    before = [(event[0], event[2].state_hash) for event in events_of(home) if type(event[2]).__name__ == "RunStopped"]
+    started = opened(home, specs_of(home))
+
+    assert len(events_of(home, RunStarted)) == 3
+    assert started.missing == []
+    assert [run.state.hash() for run in started.runs] == [state_hash for _, state_hash in before]
+
+
+def test_other_parameters_pairs_or_modes_are_other_runs(home: Path) -> None:
+    with read(home) as (reader, _):
+        known = list_runs(reader)
+    pairs = specs_of(home)
+    other = ParameterSet("other", parse_settings(["enter=0.5"]))
+
+    opened(home, pairs, (other,))
+    opened(home, pairs[:-1], SETS[:1])
+    opened(home, pairs, SETS[:1], "live")
+    assert len(events_of(home, RunStarted)) == 6
+    assert [one.run for one in candidates(known, "paper", SETS[:1])] == [known[0].run]
+    assert candidates(known, "live", SETS) == []
+
+
+def test_a_pair_that_closed_meanwhile_does_not_end_its_run(home: Path) -> None:
+    pairs = specs_of(home)
+    pairs[0] = msgspec.structs.replace(pairs[0], status="Closed")
+    opened(home, pairs)
+
+    assert len(events_of(home, RunStarted)) == 3
+
+
+def test_a_relisting_under_an_old_name_is_another_run(home: Path) -> None:
+    pairs = specs_of(home)
+    name = pairs[0].listed.symbol
+    pairs[0] = msgspec.structs.replace(pairs[0], status="Closed")
+    listed = spec(name, 2)
+    with EventLog.open(home) as log:
+        log.append([(encode(listed.listed), None, None)])
+    started = opened(home, [*pairs, listed], SETS[:1])
+
+    assert len(events_of(home, RunStarted)) == 4
+    assert f"bybit/{name}/2" in started.runs[0].info.pairs
+    assert f"bybit/{name}/1" not in started.runs[0].info.pairs
+
+
+def test_what_a_killed_daemon_did_not_come_to_record_is_made_up_for(paper_home: Path, tmp_path: Path) -> None:
+    last, _, event = events_of(paper_home, EntryDecided, ExitDecided)[-1]
+    killed = rewritten(paper_home, tmp_path / "killed", lambda seq, kept: kept if seq < last else None)
+    started = opened(killed, specs_of(paper_home))
+
+    assert event in started.missing
+    for run in started.runs:
+        with read(killed) as (reader, _):
+            had = list(recorded(reader, run.info))
+        assert all(one not in had for one in started.missing)
+
+
+def test_history_that_was_added_gives_a_paper_run_a_successor_and_stops_a_live_one(
+    two_homes: tuple[Path, Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    home = copy_of(two_homes[1], tmp_path)
+    started = opened(home, specs_of(home))
+
+    successors = [run.info.run for run in started.runs if run.info.run > 1_000]
+    assert len(successors) >= 1, "the backfill changed no run: the test shows nothing"
+    assert "history was added" in caplog.text
+    assert len(events_of(home, RunStarted)) == 3 + len(successors)
+
+
+def test_a_live_run_whose_log_was_changed_is_not_left_behind(paper_home: Path, tmp_path: Path) -> None:
+    def change(_: int, event: Event) -> Event:
+        if isinstance(event, RunStarted):
+            return msgspec.structs.replace(event, mode="live")
+        return event
+
+    home = rewritten(paper_home, tmp_path / "live", change)
+    with pytest.raises(VenueError, match="a live run is not left behind"):
+        opened(home, specs_of(paper_home), SETS[:1], "live")
+
+
+def test_the_last_settlement_of_each_pair_is_known(paper_home: Path) -> None:
+    with read(paper_home) as (_, tape):
+        found = last_settled(tape)
+    expected: dict[str, int] = {}
+    for _, _, event in events_of(paper_home, FundingSettled):
+        expected[event.symbol] = max(event.event_at, expected.get(event.symbol, 0))
+
+    assert found == expected
