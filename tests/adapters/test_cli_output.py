@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.adapters.shell import Shell, carryfold, write_files
+from tests.adapters.shell import Shell, answer, carryfold, write_files
 
 REPORTING = (
     ["backtest", "--trades", "--decisions"],
@@ -135,17 +135,36 @@ def test_a_file_that_breaks_off_fails_and_the_others_are_kept(shell: Shell, tmp_
     assert shell.json("quality", home=tmp_path / "home")["pairs"][0]["price_rows"] == 330
 
 
-def test_the_demo_works_from_nothing_and_adds_nothing_the_second_time(tmp_path: Path) -> None:
-    home = tmp_path / "demo"
-    first = carryfold("demo", home=home)
-    events = json.loads(carryfold("log", "stat", "--json", home=home).stdout)["events"]
+@pytest.fixture(scope="module")
+def toured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A home in which the demo was run, and what it said."""
+    home = tmp_path_factory.mktemp("demo") / "home"
+    said = carryfold("demo", home=home)
+    assert (said.returncode, said.stderr.replace("compiling", "").count("\n") <= 1) == (0, True), said.stderr
+    return home, said.stdout
+
+
+def test_the_demo_adds_nothing_the_second_time(toured: tuple[Path, str]) -> None:
+    home, first = toured
+    events = answer("log", "stat", home=home)["events"]
     second = carryfold("demo", home=home)
     other = carryfold("demo", "--seed", "8", home=home)
 
-    assert (first.returncode, first.stderr.replace("compiling", "").count("\n") <= 1) == (0, True), first.stderr
     assert "<svg" in (home / "report.html").read_text()
-    assert (second.returncode, f"nothing added to its {events:,} events" in second.stdout) == (0, True)
+    assert answer("log", "stat", home=home)["events"] == events
+    assert (second.returncode, second.stdout.count("nothing added")) == (0, 2), second.stderr
+    steps = [re.split(r"(?m)^(?=\d\. )", said) for said in (first, second.stdout)]
+    assert steps[0][3:5] == steps[1][3:5], "comparison and look-ahead are about the same history"
     assert (other.returncode, "seed 7" in other.stderr) == (1, True)
+
+
+def test_something_is_traded_in_the_demo_and_comes_out_again(toured: tuple[Path, str]) -> None:
+    verified = answer("verify-run", home=toured[0])
+
+    assert verified["identical"]
+    assert [run["mode"] for run in verified["runs"]] == ["paper", "paper"]
+    assert min(min(run["decisions"], run["fills"]) for run in verified["runs"]) > 0
+    assert all(run["recorded_state_hash"] for run in verified["runs"]), "both were stopped in order"
 
 
 def test_the_demo_leaves_a_real_log_alone(shell: Shell) -> None:
