@@ -12,9 +12,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.events import Event
 from carryfold.domain.rows import Rows, empty_rows
-from carryfold.eventlog import Head, LogReader
+from carryfold.eventlog import Batch, Head, LogReader
 from carryfold.projections.filelock import exclusive
 from carryfold.projections.lineage import has_head
 from carryfold.projections.tape_files import (
@@ -31,7 +34,7 @@ from carryfold.projections.tape_files import (
     write_part,
 )
 from carryfold.projections.tape_merge import PartsSource, Runs, RunSource, Source, end_of_instant, joined, merge
-from carryfold.projections.tape_rows import RowBuilder, code_digest
+from carryfold.projections.tape_rows import RowBuilder, TapeError, code_digest
 
 __all__ = ["PART_ROWS", "Progress", "bring_up_to_date"]
 
@@ -93,7 +96,7 @@ def _stage(reader: LogReader, head: Head, builder: RowBuilder, runs: Runs, progr
     """Rows of everything after `head` into `runs`; returns the new head."""
     start = head.seq
     for number, batch in enumerate(reader.read(start)):
-        runs.add(builder.build(batch.first_seq, BATCH_DECODER.decode(batch.payload)))
+        runs.add(builder.build(batch.first_seq, _decoded(batch)))
         head = batch.head
         if progress is not None and number % _REPORT_BATCHES == 0:
             progress(head.seq - start, max(reader.last.seq, head.seq) - start)
@@ -101,6 +104,16 @@ def _stage(reader: LogReader, head: Head, builder: RowBuilder, runs: Runs, progr
     if progress is not None:
         progress(head.seq - start, head.seq - start)
     return head
+
+
+def _decoded(batch: Batch) -> list[tuple[int, Event]]:
+    try:
+        return BATCH_DECODER.decode(batch.payload)
+    except msgspec.ValidationError as error:
+        raise TapeError(
+            f"seq {batch.first_seq} to {batch.last_seq} hold an event that this version does not know ({error}): use"
+            " the version that wrote it; carryfold log show still tells what it is"
+        ) from None
 
 
 def _merged_parts(folder: Path, old: Sequence[Part], runs: Runs) -> list[Part]:

@@ -232,30 +232,51 @@ class _Wanted:
                 raise UsageFailed(f"there is no kind of event '{kind}'; known: {', '.join(known)}")
         self._kinds = set(kinds or known)
         self._symbol = symbol
+        self._is_open = not kinds and symbol is None
 
-    def matches(self, event: Event) -> bool:
-        """Is this one of them?"""
+    def matches(self, event: Event | _Foreign) -> bool:
+        """Is this one of them? What this version does not know is, unless others are asked for."""
+        if isinstance(event, _Foreign):
+            return self._is_open
         if type(event).__name__ not in self._kinds:
             return False
         return self._symbol is None or getattr(event, "symbol", None) == self._symbol
 
 
-def _decoded(first_seq: int, payload: bytes) -> Iterator[tuple[int, int, Event]]:
-    from carryfold.domain.codec import BATCH_DECODER
+def _decoded(first_seq: int, payload: bytes) -> Iterator[tuple[int, int, Event | _Foreign]]:
+    """Events; of a kind that this version does not know, what can be said without knowing it."""
+    import msgspec
 
-    for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(payload), first_seq):
-        yield seq, known_at, event
+    from carryfold.domain.codec import decode
+
+    batch = msgspec.msgpack.decode(payload, type=list[tuple[int, msgspec.Raw]])
+    for seq, (known_at, raw) in enumerate(batch, first_seq):
+        try:
+            yield seq, known_at, decode(raw)
+        except msgspec.ValidationError:
+            yield seq, known_at, _Foreign(msgspec.msgpack.decode(raw))
+
+
+class _Foreign:
+    """What another version wrote: its kind and its fields without their names."""
+
+    def __init__(self, content: Any) -> None:
+        whole = content if isinstance(content, list) and content else ["unknown", content]
+        self.kind = str(whole[0])
+        self.fields = {"unknown": True, "values": whole[1:]}
 
 
 def _show_event(
-    terminal: Terminal, seq: int, known_at: int, recorded_at: int, event: Event, *, flush: bool = False
+    terminal: Terminal, seq: int, known_at: int, recorded_at: int, event: Event | _Foreign, *, flush: bool = False
 ) -> None:
     from carryfold.projections.cursor import format_time
 
-    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+    if isinstance(event, _Foreign):
+        kind, fields = event.kind, dict(event.fields)
+    else:
+        kind, fields = type(event).__name__, {name: getattr(event, name) for name in event.__struct_fields__}
     times = {name: value for name, value in fields.items() if name.endswith("_at") and isinstance(value, int)}
     fields.update({name: format_time(value) if value >= 0 else value for name, value in times.items()})
-    kind = type(event).__name__
     if terminal.json:
         terminal.emit(
             {"seq": seq, "known_at": format_time(known_at), "recorded_at": format_time(recorded_at), "kind": kind}

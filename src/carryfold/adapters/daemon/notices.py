@@ -40,6 +40,14 @@ class _Lines(logging.Formatter):
         )
 
 
+class _Stderr(logging.Handler):
+    """Whatever standard error is at the time."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        sys.stderr.write(self.format(record) + "\n")
+        sys.stderr.flush()
+
+
 class Notices:
     """Says things. `alert` is for what a person has to know now."""
 
@@ -51,10 +59,9 @@ class Notices:
     @staticmethod
     def to_stderr(*, verbose: bool) -> None:
         """Write lines to standard error."""
-        handler = logging.StreamHandler(sys.stderr)
+        handler = _Stderr()
         handler.setFormatter(_Lines())
         _LOGGER.handlers = [handler]
-        _LOGGER.propagate = False
         _LOGGER.setLevel(logging.DEBUG if verbose else logging.INFO)
 
     def say(self, event: str, **fields: Any) -> None:
