@@ -277,7 +277,7 @@ class PairMaker:
         for at, rate, hours in settled:
             if rng.random() < 0.15:
                 known = at + rng.choice([60 * SECOND, 61 * SECOND, HOUR, 9 * HOUR])
-                right = rng.choice([-rate, rate * 0.5, rate + 0.0001, 0.0])
+                right = rng.choice([-rate, rate * 0.5, rate + 0.0001, 0.0, rate, rate])  # the same: tells the hours
                 self.put(known, at, Kind.FUNDING_REVISED, right, float(hours), rate)
 
     # What goes wrong ------------------------------------------------------------------------------------------

@@ -167,7 +167,7 @@ class Simulation:
                     self.result.settlements += 1
                     self.book.settle(t, self.seat_of[pair], row.event_at, row.a)
             for row in rows:
-                if row.kind == Kind.FUNDING_REVISED:
+                if row.kind == Kind.FUNDING_REVISED and row.a != row.c:
                     self.book.revise(t, self.seat_of[pair], row.event_at, row.a, row.c)
 
     # Phases 5 to 7 --------------------------------------------------------------------------------------------

@@ -145,10 +145,11 @@ class Rates:
     def predict(self, row: Row) -> None:
         self.prediction = Prediction(row.a, row.b, row.event_at, int(row.d) * 10**6)
 
-    def settle(self, row: Row, counting: bool) -> None:
+    def settle(self, row: Row, told_h: float, counting: bool) -> None:
+        """`told_h`: the interval that the row or another source gives, 0: none does."""
         before = self.settled_at
         self.settled_at = row.event_at
-        self._learn_interval(row.b, None if before is None else row.event_at - before)
+        self._learn_interval(told_h, None if before is None else row.event_at - before)
         if self.interval_h <= 0:
             return
         if before is not None and row.event_at - before > interval_ns(self.interval_h) + 10 * MINUTE:

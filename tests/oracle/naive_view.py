@@ -125,7 +125,11 @@ class Market:
             if group == "price":
                 accepted = self._price_row(row, counting) or accepted
             elif group == "settled":
-                self.rates.settle(row, counting)
+                told = [
+                    r.b for r in rows
+                    if r.kind == Kind.FUNDING_REVISED and r.event_at == row.event_at and r.a == r.c == row.a
+                ]  # fmt: skip
+                self.rates.settle(row, row.b or max(told, default=0.0), counting)
             elif group == "predicted":
                 self.rates.predict(row)
             elif group == "activity":

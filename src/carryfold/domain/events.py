@@ -106,7 +106,8 @@ class FundingSettled(_PairEvent, frozen=True, array_like=True, tag=True, gc=Fals
 
 
 class FundingRevised(_PairEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """Another source gave another rate for a settlement that is in the log as `replaces`."""
+    """Another source gave another rate for a settlement that is in the log as `replaces`. With the same rate: it told
+    the interval, which the first source had not, and is known from the same moment as the settlement."""
 
     rate: float
     replaces: float

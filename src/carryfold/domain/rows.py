@@ -96,7 +96,7 @@ KINDS: Final[dict[Kind, KindSpec]] = {
     Kind.QUOTED: KindSpec(Role.INPUT, 1, "price", "spot_bid", "spot_ask", "perp_bid", "perp_ask"),
     Kind.BAR_CLOSED: KindSpec(Role.INPUT, 1, "price", "spot_close", "perp_close", "mark_close", "perp_turnover"),
     Kind.FUNDING_SETTLED: KindSpec(Role.INPUT, 2, "settled", "rate", "interval_hours or 0"),
-    Kind.FUNDING_REVISED: KindSpec(Role.INPUT, 3, "", "rate", "interval_hours or 0", "rate it replaces"),
+    Kind.FUNDING_REVISED: KindSpec(Role.INPUT, 3, "", "rate", "interval_hours or 0", "rate it replaces, or the same"),
     Kind.FUNDING_PREDICTED: KindSpec(
         Role.INPUT, 2, "predicted", "rate", "interval_hours or 0", "mark or 0", "next settlement, UTC ms"
     ),

@@ -109,7 +109,7 @@ def _contradicted(facts: list[Fact]) -> tuple[Counter[PairName], dict[PairName, 
     corrected: dict[PairName, Counter[str]] = {}
     for fact in facts:
         event = fact.event
-        if isinstance(event, FundingRevised):
+        if isinstance(event, FundingRevised) and event.rate != event.replaces:
             revised[PairName(event.venue, event.symbol, event.listing)] += 1
         elif isinstance(event, ObservationCorrected):
             pair = PairName(event.venue, event.symbol, event.listing)

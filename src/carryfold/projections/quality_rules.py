@@ -5,9 +5,12 @@ The same rules as the fold's, written once more to be read: a test holds the two
 
 from typing import Final, NamedTuple
 
+import numpy as np
+
+from carryfold.domain.rows import Kind, Rows
 from carryfold.projections.cursor import DAY_NS, HOUR_NS, MINUTE_NS
 
-__all__ = ["INTERVALS_H", "PriceRule", "Settlement", "SettlementRule"]
+__all__ = ["INTERVALS_H", "PriceRule", "Settlement", "SettlementRule", "with_told_intervals"]
 
 INTERVALS_H: Final = (1, 2, 4, 6, 8)
 SNAP_NS: Final = 10 * MINUTE_NS
@@ -59,6 +62,19 @@ class SettlementRule:
             self._hours, self._longer = snapped, 0.0
         else:  # once may be a missing settlement, twice is a change
             self._longer = snapped
+
+
+def with_told_intervals(rows: Rows) -> Rows:
+    """The settlements among whole instants of rows (copied), each with its own interval, or with the one that another
+    source told of it: in a revision of the same instant that changes no rate."""
+    settled: Rows = rows[rows["kind"] == Kind.FUNDING_SETTLED]
+    revised = rows[(rows["kind"] == Kind.FUNDING_REVISED) & (rows["a"] == rows["c"])]
+    names = ["known_at", "event_at", "pair", "a"]
+    told = {tuple(key): hours for *key, hours in revised[[*names, "b"]].tolist()}
+    if told:
+        for place in np.flatnonzero(settled["b"] == 0.0).tolist():
+            settled["b"][place] = told.get(settled[names][place].item(), 0.0)
+    return settled
 
 
 class PriceRule:

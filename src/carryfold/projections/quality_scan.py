@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from carryfold.domain.rows import GROUPS, KINDS, Kind, Rows
 from carryfold.projections.cursor import MINUTE_NS, Cursor, format_time
-from carryfold.projections.quality_rules import SUSPECT_BASIS, PriceRule, SettlementRule
+from carryfold.projections.quality_rules import SUSPECT_BASIS, PriceRule, SettlementRule, with_told_intervals
 from carryfold.projections.tape import PairName, Tape
 
 __all__ = ["MAX_LISTED", "Gap", "IntervalChange", "PairScan", "scan_pairs"]
@@ -77,7 +77,8 @@ class PairScan:
         for group, kinds in _KINDS_OF.items():
             chosen = np.isin(rows["kind"], kinds)
             if chosen.any():
-                self._see_group(group, *_as_folded(rows.compress(chosen), counted.compress(chosen)))
+                of_group = with_told_intervals(rows) if group == "settled" else rows.compress(chosen)
+                self._see_group(group, *_as_folded(of_group, counted.compress(chosen)))
 
     def _see_group(self, group: str, rows: Rows, counted: Flags) -> None:
         at = rows["event_at"]

@@ -1,7 +1,8 @@
 """Settled funding rates of each pair under a cursor: the series, and what there is to say about it at a glance.
 
 A settlement counts with the rate that came first, as in the fold; what other sources said later is shown as a revision
-beside it. Intervals that no source gave are inferred in the order in which the rates became known, by the fold's rule.
+beside it, unless it only tells the interval. Intervals that no source gave are inferred in the order in which the rates
+became known, by the fold's rule.
 """
 
 import math
@@ -211,8 +212,16 @@ def _as_folded(facts: _Facts) -> _Facts:
 
 
 def _split(facts: _Facts) -> tuple[_Facts, _Facts]:
+    """(settlements, with the intervals that other sources told of them; revisions of rates)"""
     revision = facts["is_revision"] != 0
-    return facts.compress(~revision), facts.compress(revision)
+    settled, revised = facts.compress(~revision), facts.compress(revision)
+    same = revised["rate"] == revised["replaces"]
+    names = ["known_at", "event_at", "rate"]
+    told = {tuple(key): hours for *key, hours in revised.compress(same)[[*names, "interval_hours"]].tolist()}
+    if told:
+        for place in np.flatnonzero(settled["interval_hours"] == 0.0).tolist():
+            settled["interval_hours"][place] = told.get(settled[names][place].item(), 0.0)
+    return settled, revised.compress(~same)
 
 
 def _judged(settled: _Facts) -> list[Settlement]:

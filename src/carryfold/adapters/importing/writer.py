@@ -2,7 +2,9 @@
 
 The first value of an observation stays. Another value of a settlement becomes FundingRevised, of anything else
 ObservationCorrected, known from now on and under a key of its own, so that importing again adds nothing. A settlement
-with the same rate of which one source does not tell the interval is no other value.
+with the same rate of which one source does not tell the interval is no other value. Where the first source was that
+one, the interval is recorded as a FundingRevised of the same rate, known from the same moment as the settlement: so
+the fold has it whichever source came first.
 
 Rejected rows are recorded as DataRejected, one event a file and reason, under a key that names these very rows.
 """
@@ -12,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from hashlib import blake2b
 from itertools import islice
-from typing import Final
+from typing import Final, TypeGuard
 
 from carryfold.adapters.importing.availability import Availability, agree_on_availability
 from carryfold.adapters.importing.call import LogEntry, Pairs
@@ -94,28 +96,39 @@ class Writer:
 
     def _keep_differences(self, batch: Sequence[LogEntry], result: AppendResult, tally: Tally) -> None:
         differences: list[LogEntry] = []
+        intervals: list[LogEntry] = []
         for conflict in sorted(result.conflicts, key=lambda one: one.seq):
-            ours, first = decode(batch[conflict.index][0]), self._event(conflict.seq)
-            if _agree(ours, first):
+            ours = decode(batch[conflict.index][0])
+            known_at, first = self._stamped(conflict.seq)
+            if not _agree(ours, first):
+                tally.report.conflicts += 1
+                difference = _difference(ours, first, conflict.seq)
+                differences.append((encode(difference), event_key(difference), None))
+            elif ours.interval_hours:
+                told = _difference(ours, first, conflict.seq)
+                intervals.append((encode(told), event_key(told), known_at))
+            else:
                 tally.report.duplicates += 1
-                continue
-            tally.report.conflicts += 1
-            difference = _difference(ours, first, conflict.seq)
-            differences.append((encode(difference), event_key(difference), None))
         if differences:
             self._log.append(differences)
+        if intervals:
+            added = self._log.append(intervals).count
+            tally.report.appended += added
+            tally.report.duplicates += len(intervals) - added
 
-    def _event(self, seq: int) -> Event:
+    def _stamped(self, seq: int) -> tuple[int, Event]:
+        """(known_at, event) of what is in the log."""
         first_seq, events = self._batch
         if not first_seq <= seq < first_seq + len(events):
             if self._reader is None:
                 self._reader = LogReader.open(self._log.home)
             batch = next(self._reader.read(seq - 1, limit_batches=1))
             first_seq, events = self._batch = batch.first_seq, BATCH_DECODER.decode(batch.payload)
-        return events[seq - first_seq][1]
+        return events[seq - first_seq]
 
 
-def _agree(ours: Event, first: Event) -> bool:
+def _agree(ours: Event, first: Event) -> TypeGuard[FundingSettled]:
+    """True for the same settlement of which one source does not tell the interval."""
     return (
         isinstance(ours, FundingSettled)
         and isinstance(first, FundingSettled)

@@ -22,15 +22,15 @@ PREDICTION_AGE = 300 * SECOND
 
 
 @compiled
-def observe_settled(v: Any, tally: Any, params: Any, row: Any) -> None:
-    """A settled rate, for the signals; its money is booked in phase 3."""
+def observe_settled(v: Any, tally: Any, params: Any, row: Any, interval_h: float) -> None:
+    """A settled rate, for the signals; its money is booked in phase 3. `interval_h` 0: no source tells it."""
     seen(v, row)
     if row.event_at <= v.settled_at:
         tally.late += 1
         return
     before = v.settled_at
     v.settled_at = row.event_at
-    _adopt_interval(v, row.b, row.event_at - before if before != NEVER else 0)
+    _adopt_interval(v, interval_h, row.event_at - before if before != NEVER else 0)
     if v.interval_h <= 0.0:
         return
     if before != NEVER and row.event_at - before > np.int64(v.interval_h * HOUR) + SNAP:

@@ -188,11 +188,28 @@ def _observe_listing(v: Any, row: Any) -> None:
 
 
 @compiled
-def _observe(views: Any, tally: Any, params: Any, row: Any) -> int:
-    """Phase 2 of one row; gives the later phases the row is wanted in again, as bits."""
+def _told_interval(rows: Any, k: int, end: int) -> float:
+    """The interval in hours of the settlement rows[k]: its own, else the one that another source told of it later, in a
+    revision that changes no rate; 0: nobody did. Revisions stand behind all rows of phase 2."""
+    row = rows[k]
+    if row.b > 0.0:
+        return float(row.b)
+    for j in range(end - 1, k, -1):
+        other = rows[j]
+        if other.kind == FUNDING_REVISED:
+            if other.pair == row.pair and other.event_at == row.event_at and other.a == row.a and other.c == row.a:
+                return float(other.b)
+        elif phase_of(other.kind) < 3:
+            break
+    return 0.0
+
+
+@compiled
+def _observe(views: Any, tally: Any, params: Any, row: Any, interval_h: float) -> int:
+    """Phase 2 of one row; gives the later phases the row is wanted in again, as bits. `interval_h`: a settlement's."""
     kind = row.kind
     if kind == FUNDING_SETTLED:
-        observe_settled(views[row.pair], tally, params, row)
+        observe_settled(views[row.pair], tally, params, row, interval_h)
         tally.settlements += 1
         return MONEY
     if kind == FUNDING_PREDICTED:
@@ -338,9 +355,9 @@ def _close_dead(
 
 @compiled
 def _settle(views: Any, pairs: Any, book: Any, rows: Any, first: int, end: int, kind: int, fills: Any, fn: int) -> int:
-    """Phase 3: the settlements of an instant, or the revisions of earlier ones."""
+    """Phase 3: the settlements of an instant, or the revisions of earlier ones that change their rate."""
     for k in range(first, end):
-        if rows[k].kind == kind:
+        if rows[k].kind == kind and not (kind == FUNDING_REVISED and rows[k].a == rows[k].c):
             fn = settle(views[rows[k].pair], pairs[rows[k].pair], book, rows[k], kind == FUNDING_REVISED, fills, fn)
     return fn
 
@@ -440,7 +457,8 @@ def _observe_instant(views: Any, tally: Any, params: Any, rows: Any, first: int,
     if others > 0:
         for k in range(first, end):
             if rows[k].kind > BAR_CLOSED:
-                later |= _observe(views, tally, params, rows[k])
+                interval_h = _told_interval(rows, k, end) if rows[k].kind == FUNDING_SETTLED else 0.0
+                later |= _observe(views, tally, params, rows[k], interval_h)
     return later
 
 

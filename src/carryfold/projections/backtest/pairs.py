@@ -11,10 +11,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from carryfold.domain.rows import Kind
 from carryfold.projections.backtest.run import Backtest
 from carryfold.projections.cursor import NOW, Cursor, format_time
-from carryfold.projections.quality_rules import SettlementRule
+from carryfold.projections.quality_rules import SettlementRule, with_told_intervals
 from carryfold.projections.rates import BASE_RATE
 from carryfold.projections.tape import Tape
 
@@ -45,7 +44,7 @@ def list_settlements(tape: Tape, run: Backtest, cursor: Cursor = NOW) -> list[Pa
     """The selected pairs of `run` by symbol, over the rows on which it decided. Takes 40 bytes for each settlement."""
     found = [np.zeros(0, _SETTLED)]
     for rows in tape.blocks(cursor, since=run.since, until=run.until, pair_ids=set(run.selection.ids)):
-        settled = rows[rows["kind"] == Kind.FUNDING_SETTLED]
+        settled = with_told_intervals(rows)
         kept = np.empty(len(settled), _SETTLED)
         for name in kept.dtype.names or ():
             kept[name] = settled[name]
