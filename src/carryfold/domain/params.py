@@ -79,7 +79,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         for name, (low, high) in _BOUNDS.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                raise ParameterError(f"{name} = {value:g} is out of range: {low:g} to {high:g}")
+                shown = f"{value:g}" if abs(value) < _SHOWN_MAX else "a number of more than 300 digits"
+                raise ParameterError(f"{name} = {shown} is out of range: {low:g} to {high:g}")
         for later, earlier in (("enter", "exit"), ("level_full", "exit"), ("size_cap", "size_floor")):
             if getattr(self, later) < getattr(self, earlier):
                 raise ParameterError(f"{later} must not be below {earlier}")
@@ -119,6 +120,7 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 _INTEGERS: Final = frozenset({"max_positions", "cadence_s", "latency_ms", "stale_s", "dead_s", "ema_fast", "ema_slow"})
 
 _MONEY_MAX: Final = 1e12
+_SHOWN_MAX: Final = 1e300
 _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "enter": (-1, 1),
     "exit": (-1, 1),
@@ -197,6 +199,9 @@ def _parse_value(name: str, text: str) -> Any:
         raise ParameterError(f"{name} = '{text}' is not a finite number")
     if name not in _INTEGERS:
         return float(number)
+    low, high = _BOUNDS[name]
+    if not low <= number <= high:  # before it becomes an integer: 1e999999999 would take all memory
+        raise ParameterError(f"{name} = {text} is out of range: {low:g} to {high:g}")
     if number != number.to_integral_value():
         raise ParameterError(f"{name} = '{text}' must be a whole number")
     return int(number)

@@ -5,7 +5,7 @@ from carryfold.projections.backtest.figures import Figures, YearFigures, compute
 from carryfold.projections.backtest.lookahead import LookaheadReport, check_lookahead
 from carryfold.projections.backtest.pairs import PairSettlements, list_settlements
 from carryfold.projections.backtest.run import Backtest, run_backtest, run_blocks
-from carryfold.projections.backtest.selection import Selection, SelectionError, select_pairs
+from carryfold.projections.backtest.selection import NothingListed, Selection, SelectionError, select_pairs
 from carryfold.projections.backtest.trades import Trade, decision_rows, list_trades
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Comparison",
     "Figures",
     "LookaheadReport",
+    "NothingListed",
     "PairSettlements",
     "Selection",
     "SelectionError",

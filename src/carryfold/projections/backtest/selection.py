@@ -8,7 +8,7 @@ from carryfold.domain.rows import Kind
 from carryfold.projections.cursor import Cursor
 from carryfold.projections.tape import PairName, Tape
 
-__all__ = ["MAJORS", "Selection", "SelectionError", "select_pairs"]
+__all__ = ["MAJORS", "NothingListed", "Selection", "SelectionError", "select_pairs"]
 
 MAJORS = ("BTCUSDT", "ETHUSDT", "BTC", "ETH")
 """Symbols of the two majors, as perpetual symbols and as bare coins."""
@@ -16,6 +16,10 @@ MAJORS = ("BTCUSDT", "ETHUSDT", "BTC", "ETH")
 
 class SelectionError(ValueError):
     """A pair or venue that the log does not have; the text names the nearest that it has."""
+
+
+class NothingListed(SelectionError):
+    """There is nothing to select from."""
 
 
 class Selection:
@@ -59,11 +63,17 @@ def select_pairs(
     """The pairs that were listed under the cursor, narrowed to `symbols` and `venue`. Raises SelectionError."""
     names = tape.pairs
     listed = _listed_ids(tape, cursor, until)
+    if not listed:
+        raise NothingListed(
+            "the log has no pairs under this cursor: import market data first (carryfold import PATH...)"
+        )
     venues = sorted({names[i].venue for i in listed})
     if venue is not None and venue not in venues:
-        raise SelectionError(f"no pairs of venue '{venue}' in the log; it has: {', '.join(venues) or 'none'}")
+        raise SelectionError(f"no pairs of venue '{venue}' in the log; it has: {', '.join(venues)}")
     ids = [i for i in listed if venue is None or names[i].venue == venue]
     if symbols is not None:
+        if not symbols:
+            raise SelectionError("no pair is named")
         known = {names[i].symbol for i in ids}
         missing = [symbol for symbol in symbols if symbol not in known]
         if missing:
@@ -72,10 +82,6 @@ def select_pairs(
                 f"no pair '{missing[0]}' in the log; it has: {some}{', ...' if len(known) > 10 else ''}"
             )
         ids = [i for i in ids if names[i].symbol in symbols]
-    if not ids:
-        raise SelectionError(
-            "the log has no pairs under this cursor: import market data first (carryfold import PATH...)"
-        )
     return Selection(names, ids)
 
 
