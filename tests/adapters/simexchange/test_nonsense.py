@@ -50,7 +50,11 @@ def exchange() -> Exchange:
     return still(pairs=5, history_days=12)
 
 
-@pytest.mark.parametrize(("call", "handler"), [*PUBLIC.items(), *PRIVATE.items()], ids=lambda one: str(one)[:60])
+@pytest.mark.parametrize(
+    ("call", "handler"),
+    [*PUBLIC.items(), *PRIVATE.items()],
+    ids=lambda one: one.__name__ if callable(one) else " ".join(one),
+)
 def test_an_endpoint_answers_or_refuses_whatever_it_gets(
     exchange: Exchange, call: tuple[str, str], handler: Handler
 ) -> None:
