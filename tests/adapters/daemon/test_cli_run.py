@@ -100,6 +100,9 @@ def test_a_bad_parameter_file_is_one_line(shell: Shell, tmp_path: Path, text: st
         ("[daemon]\nlow_disk = 5", ("[daemon]", "low_disk_mb")),
         ("[daemon]\nlive = 1", ("[daemon]", "live")),
         ("[recording]\nquotes = 5", ("[recording]", "quote_s")),
+        ("[recording]\ncommits_a_second = 0", ("[recording]", "commits_a_second")),
+        ("[recording]\nquote_s = -1", ("[recording]", "negative")),
+        ("[daemon]\nmetrics_port = 70000", ("[daemon]", "metrics_port")),
         ("[execution]\nmax_order = 5", ("[execution]",)),
     ],
 )

@@ -19,6 +19,7 @@ from carryfold.domain.events import Event, FundingPredicted, Quoted
 
 __all__ = ["Conflator", "RecordingPolicy"]
 
+COMMITS_A_SECOND_MAX: Final = 100
 PASSING_MAX = 65_536
 """Events waiting for the next commit beyond which the stream has to wait."""
 
@@ -37,6 +38,13 @@ class RecordingPolicy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     hot_s: float = 1.0
     estimate_s: float = 60.0
     commits_a_second: float = 4.0
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for what nobody could keep."""
+        if min(self.quote_s, self.hot_s, self.estimate_s) < 0:
+            raise ValueError("seconds must not be negative")
+        if not 0.1 <= self.commits_a_second <= COMMITS_A_SECOND_MAX:
+            raise ValueError(f"commits_a_second must be from 0.1 to {COMMITS_A_SECOND_MAX}")
 
 
 class _Latest:

@@ -15,6 +15,7 @@ __all__ = ["LIVE_STALE_S", "DaemonSettings", "DaemonTable", "Mode", "ParameterSe
 LIVE_STALE_S: Final = 120
 """`stale_s` of a run that does not set it: live prices come by the second, and one of two minutes ago is old."""
 
+PORT_MAX: Final = 65_535
 Mode = Literal["observe", "paper", "live"]
 
 
@@ -27,6 +28,13 @@ class DaemonTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     low_disk_mb: int = 512
     metrics_port: int = 0
     key_file: str | None = None
+
+    def __post_init__(self) -> None:
+        """Raises ValueError."""
+        if self.low_disk_mb < 0:
+            raise ValueError("low_disk_mb must not be negative")
+        if not 0 <= self.metrics_port <= PORT_MAX:
+            raise ValueError(f"metrics_port must be from 0 to {PORT_MAX}")
 
 
 class ParameterSet(msgspec.Struct, frozen=True):
