@@ -157,7 +157,7 @@ def test_a_live_run_whose_log_was_changed_is_not_left_behind(paper_home: Path, t
 
     home = rewritten(paper_home, tmp_path / "live", change)
     with pytest.raises(VenueError, match="a live run is not left behind"):
-        opened(home, specs_of(paper_home), SETS[:1], "live")
+        opened(home, specs_of(paper_home), SETS[1:], "live")
 
 
 def test_the_last_settlement_of_each_pair_is_known(paper_home: Path) -> None:

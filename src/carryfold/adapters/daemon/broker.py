@@ -45,7 +45,6 @@ REST_S: Final = 900.0
 """A pair whose entry came to nothing, or whose repair changed nothing, is left alone for so long: each attempt costs
 fees."""
 
-STALE_DECISION_S: Final = 60.0
 STOP_WITHIN_S: Final = 30.0
 ENDED_KEPT: Final = 500
 _IN_VAIN: Final = ("unwound", "nothing")
@@ -84,7 +83,8 @@ class Broker:
         self._pair_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
         self._ended: dict[str, Execution] = {}
-        self._entries_rest: dict[str, int] = {}
+        self.entries_rest: dict[str, int] = {}
+        """Until when (UTC ns) no entry is tried again, by pair."""
         self._repairs_rest: dict[str, int] = {}
         self._repair_seq = 0
         self._interrupted: list[Worker] = []
@@ -138,7 +138,7 @@ class Broker:
         self._repair_seq = last_repair(own)
         for _, known_at, event in own:
             if isinstance(event, OrderCancelled) and event.ended and event.reason.partition(":")[0] in _IN_VAIN:
-                self._entries_rest[event.symbol] = known_at + round(REST_S * _NS)
+                self.entries_rest[event.symbol] = known_at + round(REST_S * _NS)
         for process in restored_processes(self.run.info, self.account.pairs, own, self._limits):
             worker = self._employ(process)
             self._interrupted.append(worker)
@@ -188,15 +188,16 @@ class Broker:
             self.notices.say("executions not told", reason=str(error))
 
     async def _finish_stale(self) -> None:
-        """Decisions that nobody began to carry out: recent ones begin now, an old entry is given up."""
-        last = {event.symbol: (seq, at, event) for seq, at, event in self._own if isinstance(event, Decision)}
+        """Decisions that nobody began to carry out: exits begin now; an entry is given up, and decided again if it is
+        still wanted at today's rates and prices."""
+        last = {event.symbol: (seq, event) for seq, _, event in self._own if isinstance(event, Decision)}
         self._own = []
         for name, is_entry in self.run.pending():
             if name.symbol in self._workers or name.symbol not in last:
                 continue
-            seq, known_at, decision = last[name.symbol]
-            if is_entry and self.pace.now() - known_at > STALE_DECISION_S * _NS:
-                await self._give_up(decision, seq, "its time has passed: the daemon was not running")
+            seq, decision = last[name.symbol]
+            if is_entry:
+                await self._give_up(decision, seq, "the daemon was not running")
             else:
                 await self.decided(self.run, decision, seq)
 
@@ -212,7 +213,7 @@ class Broker:
         async with self._pair_turns[symbol]:
             if self._stopping:
                 return  # the next start finds it in the log
-            if isinstance(decision, EntryDecided) and self.pace.now() < self._entries_rest.get(symbol, 0):
+            if isinstance(decision, EntryDecided) and self.pace.now() < self.entries_rest.get(symbol, 0):
                 await self._give_up(decision, seq, "resting: the last entry came to nothing")
                 return
             kind: Kind = "entry" if isinstance(decision, EntryDecided) else "exit"
@@ -316,7 +317,7 @@ class Broker:
         until = self.pace.now() + round(REST_S * _NS)
         kind = worker.process.spec.kind
         if kind == "entry" and summary.outcome in _IN_VAIN and summary.orders:
-            self._entries_rest[worker.symbol] = until
+            self.entries_rest[worker.symbol] = until
         if kind == "repair" and summary.outcome != "repaired":
             self._repairs_rest[worker.symbol] = until
         self.reconciler.wake()

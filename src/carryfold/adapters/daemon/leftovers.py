@@ -34,10 +34,10 @@ def left_on(reader: LogReader, info: RunInfo) -> list[str]:
     return sorted({symbol for (symbol, _), held in units.items() if held} | open_orders)
 
 
-def refuse_leftovers(reader: LogReader, run: int, known: Sequence[RunInfo]) -> None:
-    """Raises VenueError where a live run other than `run` still has something on."""
+def refuse_leftovers(reader: LogReader, known: Sequence[RunInfo]) -> None:
+    """Before a live run begins. Raises VenueError where one of the log still has something on."""
     for info in known:
-        symbols = left_on(reader, info) if info.live and info.run != run else []
+        symbols = left_on(reader, info) if info.live else []
         if symbols:
             raise VenueError(
                 f"run {info.run} still has {', '.join(symbols)} on, under other parameters, pairs or another version:"

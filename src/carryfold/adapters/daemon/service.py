@@ -23,7 +23,6 @@ from carryfold.adapters.daemon.checks import check_key, check_log, check_time, c
 from carryfold.adapters.daemon.commands import Commands
 from carryfold.adapters.daemon.conflation import Conflator
 from carryfold.adapters.daemon.engine import Engine
-from carryfold.adapters.daemon.leftovers import refuse_leftovers
 from carryfold.adapters.daemon.listings import ListingWatch
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
@@ -132,7 +131,7 @@ class Daemon:
         desk = SettlementDesk(self.market.history, self.pairs, settled, self.pace, engine.record, self.notices)
         await desk.fill_gaps()
         if self.trading is not None:
-            await self._open_broker(self.trading, reader, known)
+            await self._open_broker(self.trading, reader)
         listings = ListingWatch(self.market, self.home, self.pairs, self.pace, self._listed(desk), self.notices)
         jobs = [self._listen(desk, listings), self._record(), self._watch(log), desk.run(), listings.run()]
         if self.pace.is_real:
@@ -157,11 +156,10 @@ class Daemon:
                 task.cancel()
             await asyncio.gather(beginning, stop, return_exceptions=True)
 
-    async def _open_broker(self, trading: BybitTrading, reader: LogReader, known: Sequence[RunInfo]) -> None:
+    async def _open_broker(self, trading: BybitTrading, reader: LogReader) -> None:
         """The live run's dealings, checked and restored. It reconciles once the streams are up: what was interrupted is
-        hedged at fresh prices. Raises VenueError where another run still has something on."""
+        hedged at fresh prices."""
         (run,) = self.runs
-        refuse_leftovers(reader, run.info.run, known)
         trading.add_pairs(self.pairs)
         fees = {spec.listed.symbol: (await trading.fees(spec)).spot_taker for spec in self.pairs if is_trading(spec)}
         account = Account(run.info, trading, self.pairs, fees, self.pace, self.board)

@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from carryfold.adapters.backfill import choose_pairs
+from carryfold.adapters.daemon.leftovers import refuse_leftovers
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.run import Made, Run
 from carryfold.adapters.daemon.settings import Mode, ParameterSet
@@ -59,8 +60,11 @@ def pairs_listed(specs: Sequence[PairSpec]) -> tuple[str, ...]:
 
 
 def candidates(known: Sequence[RunInfo], mode: Mode, sets: Sequence[ParameterSet]) -> list[RunInfo]:
-    """Runs of the log with this mode, this code and the parameters of one of the sets, oldest first."""
+    """Runs of the log with this mode, this code and the parameters of one of the sets, oldest first. Of live runs only
+    the last one: what another one did on the account since would look like somebody's trades to an earlier one."""
     wanted = [one.parameters for one in sets]
+    if mode == "live":
+        known = [info for info in known if info.live][-1:]
     return [
         info for info in known if info.mode == mode and info.code_digest == CODE_DIGEST and info.parameters in wanted
     ]
@@ -86,7 +90,8 @@ def open_runs(
     """A run for each parameter set: the last one of the log with this mode, parameters, code and pairs is taken up
     again, so that a restart forgets nothing; else a new one begins. `known`: the runs of the log. `specs`: the pairs
     chosen, closed ones too. A paper run that the log no longer explains, because history was added since, is left
-    as it is, and a new one begins; a live one raises VenueError."""
+    as it is, and a new one begins; a live one raises VenueError, and so does a live run that would begin beside what
+    another one still has on."""
     tape = Tape.open(log.home, reader)
     group = f"g{log.clock.now()}" if len(sets) > 1 else ""
     runs: list[Run | RunInfo] = []
@@ -95,6 +100,8 @@ def open_runs(
         same = [info for info in candidates(known, mode, [one]) if _is_about(info, specs)]
         taken_up = _take_up(same[-1], tape, reader, notices) if same else None
         if taken_up is None:
+            if mode == "live":
+                refuse_leftovers(reader, known)
             runs.append(_start(log, mode, one, pairs_listed([spec for spec in specs if is_trading(spec)]), group))
         else:
             runs.append(taken_up[0])

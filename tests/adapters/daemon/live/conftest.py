@@ -2,7 +2,6 @@
 
 import io
 import logging
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -21,14 +20,15 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def output(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
+def output() -> Iterator[io.StringIO]:
     """What the daemon says."""
     logger = logging.getLogger("carryfold.daemon")
     before = logger.handlers, logger.propagate, logger.level
     said = io.StringIO()
-    with monkeypatch.context() as patched:
-        patched.setattr(sys, "stderr", said)
-        Notices.to_stderr(verbose=True)
+    Notices.to_stderr(verbose=True)
+    handler = logging.StreamHandler(said)
+    handler.setFormatter(logger.handlers[0].formatter)
+    logger.handlers = [handler]
     yield said
     logger.handlers, logger.propagate = before[0], before[1]
     logger.setLevel(before[2])

@@ -48,10 +48,11 @@ T = TypeVar("T")
 class Desk:
     """A live daemon and its venue."""
 
-    def __init__(self, venue: SimExchange, home: Path, daemon: Daemon) -> None:
+    def __init__(self, venue: SimExchange, home: Path, daemon: Daemon, task: asyncio.Future[None]) -> None:
         self.venue = venue
         self.home = home
         self.daemon = daemon
+        self.task = task
 
     @property
     def broker(self) -> Broker:
@@ -62,6 +63,11 @@ class Desk:
     def figure(self, name: str) -> int:
         """A figure of the fold's book."""
         return int(self.daemon.runs[0].state.book[0][name])
+
+    def resting(self) -> set[str]:
+        """Pairs that are left alone because their entry came to nothing."""
+        now = self.daemon.pace.now()
+        return {symbol for symbol, until in self.broker.entries_rest.items() if until > now}
 
     @property
     def is_quiet(self) -> bool:
@@ -95,7 +101,9 @@ class Desk:
     async def open(self, pairs: int = 4) -> None:
         """Open every pair, then let nothing more be opened."""
         await self.begin_open()
-        await self.until(lambda: self.figure("held") >= pairs and self.is_quiet, f"{pairs} pairs open")
+        await self.until(
+            lambda: self.figure("held") + len(self.resting()) >= pairs and self.is_quiet, f"{pairs} pairs open"
+        )
         await self.halt()
 
     async def halt(self) -> None:
@@ -185,7 +193,7 @@ async def trading_on(
             await asyncio.sleep(0.01)
         if task.done():
             await task
-        desk = Desk(venue, home, started[0])
+        desk = Desk(venue, home, started[0], task)
         yield desk
         desk.daemon.stopping.set()
         await task

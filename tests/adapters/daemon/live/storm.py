@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from random import Random
 from typing import Any, Final
 
 from carryfold.adapters.simexchange import SimExchange
 
-__all__ = ["STORM", "unleash"]
+__all__ = ["STORM", "disturb", "unleash"]
 
 STORM: Final[tuple[tuple[str, dict[str, Any], float], ...]] = (
     ("drop_request", {"where": "order/create"}, 0.10),
@@ -51,3 +52,17 @@ def unleash(venue: SimExchange, seed: int, force: float = 1.0) -> list[str]:
     for name, details, probability in chosen:
         venue.faults.inject(name, **details, probability=probability * force)
     return [name for name, _, _ in chosen]
+
+
+def disturb(venue: SimExchange, rng: Random) -> str:
+    """Something happens to the account, or nothing; returns what."""
+    held = [one.one for one in venue.exchange.account.held]
+    what = rng.choice(("nothing", "nothing", "adl", "hand", "break"))
+    if what == "break":
+        venue.disconnect()
+    elif held and what == "adl":
+        venue.adl(rng.choice(held).symbol, Decimal(str(rng.choice((0.3, 1.0)))))
+    elif held and what == "hand":
+        one = rng.choice(held)
+        venue.external_trade(one.symbol, -venue.exchange.account.positions[one.symbol].size)
+    return what

@@ -17,6 +17,7 @@ BEFORE_SETTLEMENT_MS = 1_748_735_900_000  # 2025-05-31T23:58:20Z
 async def _trade(desk: Desk, cycles: int) -> tuple[Figures, Figures]:
     """Open and close every pair so many times; both sides' figures of all of it."""
     for _ in range(cycles):
+        desk.broker.entries_rest.clear()
         await desk.open()
         await desk.close()
     desk.venue.faults.clear()

@@ -1,0 +1,63 @@
+"""A log that refuses a commit while orders are under way: the daemon ends, and the next start puts things in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carryfold.domain.events import OrderIntended
+from carryfold.eventlog import AppendResult, EventLog, LogError
+from tests.adapters.daemon.live.checker import check, events_of
+from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
+from tests.adapters.daemon.live.money import ours, theirs
+
+
+class Refusal(LogError):
+    """The disk is full, say."""
+
+
+def refuse_from(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """The commit of this number, and every one after it, fails."""
+    append = EventLog.append_columns
+    done: list[int] = []
+
+    def refusing(self: EventLog, groups: Sequence[Any]) -> list[AppendResult]:
+        done.append(1)
+        if len(done) >= number:
+            raise Refusal("no room")
+        return append(self, groups)
+
+    monkeypatch.setattr(EventLog, "append_columns", refusing)
+
+
+async def trade_until_it_fails(desk: Desk) -> None:
+    """Open what there is."""
+    await desk.begin_open()
+    await desk.until(desk.task.done, "a failure")
+
+
+@pytest.mark.parametrize("number", [5, 7, 9])
+def test_f33_a_commit_that_fails_ends_the_daemon_and_the_next_start_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    async def work() -> None:
+        async with exchange() as venue:
+            settings = settings_for(venue, pairs="BTCUSDT")
+            with monkeypatch.context() as patched, pytest.raises(LogError):
+                async with trading_on(venue, tmp_path, settings) as desk:
+                    refuse_from(patched, number)
+                    await trade_until_it_fails(desk)
+            async with trading_on(venue, tmp_path, settings, halted=False) as desk:
+                await desk.halt()
+                await desk.until(lambda: desk.is_quiet and not desk.figure("pending_entries"), "the end of the entry")
+                await desk.close()
+                await desk.agree()
+                assert ours(desk) == theirs(venue)
+            check(tmp_path, venue)
+
+    run(work())
+    kinds = [type(event) for _, _, event in events_of(tmp_path)]
+    assert OrderIntended in kinds

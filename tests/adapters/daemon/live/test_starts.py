@@ -1,0 +1,106 @@
+"""What a live start finds: another run's positions, decisions that nobody carried out, orders of somebody else."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from carryfold.adapters.venue import VenueError
+from carryfold.domain.events import OrderCancelled, RunStarted
+from tests.adapters.daemon.live.checker import check, events_of
+from tests.adapters.daemon.live.desk import exchange, run, settings_for, trading_on
+
+PAIR = "BTCUSDT"
+
+
+def test_a_run_of_other_parameters_is_refused_while_the_first_one_holds_something(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with exchange() as venue:
+            first, other = settings_for(venue, pairs=PAIR), settings_for(venue, "notional=200", pairs=PAIR)
+            async with trading_on(venue, tmp_path, first) as desk:
+                await desk.open(1)
+                number = desk.daemon.runs[0].info.run
+            with pytest.raises(VenueError, match=rf"^run {number} still has {PAIR} on[^\n]*flatten[^\n]*$"):
+                async with trading_on(venue, tmp_path, other, halted=False):
+                    raise AssertionError("it began")
+            async with trading_on(venue, tmp_path, first, halted=False) as desk:
+                await desk.close()
+            async with trading_on(venue, tmp_path, other, halted=False) as desk:
+                assert desk.daemon.runs[0].info.run > number
+            check(tmp_path, venue)
+
+    run(work())
+    assert sum(isinstance(event, RunStarted) for _, _, event in events_of(tmp_path)) == 2
+
+
+def test_an_open_order_of_somebody_else_keeps_the_run_from_trading(tmp_path: Path, output: io.StringIO) -> None:
+    async def work() -> None:
+        async with exchange() as venue:
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as desk:
+                bid = venue.exchange.depth(venue.exchange.market.perps[PAIR], 1, spot=False)[0][0].price
+                price = Decimal(str(bid)) * Decimal("0.999") // Decimal("0.1") * Decimal("0.1")
+                params = {"category": "linear", "symbol": PAIR, "side": "Buy", "orderType": "Limit", "qty": "0.001",
+                          "price": str(price), "timeInForce": "PostOnly"}  # fmt: skip
+                order = venue.exchange.desk.create(params)
+                await desk.broker.reconciler.reconcile()
+                assert not desk.broker.agreed
+                await desk.begin_open()
+                await desk.until(lambda: "not ours" in output.getvalue(), "an alert")
+                await desk.until(lambda: desk.figure("decisions") > 2, "decisions that come to nothing")
+                assert len(venue.exchange.desk.orders) == 1
+                venue.exchange.desk.cancel(order, "CancelByUser")
+                await desk.until(lambda: desk.figure("held") == 1 and desk.is_quiet, "trading, once it is gone")
+            check(tmp_path, venue)
+
+    run(work())
+
+
+def test_a_pair_rests_after_an_entry_that_came_to_nothing_also_over_a_restart(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with exchange() as venue:
+            settings = settings_for(venue, pairs=PAIR)
+            async with trading_on(venue, tmp_path, settings) as desk:
+                venue.faults.inject("partial_fill", where="order/create", value=0.0, count=1_000)
+                await desk.begin_open()
+                await desk.until(lambda: bool(desk.resting()), "an entry that came to nothing")
+                orders = len(venue.exchange.desk.orders)
+                venue.faults.clear()
+                before = desk.figure("decisions")
+                await desk.until(lambda: desk.figure("decisions") >= before + 2, "more decisions")
+            async with trading_on(venue, tmp_path, settings, halted=False) as desk:
+                before = desk.figure("decisions")
+                await desk.until(lambda: desk.figure("decisions") >= before + 2, "decisions after the restart")
+                assert len(venue.exchange.desk.orders) == orders
+                await desk.halt()
+            check(tmp_path, venue)
+
+    run(work())
+    reasons = [event.reason for _, _, event in events_of(tmp_path) if isinstance(event, OrderCancelled) and event.ended]
+    assert reasons[0] == "nothing"
+    resting = [reason for reason in reasons[1:] if reason == "given up: resting: the last entry came to nothing"]
+    assert len(resting) >= len(reasons) - 2, "but for one that the stop came between"
+
+
+@pytest.mark.parametrize("kind", ["entry", "exit"])
+def test_of_decisions_that_nobody_began_an_entry_is_given_up_and_an_exit_is_made(tmp_path: Path, kind: str) -> None:
+    async def work() -> None:
+        async with exchange() as venue:
+            settings = settings_for(venue, pairs=PAIR)
+            async with trading_on(venue, tmp_path, settings) as desk:
+                if kind == "exit":
+                    await desk.open(1)
+                desk.daemon.engine.decided = None  # it dies between the decision and the first order
+                await (desk.begin_open() if kind == "entry" else desk.begin_close())
+                await desk.until(lambda: desk.figure("ordered") == 1, "a decision")
+                await desk.halt()
+            async with trading_on(venue, tmp_path, settings, halted=False) as desk:
+                await desk.until(lambda: desk.is_quiet and not desk.figure("held"), "its end")
+            check(tmp_path, venue)
+            assert len(venue.exchange.desk.orders) == (0 if kind == "entry" else 4)
+
+    run(work())
+    ends = [event.reason for _, _, event in events_of(tmp_path) if isinstance(event, OrderCancelled) and event.ended]
+    assert ends == (["given up: the daemon was not running"] if kind == "entry" else ["opened", "closed"])
