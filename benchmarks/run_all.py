@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("log_append.py", "log_replay_raw.py", "tape_build.py", "fold_speed.py", "memory.py")
+SCRIPTS = ("log_append.py", "log_replay_raw.py", "tape_build.py", "fold_speed.py", "memory.py", "daemon_scale.py")
 WITH_PEER = ("sweep_speed.py", "nautilus_speed.py")
 
 
