@@ -1,0 +1,107 @@
+"""What the venue said while a pair traded says nothing about the pair."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from carryfold.domain.events import Halted, MarginObserved, OrderCancelled, ReconciliationCorrected
+from carryfold.domain.execution.reports import AccountReport
+from tests.adapters.daemon.live.checker import check, events_of
+from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
+from tests.adapters.daemon.live.money import ours, theirs
+
+PAIR = "BTCUSDT"
+
+
+async def _reconcile_around(desk: Desk, monkeypatch: pytest.MonkeyPatch, cycle: str) -> None:
+    """Positions are asked for before a trade and all the rest after it."""
+    trading = desk.broker.trading
+    account = trading.account
+    asked, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AccountReport:
+        asked.set()
+        await go_on.wait()
+        return await account()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(trading, "account", slow)
+        reconciling = asyncio.ensure_future(desk.broker.reconciler.reconcile())
+        await asked.wait()
+        await (desk.open(1) if cycle == "open" else desk.close())
+        go_on.set()
+        await reconciling
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_trade_between_two_answers_of_the_venue_is_no_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    async def work() -> None:
+        async with exchange() as venue:
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as desk:
+                for _ in range(times):
+                    await _reconcile_around(desk, monkeypatch, "open")
+                    assert desk.broker.agreed
+                    await _reconcile_around(desk, monkeypatch, "close")
+                    assert desk.broker.agreed
+                await desk.agree()
+                assert ours(desk) == theirs(venue)
+            check(tmp_path, venue)
+
+    run(work())
+    corrected = [event for _, _, event in events_of(tmp_path) if isinstance(event, ReconciliationCorrected)]
+    assert all(not event.perp_units for event in corrected)
+
+
+def test_margin_health_is_recorded_when_it_moves_and_forgotten_when_nothing_needs_margin(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with exchange() as venue:
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as desk:
+                await desk.open(1)
+                await desk.agree()
+                assert desk.daemon.runs[0].state.book[0]["observed_health"] > 1
+                for _ in range(3):
+                    await desk.broker.reconciler.reconcile()
+                await desk.close()
+                await desk.agree()
+                assert desk.daemon.runs[0].state.book[0]["observed_health"] == 0
+            check(tmp_path, venue)
+
+    run(work())
+    seen = [event.health for _, _, event in events_of(tmp_path) if isinstance(event, MarginObserved)]
+    assert len(seen) == 2
+    assert seen[1] == 0
+
+
+def test_a_bug_in_one_process_halts_the_run_and_what_it_left_is_repaired(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def work() -> None:
+        async with exchange() as venue:
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=f"{PAIR},ETHUSDT")) as desk:
+                broken = False
+                judge = desk.broker.quotes
+
+                def quotes(symbol: str) -> object:
+                    nonlocal broken
+                    if symbol == PAIR and not broken and desk.broker.account.books.pairs[symbol].spot_units:
+                        broken = True
+                        raise ZeroDivisionError("a bug")
+                    return judge(symbol)
+
+                monkeypatch.setattr(desk.broker, "quotes", quotes)
+                await desk.begin_open()
+                await desk.until(lambda: broken and desk.figure("halted") == 1, "a halt")
+                books = desk.broker.account.books.pairs
+                await desk.until(lambda: not desk.broker.workers and not books[PAIR].spot_units, "the repair")
+                await desk.until(lambda: bool(books["ETHUSDT"].perp_units), "the other pair")
+            check(tmp_path, venue)
+
+    run(work())
+    events = [event for _, _, event in events_of(tmp_path)]
+    assert any(isinstance(event, Halted) and event.reason == "a bug: ZeroDivisionError" for event in events)
+    assert any(isinstance(event, OrderCancelled) and event.reason == "repaired" for event in events)
