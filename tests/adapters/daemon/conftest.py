@@ -1,5 +1,6 @@
 """A paper run with three parameter sets across settlements, made once."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,13 @@ from carryfold.adapters.backfill import Wanted, choose_pairs, run_backfill
 from carryfold.adapters.bybit import BybitMarket, parse_endpoint
 from carryfold.adapters.daemon.checks import pace_of
 from carryfold.adapters.daemon.conflation import RecordingPolicy
+from carryfold.adapters.daemon.run import Run
+from carryfold.adapters.daemon.service import Daemon
 from carryfold.adapters.simexchange import SimExchange
-from carryfold.eventlog import EventLog
-from tests.adapters.daemon.world import copy_of, exchange, parameter_set, run, serve_for, settings_for
+from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.events import FundingPredicted
+from carryfold.eventlog import EventLog, LogReader
+from tests.adapters.daemon.world import SECOND, copy_of, daemon, exchange, parameter_set, run, settings_for
 
 FREE = ("spot_taker_bp=0", "perp_taker_bp=0", "half_spread_bp=0", "slippage_bp=0", "min_age_d=0", "min_interval_h=0")
 SETS = (
@@ -28,15 +33,41 @@ def two_homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("paper")
 
     async def work() -> None:
-        async with exchange(speed=900.0, push_ms=25) as venue:
-            await serve_for(
-                folder / "home", settings_for(venue, SETS, policy=RecordingPolicy(estimate_s=5.0)), venue, 8_400.0
-            )
+        async with exchange(speed=600.0, push_ms=20) as venue:
+            choice = settings_for(venue, SETS, policy=RecordingPolicy(estimate_s=5.0))
+            async with daemon(folder / "home", choice) as served:
+                await enough(folder / "home", served)
             copy_of(folder / "home", folder)
             await backfill(folder / "copy", venue)
 
     run(work())
     return folder / "home", folder / "copy"
+
+
+async def enough(home: Path, served: Daemon) -> None:
+    """Wait until every run has traded and was paid, and held pairs had a rate of 0 shown after two settlements."""
+    shown: set[int] = set()
+    after = 0
+    with LogReader.open(home) as reader:
+        async with asyncio.timeout(50.0):
+            while len(shown) < 2 or not all(has_traded(run) for run in served.runs):
+                for batch in reader.read(after):
+                    after = batch.last_seq
+                    events = [event for _, event in BATCH_DECODER.decode(batch.payload)]
+                    zeros = [e for e in events if isinstance(e, FundingPredicted) and e.rate == 0.0]
+                    shown |= {e.event_at // (3_600 * SECOND) for e in zeros if held_by_all(served, e.symbol)}
+                await asyncio.sleep(0.05)
+
+
+def has_traded(run: Run) -> bool:
+    """True if it has opened a few pairs and was paid for one."""
+    return int(run.state.book["entries"][0]) >= 3 and int(run.state.book["payments"][0]) > 0
+
+
+def held_by_all(served: Daemon, symbol: str) -> bool:
+    """True if the two runs that go by estimates hold the pair."""
+    names = [name.symbol for name in served.runs[0].names]
+    return all(run.state.pair[names.index(symbol)]["held"] for run in served.runs[:2])
 
 
 @pytest.fixture(scope="session")

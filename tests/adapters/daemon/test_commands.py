@@ -38,7 +38,9 @@ HALTED = GATES.index("halted")
 async def obedience(home: Path) -> None:
     async with exchange() as venue:
         await pending_halt(home, venue)
-        async with daemon(home, settings_for(venue, [parameter_set("run", "max_positions=7")])) as served:
+        async with daemon(
+            home, settings_for(venue, [parameter_set("run", "max_positions=7", "enter=-1", "exit=-1")])
+        ) as served:
             book = served.runs[0].state.book
             assert book["halted"][0] == 1, "a halt that was pending is obeyed before arming"
             await until(lambda: book["refused"][0][HALTED] >= 5)
@@ -47,6 +49,7 @@ async def obedience(home: Path) -> None:
             resumed = await asyncio.to_thread(send_command, home, "resume", {"reason": "go"})
             await until(lambda: book["held"][0] >= 3)
             halted = await command(home, "halt", "--reason", "lunch")
+            await until(lambda: book["ordered"][0] == 0)
             held = int(book["held"][0])
             await passing(served, 600.0)
             entries = [seq for seq, _, _ in events_of(home, EntryDecided)]

@@ -94,13 +94,6 @@ async def daemon(home: Path, settings: DaemonSettings, **more: Any) -> AsyncIter
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def serve_for(home: Path, settings: DaemonSettings, venue: SimExchange, seconds: float) -> None:
-    """Run for so many seconds of the venue's."""
-    async with daemon(home, settings):
-        end_ms = venue.clock.now_ms() + seconds * 1_000
-        await until(lambda: venue.clock.now_ms() >= end_ms)
-
-
 @contextmanager
 def read(home: Path) -> Iterator[tuple[LogReader, Tape]]:
     """The log and its tape."""
