@@ -1,9 +1,10 @@
 """How long the bars of a file are, told from the spacing of their opens.
 
 Only the earliest `SAMPLE` opens of each pair are kept, so memory does not grow with the file and the order of rows
-does not matter. The commonest spacing of a pair is its bar length; a pair with few rows takes the commonest of its
-file. Files of one call that look equally long for a pair are taken as parts of one series and measured again
-together: the even and the odd hours of hourly bars, in two files, are hourly bars.
+does not matter. The commonest spacing of a pair is its bar length, or a part of it where rows were left out at random;
+a pair with few rows takes the commonest of its file. Files of one call that look equally long for a pair are taken as
+parts of one series and measured again together: the even and the odd hours of hourly bars, in two files, are hourly
+bars.
 """
 
 from __future__ import annotations
@@ -55,11 +56,17 @@ class Opens:
 
 
 def commonest(spacings: Times) -> int | None:
-    """The value that occurs most often, the smallest of several; None of nothing."""
+    """The value that occurs most often, the smallest of several; None of nothing.
+
+    Of a series from which most rows were left out at random, single, double, threefold ... spacings occur about equally
+    often, and chance would decide. There it is the single one: each of its multiples up to the commonest is there.
+    """
     if len(spacings) == 0:
         return None
     values, counts = np.unique(spacings, return_counts=True)
-    return int(values[np.argmax(counts)])
+    most = int(values[np.argmax(counts)])
+    often = {int(value) for value in values[2 * counts >= counts.max()] if value <= most}
+    return min(v for v in often if most % v == 0 and often.issuperset(range(v, most, v)))
 
 
 def measure(tables: Sequence[tuple[Source, Header]], call: Call) -> list[dict[str, int]]:
