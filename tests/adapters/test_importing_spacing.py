@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from carryfold.adapters.importing import import_paths
+from carryfold.adapters.importing import ImportRefused, import_paths
 from carryfold.adapters.importing.spacing import commonest
 from carryfold.domain.codec import BATCH_DECODER
 from carryfold.domain.events import BarClosed
@@ -57,5 +57,22 @@ def test_a_spacing_is_divided_only_where_all_its_multiples_are_there(hours: list
     assert commonest(np.array(hours, np.int64) * HOUR) == expected * HOUR
 
 
-def test_nothing_has_no_commonest_spacing() -> None:
-    assert commonest(np.zeros(0, np.int64)) is None
+@pytest.mark.parametrize("hours", [[], [1, 2], [3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5], list(range(1, 80)) * 3])
+def test_spacings_that_are_equal_by_chance_tell_nothing(hours: list[int]) -> None:
+    assert commonest(np.array(hours, np.int64) * HOUR) is None
+
+
+def test_a_few_rows_of_a_series_are_read_with_the_rest_or_not_at_all(tmp_path: Path) -> None:
+    rows = [f"AAA,{MIDNIGHT + k * HOUR},{100 + k}" for k in range(4_000)]
+    few = sorted(Random(3).sample(range(4_000), 60))
+    rest = [row for k, row in enumerate(rows) if k not in set(few)]
+    for name, lines in (("few.csv", [rows[k] for k in few]), ("rest.csv", rest)):
+        (tmp_path / name).write_text("\n".join(["symbol,open_at_ms,perp_close", *lines]) + "\n")
+
+    with EventLog.open(tmp_path / "home") as log:
+        with pytest.raises(ImportRefused, match=r"few\.csv: rows of AAA are not regular enough .* --bar-minutes"):
+            import_paths(log, [tmp_path / "few.csv"])
+        assert log.last.seq == 0
+        import_paths(log, [tmp_path / "few.csv", tmp_path / "rest.csv"])
+
+    assert [minutes for _, minutes in minutes_of(tmp_path / "home")] == [60] * 4_000

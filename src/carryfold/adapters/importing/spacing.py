@@ -56,7 +56,7 @@ class Opens:
 
 
 def commonest(spacings: Times) -> int | None:
-    """The value that occurs most often, the smallest of several; None of nothing.
+    """The value that occurs most often, the smallest of several; None where none occurs often enough to tell.
 
     Of a series from which most rows were left out at random, single, double, threefold ... spacings occur about equally
     often, and chance would decide. There it is the single one: each of its multiples up to the commonest is there.
@@ -64,6 +64,8 @@ def commonest(spacings: Times) -> int | None:
     if len(spacings) == 0:
         return None
     values, counts = np.unique(spacings, return_counts=True)
+    if counts.max() < max(len(spacings) / 20, len(spacings) ** 0.5):  # so few of many are equal by chance
+        return None
     most = int(values[np.argmax(counts)])
     often = {int(value) for value in values[2 * counts >= counts.max()] if value <= most}
     return min(v for v in often if most % v == 0 and often.issuperset(range(v, most, v)))
@@ -81,7 +83,9 @@ def measure(tables: Sequence[tuple[Source, Header]], call: Call) -> list[dict[st
     for (source, _), of_file in zip(tables, lengths, strict=True):
         for symbol, length in of_file.items():
             if length is None:
-                raise ImportRefused(f"{source.name}: no symbol has two rows to tell their spacing: {HINT}")
+                raise ImportRefused(
+                    f"{source.name}: rows of {symbol} are not regular enough to tell their spacing: {HINT}"
+                )
             if length % MS_PER_MINUTE or not MS_PER_MINUTE <= length <= MAX_MINUTES * MS_PER_MINUTE:
                 raise ImportRefused(f"{source.name}: rows of {symbol} are {length / 1000:g} s apart: {HINT}")
     return [{symbol: (length or 0) // MS_PER_MINUTE for symbol, length in of_file.items()} for of_file in lengths]
