@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
 from carryfold.adapters.daemon.account import Account
 from carryfold.adapters.daemon.engine import Engine
+from carryfold.adapters.daemon.listener import Listener
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
@@ -32,11 +33,10 @@ from carryfold.domain.execution import (
     ProcessSpec,
     Quotes,
     Summary,
-    funding_paid,
     process_id,
 )
 from carryfold.domain.execution.ids import Kind
-from carryfold.domain.execution.reports import FillReport, FundingReport, Leg, OrderReport, StreamReport
+from carryfold.domain.execution.reports import FillReport, Leg
 from carryfold.eventlog import LogError, LogReader
 
 __all__ = ["Broker"]
@@ -54,8 +54,8 @@ Decision = EntryDecided | ExitDecided
 
 
 class Broker:
-    """Implements `worker.Office` for the workers of one live run, and `reconciler.Desk`. `load` once, then `listen` and
-    `work` at the same time."""
+    """Implements `worker.Office` for the workers of one live run, and `reconciler.Desk`. `load` once, then
+    `listener.listen` and `work` at the same time."""
 
     def __init__(
         self,
@@ -77,6 +77,7 @@ class Broker:
         self.turn = asyncio.Lock()
         self.engine = engine
         self.reconciler = Reconciler(self)
+        self.listener = Listener(self)
         self._limits = limits
         self._board = board
         self._workers: dict[str, Worker] = {}
@@ -129,6 +130,11 @@ class Broker:
     def workers(self) -> Mapping[str, Worker]:
         """The processes at work, by pair."""
         return self._workers
+
+    @property
+    def past(self) -> Collection[Execution]:
+        """Processes that have ended, as far as they are kept: late fills are theirs."""
+        return self._ended.values()
 
     # --- start and stop ----------------------------------------------------------------------------------------------
 
@@ -183,7 +189,7 @@ class Broker:
         """Executions of interrupted processes. Where they are not told now, the processes ask for themselves."""
         try:
             for report in await self.account.fills():
-                self._hand_over(report)
+                self.listener.hand_over(report)
         except VenueError as error:
             self.notices.say("executions not told", reason=str(error))
 
@@ -344,58 +350,6 @@ class Broker:
     def _halt(self, end: Event) -> Halted:
         assert isinstance(end, OrderCancelled)
         return Halted(self.run.info.run, self.pace.now(), f"{end.symbol} is {end.reason}"[:200])
-
-    # --- what the venue says -----------------------------------------------------------------------------------------
-
-    async def listen(self) -> None:
-        """The private stream, for ever. Raises VenueError for a key that is refused, LogError."""
-        async for report in self.trading.stream():
-            if isinstance(report, StreamReport):
-                self._tell_stream(report)
-            elif isinstance(report, FundingReport):
-                await self._book_funding(report)
-            elif not self._hand_over(report):
-                await self._late(report)
-        raise VenueError("the account's stream has ended")
-
-    def _tell_stream(self, report: StreamReport) -> None:
-        self.metrics.feed("account", up=report.up)
-        if not report.up:
-            self.notices.alert("feed", f"the account's stream is down: {report.reason}")
-            return
-        for worker in self._workers.values():
-            worker.tell(report)
-        self.reconciler.wake()
-
-    async def _book_funding(self, report: FundingReport) -> None:
-        pair = self.account.pairs.get(report.symbol)
-        if pair is None or report.settled_at < self.run.info.started_at:
-            return
-        async with self.turn:
-            if (report.symbol, report.settled_at) not in self.account.books.funding:
-                await self.commit([funding_paid(self.run.info.run, pair, report, self.pace.now())])
-
-    def _hand_over(self, report: OrderReport | FillReport) -> bool:
-        """True if a process at work knows the order."""
-        worker = self._workers.get(report.symbol)
-        if worker is None or not worker.process.owns(report.client_id):
-            return False
-        worker.tell(report)
-        return True
-
-    async def _late(self, report: OrderReport | FillReport) -> None:
-        """A report of a process that is over, or of nobody: booked, and looked into."""
-        process = next((one for one in self._ended.values() if one.owns(report.client_id)), None)
-        if process is not None:
-            async with self.turn:
-                events = process.reported(report, self.pace.now())
-                if events:
-                    await self.commit(events)
-            if events:
-                self.notices.alert("late_fill", f"{report.client_id}: a report after its process had ended")
-                self.reconciler.wake()
-        elif isinstance(report, FillReport) and report.symbol in self.account.pairs:
-            self.reconciler.wake()
 
 
 def _ended_unhedged(event: Event) -> bool:

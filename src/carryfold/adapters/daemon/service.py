@@ -32,6 +32,7 @@ from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.settings import DaemonSettings
 from carryfold.adapters.daemon.settlements import SettlementDesk
 from carryfold.adapters.daemon.start import candidates, follow_pairs, is_trading, last_settled, open_runs
+from carryfold.adapters.daemon.threads import in_thread
 from carryfold.adapters.daemon.watch import ClockWatch, DiskWatch, FutureGuard
 from carryfold.adapters.venue import PairSpec, VenueError
 from carryfold.domain.events import (
@@ -100,7 +101,7 @@ class Daemon:
             resources.callback(commands.detach)
             check_time(log, self.pace)
             if self.settings.mode == "live":
-                await asyncio.to_thread(check_log, self.home)
+                await in_thread(lambda: check_log(self.home))
             if self.settings.metrics_port:
                 resources.enter_context(self.metrics.serving(self.settings.metrics_port))
             reader = resources.enter_context(LogReader.open(self.home))
@@ -117,7 +118,7 @@ class Daemon:
         self, resources: AsyncExitStack, log: EventLog, reader: LogReader, commands: Commands
     ) -> list[Coroutine[Any, Any, None]]:
         """Everything before arming; what there is to do from then on."""
-        known = await asyncio.to_thread(list_runs, reader)
+        known = await in_thread(lambda: list_runs(reader))
         chosen = await self._list_pairs(log, known)
         started = open_runs(log, reader, known, self.settings.mode, self.settings.sets, chosen, self.notices)
         committer = resources.enter_context(GroupCommitter(log))
@@ -137,7 +138,7 @@ class Daemon:
         if self.pace.is_real:
             jobs.append(self._compare_clocks())
         if self.broker is not None:
-            jobs += [self.broker.listen(), self.broker.work()]
+            jobs += [self.broker.listener.listen(), self.broker.work()]
         return jobs
 
     async def _unless_stopped(
@@ -179,7 +180,7 @@ class Daemon:
         if not any(is_trading(spec) for spec in chosen):
             raise VenueError(f"none of the pairs '{settings.pairs}' is trading now")
         now = min(await self.market.server_time(), self.pace.now())
-        numbered = await asyncio.to_thread(lambda: record_listings(log, chosen, now).pairs)
+        numbered = await in_thread(lambda: record_listings(log, chosen, now).pairs)
         self.pairs = [spec for spec in numbered if is_trading(spec)]
         return numbered
 

@@ -31,6 +31,9 @@ SPEED: Final = 10.0
 START_MS: Final = 1_748_737_800_000  # 2025-06-01T00:30:00Z: far from a settlement at this speed
 PAIRS: Final = "BTCUSDT,ETHUSDT,SYN03USDT,1000SYN04USDT"
 WAIT_S: Final = 30.0
+START_WITHIN_S: Final = 200.0
+"""A first start compiles the fold."""
+
 PARAMETERS: Final = (
     "enter=-1", "exit=-1", "cadence_s=1", "stale_s=600", "notional=300", "max_positions=8", "capital=90000",
     "daily_loss_limit=1", "drawdown_limit=1",
@@ -137,7 +140,7 @@ class Desk:
         return len(books.fill_ids) + len(books.funding) + len(books.interest)
 
 
-def run(work: Coroutine[Any, Any, T], within_s: float = 120.0) -> T:
+def run(work: Coroutine[Any, Any, T], within_s: float = 280.0) -> T:
     """A coroutine to its end, within a deadline."""
 
     async def limited() -> T:
@@ -187,7 +190,7 @@ async def trading_on(
         run_daemon(home, settings or settings_for(venue), signals=False, started=started.append)
     )
     try:
-        end = time.monotonic() + WAIT_S
+        end = time.monotonic() + START_WITHIN_S
         while not task.done() and not (started and started[0].broker is not None and started[0].broker.agreed):
             assert time.monotonic() < end, "the daemon does not come to agree with the venue"
             await asyncio.sleep(0.01)

@@ -58,7 +58,7 @@ def test_f22_nothing_is_opened_on_a_leg_that_has_not_been_heard_of(tmp_path: Pat
 
 
 async def _funding_after_an_outage(home: Path, seconds: float) -> None:
-    start_ms = MIDNIGHT_MS - 60_000
+    start_ms = MIDNIGHT_MS - 120_000
     async with exchange(start_ms=start_ms) as venue:
         async with trading_on(venue, home, settings_for(venue, pairs=TWO)) as desk:
             await desk.open(2)
@@ -168,7 +168,7 @@ def test_f29_a_liquidation_is_booked_and_what_is_left_alone_is_sold(tmp_path: Pa
 
 def test_f30_a_settlement_that_is_paid_in_two_records_ties_to_the_balance(tmp_path: Path) -> None:
     async def work() -> None:
-        async with exchange(start_ms=MIDNIGHT_MS - 60_000) as venue:
+        async with exchange(start_ms=MIDNIGHT_MS - 120_000) as venue:
             async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as desk:
                 await desk.open(2)
                 await desk.until(lambda: desk.figure("payments") == 2, "funding of both pairs")
