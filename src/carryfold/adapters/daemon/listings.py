@@ -15,6 +15,7 @@ from carryfold.adapters.backfill import listing_changes
 from carryfold.adapters.backfill.registry import Lister
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
+from carryfold.adapters.daemon.threads import in_thread
 from carryfold.adapters.venue import PairSpec, VenueError
 from carryfold.domain.events import Event, FundingPredicted, PairChanged, PairDelisted
 
@@ -25,7 +26,6 @@ SOONEST_S: Final = 60.0
 """Between two questions: the stream and the listings of a venue may disagree for a while."""
 
 Record = Callable[[Sequence[Event]], Awaitable[object]]
-Changed = Callable[[PairSpec], None]
 
 
 class ListingWatch:
@@ -42,7 +42,6 @@ class ListingWatch:
         self._record = record
         self._notices = notices
         self._wake = asyncio.Event()
-        self.changed: list[Changed] = []
 
     def see(self, event: FundingPredicted) -> None:
         """A stream that shows another interval than the listing is a reason to ask."""
@@ -75,7 +74,7 @@ class ListingWatch:
         except VenueError as error:
             self._notices.say("listings not told", reason=str(error))
             return
-        numbered, events = await asyncio.to_thread(listing_changes, self._home, specs, now)
+        numbered, events = await in_thread(lambda: listing_changes(self._home, specs, now))
         if not events:
             return
         await self._record(events)
@@ -85,12 +84,5 @@ class ListingWatch:
             elif isinstance(event, PairDelisted):
                 self._notices.alert("delisted", f"{event.symbol} has been delisted")
         for spec in numbered:
-            self._tell(spec)
-
-    def _tell(self, spec: PairSpec) -> None:
-        """To whoever works with the pair as it was. A relisting under the same name is another pair."""
-        before = self._pairs[spec.listed.symbol]
-        if spec.listed.listing == before.listed.listing and spec != before:
-            self._pairs[spec.listed.symbol] = spec
-            for told in self.changed:
-                told(spec)
+            if spec.listed.listing == self._pairs[spec.listed.symbol].listed.listing:  # a relisting is another pair
+                self._pairs[spec.listed.symbol] = spec
