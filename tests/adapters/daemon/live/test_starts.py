@@ -29,11 +29,19 @@ def test_a_run_of_other_parameters_is_refused_while_the_first_one_holds_somethin
             async with trading_on(venue, tmp_path, first, halted=False) as desk:
                 await desk.close()
             async with trading_on(venue, tmp_path, other, halted=False) as desk:
-                assert desk.daemon.runs[0].info.run > number
+                second = desk.daemon.runs[0].info.run
+                assert second > number
+                await desk.open(1)
+                await desk.close()
+            # What the second run did is nobody's trade by hand, and no business of the first one's parameters.
+            async with trading_on(venue, tmp_path, first, halted=False) as desk:
+                assert desk.daemon.runs[0].info.run > second
+                assert not desk.broker.account.books.fill_ids
+                await desk.agree()
             check(tmp_path, venue)
 
     run(work())
-    assert sum(isinstance(event, RunStarted) for _, _, event in events_of(tmp_path)) == 2
+    assert sum(isinstance(event, RunStarted) for _, _, event in events_of(tmp_path)) == 3
 
 
 def test_an_open_order_of_somebody_else_keeps_the_run_from_trading(tmp_path: Path, output: io.StringIO) -> None:
