@@ -166,6 +166,10 @@ def test_a_lost_tail_is_seen_by_the_head_outside_the_log(home: Path, tmp_path: P
     shutil.copy(tmp_path / "older.mdb", home / "log" / "data.mdb")
 
     assert_refused(home, LostTail, "ends at seq 200, but seq 400 was committed", "log.head")
+    with LogReader.open(home) as reader:
+        assert sum(batch.count for batch in reader.read()) == 200, "what is left can be read"
+        with pytest.raises(LostTail, match="seq 400 was committed"):
+            reader.check_tail()
 
     (home / "log.head").unlink()
     with EventLog.open(home) as log:

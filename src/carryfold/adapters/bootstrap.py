@@ -216,6 +216,7 @@ def open_bench(place: Place, request: Request, terminal: Terminal) -> Iterator[B
         raise CursorError(f"--until {request.until} is not after --since {request.since or '1970-01-01'}")
     symbols = None if request.pairs is None else [s.strip() for s in request.pairs.split(",") if s.strip()]
     with open_reader(place.home) as reader:
+        reader.check_tail()
         tape = open_tape(place.home, reader, terminal)
         from carryfold.projections.backtest import select_pairs
 

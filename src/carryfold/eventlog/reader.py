@@ -18,6 +18,7 @@ import lmdb
 from carryfold.eventlog import tables
 from carryfold.eventlog.env import SharedEnv, acquire, check_size, release
 from carryfold.eventlog.errors import LogCorrupt, NoLog
+from carryfold.eventlog.headfile import read_head
 from carryfold.eventlog.keytable import decode_key_value
 from carryfold.eventlog.record import SEQ, Batch, Head, decode_record
 from carryfold.eventlog.stats import describe
@@ -59,6 +60,14 @@ class LogReader:
             reader.close()
             raise
         return reader
+
+    def check_tail(self) -> None:
+        """Raises LostTail when the log ends before the head kept outside it, as the owner's open does. What is left
+        can still be read."""
+        outside = read_head(self.home)  # first: a live writer only makes the log longer than that
+        if outside is not None:
+            with self._env.read() as transaction:
+                tables.check_outside_head(transaction, self._env, outside, self.home)
 
     @property
     def last(self) -> Head:
