@@ -7,7 +7,7 @@ DEMO_HOME ?= demo
 
 .PHONY: help venv demo test check bench soak lock clean
 help:
-	@echo "make demo    the main job, offline: market -> log -> backtest -> report"
+	@echo "make demo    the main job, offline: exchange in a box -> log -> backtests -> paper run -> report"
 	@echo "make test    the test suite"
 	@echo "make check   format, lint, types, import rules"
 	@echo "make bench   the benchmarks (benchmarks/README.md)"
