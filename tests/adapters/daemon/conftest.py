@@ -1,6 +1,7 @@
 """A paper run with three parameter sets across settlements, made once."""
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from carryfold.adapters.simexchange import SimExchange
 from carryfold.domain.codec import BATCH_DECODER
 from carryfold.domain.events import FundingPredicted
 from carryfold.eventlog import EventLog, LogReader
+from carryfold.projections.filelock import exclusive
 from tests.adapters.daemon.world import SECOND, copy_of, daemon, exchange, parameter_set, run, settings_for
 
 FREE = ("spot_taker_bp=0", "perp_taker_bp=0", "half_spread_bp=0", "slippage_bp=0", "min_age_d=0", "min_interval_h=0")
@@ -30,7 +32,9 @@ SETS = (
 def two_homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """(the home of a run that has ended, a copy into which history was backfilled after that). Nothing may write to
     either."""
-    folder = tmp_path_factory.mktemp("paper")
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "paper-run"  # made once for all workers
+    folder.mkdir(exist_ok=True)
 
     async def work() -> None:
         async with exchange(speed=600.0, push_ms=20) as venue:
@@ -40,7 +44,10 @@ def two_homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             copy_of(folder / "home", folder)
             await backfill(folder / "copy", venue)
 
-    run(work())
+    with exclusive(folder / "lock"):
+        if not (folder / "made").exists():
+            run(work())
+            (folder / "made").touch()
     return folder / "home", folder / "copy"
 
 
