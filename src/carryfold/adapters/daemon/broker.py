@@ -36,14 +36,11 @@ from carryfold.domain.execution import (
     process_id,
 )
 from carryfold.domain.execution.ids import Kind
+from carryfold.domain.execution.limits import nanoseconds
 from carryfold.domain.execution.reports import FillReport, Leg
 from carryfold.eventlog import LogError, LogReader
 
 __all__ = ["Broker"]
-
-REST_S: Final = 900.0
-"""A pair whose entry came to nothing, or whose repair changed nothing, is left alone for so long: each attempt costs
-fees."""
 
 STOP_WITHIN_S: Final = 30.0
 ENDED_KEPT: Final = 500
@@ -79,6 +76,7 @@ class Broker:
         self.reconciler = Reconciler(self)
         self.listener = Listener(self)
         self._limits = limits
+        self._rest_ns = nanoseconds(limits.rest_s)
         self._board = board
         self._workers: dict[str, Worker] = {}
         self._pair_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -144,7 +142,7 @@ class Broker:
         self._repair_seq = last_repair(own)
         for _, known_at, event in own:
             if isinstance(event, OrderCancelled) and event.ended and event.reason.partition(":")[0] in _IN_VAIN:
-                self.entries_rest[event.symbol] = known_at + round(REST_S * _NS)
+                self.entries_rest[event.symbol] = known_at + self._rest_ns
         for process in restored_processes(self.run.info, self.account.pairs, own, self._limits):
             worker = self._employ(process)
             self._interrupted.append(worker)
@@ -320,7 +318,7 @@ class Broker:
             longest_unhedged_s=round(summary.longest_unhedged_s, 3),
             peak_unhedged=str(summary.peak_unhedged),
         )
-        until = self.pace.now() + round(REST_S * _NS)
+        until = self.pace.now() + self._rest_ns
         kind = worker.process.spec.kind
         if kind == "entry" and summary.outcome in _IN_VAIN and summary.orders:
             self.entries_rest[worker.symbol] = until

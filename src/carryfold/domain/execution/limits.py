@@ -47,6 +47,9 @@ class ExecutionLimits(msgspec.Struct, frozen=True):
     """One leg alone, nothing under way and no price to trade at for so long: the process ends unhedged."""
     orders_max: int = 99
     """Orders of one process, of any kind."""
+    rest_s: float = 900.0
+    """A pair is left alone for so long after an entry that came to nothing, or a repair that changed nothing: each
+    attempt costs fees."""
 
     def __post_init__(self) -> None:
         """Raises ValueError for limits that no process could keep."""
@@ -57,6 +60,7 @@ class ExecutionLimits(msgspec.Struct, frozen=True):
             (self.absent_answers >= 1, "absent_answers must be at least 1"),
             (min(self.retries, self.unwind_retries) >= 0, "retries must not be negative"),
             (1 <= self.orders_max <= 99, "orders_max must be from 1 to 99"),
+            (self.rest_s >= 0, "rest_s must not be negative"),
         )
         for good, message in checks:
             if not good:

@@ -37,6 +37,9 @@ from tests.adapters.daemon.live.money import ours, theirs
 from tests.adapters.shell import CARRYFOLD, environment
 
 PAIRS: Final = "BTCUSDT,1000SYN04USDT"
+QUICK: Final = msgspec.structs.replace(LIMITS, rest_s=1.0)
+"""Entries that a kill has cost their hedge are tried again soon."""
+
 WAIT_S: Final = 200.0
 
 
@@ -44,7 +47,7 @@ def write_config(home: Path) -> None:
     """What a live run needs: the consent of the file, and the limits and parameters of these tests."""
     home.mkdir()
     lines = ["[daemon]", "live = true", "low_disk_mb = 0", "[execution]"]
-    for table, value in (("", LIMITS), ("[recording]", POLICY)):
+    for table, value in (("", QUICK), ("[recording]", POLICY)):
         lines += [table] if table else []
         lines += [f"{name} = {list(one) if isinstance(one, tuple) else one}" for name, one in _changed(value).items()]
     lines += ["[parameters]", *(text.replace("=", " = ") for text in PARAMETERS)]
@@ -135,7 +138,7 @@ async def _kill(home: Path, rounds: int, seed: int) -> None:
         halt_before(home, venue)
         for _ in range(rounds):
             await _killed_while_trading(home, venue, rng)
-        async with trading_on(venue, home, settings_for(venue, pairs=PAIRS), halted=False) as desk:
+        async with trading_on(venue, home, settings_for(venue, pairs=PAIRS, limits=QUICK), halted=False) as desk:
             await desk.close()
             await desk.agree(60)
             assert ours(desk) == theirs(venue)

@@ -71,7 +71,7 @@ def test_a_pair_rests_after_an_entry_that_came_to_nothing_also_over_a_restart(tm
         async with exchange() as venue:
             settings = settings_for(venue, pairs=PAIR)
             async with trading_on(venue, tmp_path, settings) as desk:
-                venue.faults.inject("partial_fill", where="order/create", value=0.0, count=1_000)
+                venue.faults.inject("refuse", where="order/create", category="linear", value=110007, count=1_000)
                 await desk.begin_open()
                 await desk.until(lambda: bool(desk.resting()), "an entry that came to nothing")
                 orders = len(venue.exchange.desk.orders)
@@ -87,7 +87,7 @@ def test_a_pair_rests_after_an_entry_that_came_to_nothing_also_over_a_restart(tm
 
     run(work())
     reasons = [event.reason for _, _, event in events_of(tmp_path) if isinstance(event, OrderCancelled) and event.ended]
-    assert reasons[0] == "nothing"
+    assert reasons[0] == "unwound"
     resting = [reason for reason in reasons[1:] if reason == "given up: resting: the last entry came to nothing"]
     assert len(resting) >= len(reasons) - 2, "but for one that the stop came between"
 
