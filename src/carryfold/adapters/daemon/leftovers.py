@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from carryfold.adapters.venue import VenueError
 from carryfold.domain.codec import BATCH_DECODER
-from carryfold.domain.events import OrderFilled, OrderIntended, ReconciliationCorrected
+from carryfold.domain.events import OrderFilled, ReconciliationCorrected
 from carryfold.domain.execution import OurBooks, run_tag
 from carryfold.eventlog import LogReader
 from carryfold.projections.runs import RunInfo
@@ -30,7 +30,7 @@ def left_on(reader: LogReader, info: RunInfo) -> list[str]:
                 for leg, change in (("spot", event.spot_units), ("perp", -event.perp_units)):
                     units[event.symbol, leg] = units.get((event.symbol, leg), 0) + change
             books.apply(event)
-    open_orders = {intent.symbol for intent in books.intents.values() if isinstance(intent, OrderIntended)}
+    open_orders = {intent.symbol for intent in books.intents.values()}
     return sorted({symbol for (symbol, _), held in units.items() if held} | open_orders)
 
 
