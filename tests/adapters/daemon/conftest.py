@@ -56,7 +56,7 @@ async def enough(home: Path, served: Daemon) -> None:
     shown: set[int] = set()
     after = 0
     with LogReader.open(home) as reader:
-        async with asyncio.timeout(50.0):
+        async with asyncio.timeout(150.0):
             while len(shown) < 2 or not all(has_traded(run) for run in served.runs):
                 for batch in reader.read(after):
                     after = batch.last_seq
