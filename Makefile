@@ -26,7 +26,8 @@ demo: venv
 	$(BIN)/carryfold --home $(DEMO_HOME) demo
 
 test: venv
-	$(BIN)/python -m pytest -n 2 -m "not soak"
+	$(BIN)/python -m pytest -n 5 -m "not soak and not alone"
+	$(BIN)/python -m pytest -m "alone and not soak"
 
 check: venv
 	$(BIN)/ruff format --check .

@@ -28,6 +28,13 @@ SETS = (
 )  # fmt: skip
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A run at 600 times the speed needs a core to itself: what it is for runs by itself, after the rest."""
+    for item in items:
+        if "two_homes" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.alone)
+
+
 @pytest.fixture(scope="session")
 def two_homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """(the home of a run that has ended, a copy into which history was backfilled after that). Nothing may write to
