@@ -26,7 +26,7 @@ demo: venv
 	$(BIN)/carryfold --home $(DEMO_HOME) demo
 
 test: venv
-	$(BIN)/python -m pytest -n 5 -m "not soak and not alone"
+	$(BIN)/python -m pytest -n 5 --dist worksteal -m "not soak and not alone"
 	$(BIN)/python -m pytest -m "alone and not soak"
 
 check: venv

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -69,3 +70,8 @@ def write_files(folder: Path) -> tuple[Path, Path]:
     (folder / "funding.csv").write_text("\n".join(["symbol,settled_at_ms,rate", *rates]))
     (folder / "bars.csv").write_text("\n".join([header, *bars]))
     return folder / "funding.csv", folder / "bars.csv"
+
+
+def heed_interrupts() -> None:
+    """For `preexec_fn`: a child of a job in the background would ignore Ctrl-C, as its parents do."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -16,7 +16,7 @@ from carryfold.adapters.simexchange import SimConfig, SimExchange
 from carryfold.domain.events import FundingSettled
 from carryfold.eventlog import EventLog, NoLog, verify
 from tests.adapters.bybit.venue import NOW_MS, events_of
-from tests.adapters.shell import CARRYFOLD, Shell, environment
+from tests.adapters.shell import CARRYFOLD, Shell, environment, heed_interrupts
 
 SINCE = "2025-05-16"
 
@@ -126,6 +126,7 @@ def test_killed_and_interrupted_it_goes_on_from_there(shell: Shell, tmp_path: Pa
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=environment(),
+            preexec_fn=heed_interrupts,  # noqa: PLW1509 - it only sets a signal
         )
         wait_for_events(process, homes[1], 60 * number)
         process.send_signal(ended_by)

@@ -17,7 +17,7 @@ from carryfold.adapters.terminal import Terminal
 from carryfold.domain import events as ev
 from carryfold.domain.codec import decode
 from carryfold.eventlog import EventLog, LogReader
-from tests.adapters.shell import CARRYFOLD, Shell, carryfold, environment, write_files
+from tests.adapters.shell import CARRYFOLD, Shell, carryfold, environment, heed_interrupts, write_files
 
 
 def log_home(shell: Shell, folder: Path) -> Path:
@@ -119,7 +119,12 @@ def test_following_the_log_ends_cleanly_with_an_interrupt(shell: Shell, tmp_path
     home = log_home(shell, tmp_path)
     command = [str(CARRYFOLD), "--home", str(home), "log", "tail", "--lines", "1", "--json"]
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment()
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it only sets a signal
     ) as child:
         assert child.stdout is not None
         assert "FundingSettled" in child.stdout.readline()
