@@ -1,12 +1,14 @@
 """How many rows a second does the fold take, with funding and fees accounted for, on one core?
 
-Prints markdown rows: simple and composite on 100 pairs x 3,000 hourly bars with a decision at every instant; one live
-row from Python; and the real majors where their files are at hand (`--majors DIR`).
+Prints markdown rows: simple and composite on 100 pairs x 3,000 hourly bars with a decision at every instant; simple on
+one-minute bars from the files of a tape; one live row from Python; and the real majors where their files are at hand
+(`--majors DIR`).
 """
 
 import argparse
 import csv
 import gzip
+import tempfile
 import time
 from pathlib import Path
 
@@ -15,7 +17,10 @@ import numpy as np
 from carryfold.domain.fold import State, fold, simulate
 from carryfold.domain.params import parse_settings
 from carryfold.domain.rows import ROW, Kind, Rows
+from carryfold.eventlog import LogReader
+from carryfold.projections.tape import Tape
 from market import HOUR, SECOND, make_rows, median_time
+from minute_market import MinuteMarket, symbol, write_log
 
 
 def measure(rows: Rows, symbols: list[bytes], *settings: str, runs: int = 9) -> tuple[float, int]:
@@ -29,6 +34,25 @@ def measure(rows: Rows, symbols: list[bytes], *settings: str, runs: int = 9) -> 
         times.append(time.perf_counter() - started)
         trades = int(state.book[0]["trades"])
     return len(rows) / median_time(times), trades
+
+
+def measure_tape(pairs: int = 100, minutes: int = 7200, runs: int = 15) -> tuple[int, float, int]:
+    """(rows, median rows a second, trades) of `simple` from the files of a tape, reading and checking them included."""
+    market = MinuteMarket(pairs, minutes)
+    with tempfile.TemporaryDirectory() as folder:
+        home = Path(folder)
+        write_log(market, home)
+        with LogReader.open(home) as reader:
+            tape, times, trades = Tape.open(home, reader), [], 0
+            for _ in range(runs):
+                state = State(parse_settings([]), universe=pairs)
+                state.add_pairs([symbol(k).encode() for k in range(pairs)])
+                started = time.perf_counter()
+                for rows in tape.blocks():
+                    simulate(state, rows)
+                times.append(time.perf_counter() - started)
+                trades = int(state.book[0]["trades"])
+            return tape.rows, tape.rows / median_time(times), trades
 
 
 def measure_live_row(rows: Rows, symbols: list[bytes], calls: int = 20_000) -> float:
@@ -80,6 +104,8 @@ def main() -> None:
     for title, data, pairs, settings in cases:
         speed, trades = measure(data, pairs, *settings)
         print(f"| {title} | {len(data):,} | {speed / 1e6:.1f} M | {trades} |")
+    count, speed, trades = measure_tape()
+    print(f"| 100 pairs of one-minute bars, simple, from tape files | {count:,} | {speed / 1e6:.1f} M | {trades} |")
     print(f"\none live row through `fold` from Python: median {measure_live_row(rows, symbols):.2f} us")
 
 

@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "daemon_scale.py"
 
 
+@pytest.mark.soak
 def test_twenty_seconds_of_it_measure_what_it_promises(tmp_path: Path) -> None:
     options = ["--minutes", "0.34", "--pairs", "10", "--json", "--dir", str(tmp_path)]
     done = subprocess.run([sys.executable, str(SCRIPT), *options], capture_output=True, text=True, check=False)
