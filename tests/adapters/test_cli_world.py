@@ -131,7 +131,7 @@ def test_following_the_log_ends_cleanly_with_an_interrupt(shell: Shell, tmp_path
         assert shell.run("halt", home=home).code == 0
         assert "Halted" in child.stdout.readline()
         child.send_signal(signal.SIGINT)
-        out, err = child.communicate(timeout=30)
+        out, err = child.communicate(timeout=60)
 
     assert (child.returncode, out, err) == (0, "", "")
 

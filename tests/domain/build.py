@@ -2,7 +2,7 @@
 
 from carryfold.domain.rows import Kind
 
-__all__ = ["HOUR", "MIDNIGHT", "SECOND", "Row", "announced", "bar", "delisted", "listed", "settled"]
+__all__ = ["HOUR", "MIDNIGHT", "SECOND", "Row", "announced", "bar", "delisted", "known_at", "listed", "quote", "settled"]
 
 SECOND = 10**9
 HOUR = 3600 * SECOND
@@ -25,6 +25,16 @@ def bar(hours: float, spot: float, perp: float | None = None, *, pair: int = 0, 
     """An hourly bar closed at `hours`, known one second later; the mark is the perpetual's close."""
     perp = spot if perp is None else perp
     return (at(hours) + SECOND, at(hours), 0, pair, Kind.BAR_CLOSED, 60, spot, perp, 0.0, turnover)
+
+
+def quote(hours: float, price: float, *, pair: int = 0) -> Row:
+    """Both legs at one price, known at once."""
+    return (at(hours), at(hours), 0, pair, Kind.QUOTED, 0, price - 0.01, price + 0.01, price - 0.01, price + 0.01)
+
+
+def known_at(hours: float, row: Row) -> Row:
+    """The row, had it become known at `hours`."""
+    return (at(hours), *row[1:])
 
 
 def settled(hours: float, rate: float, *, pair: int = 0, interval_h: float = 8.0, known_after_s: float = 60) -> Row:

@@ -7,7 +7,7 @@ import pytest
 from carryfold.domain.fold import State, simulate
 from carryfold.domain.params import Parameters
 from carryfold.domain.rows import E8
-from tests.domain.build import Row, announced, bar, delisted, listed, settled
+from tests.domain.build import Row, announced, bar, delisted, known_at, listed, quote, settled
 from tests.domain.compiled import figures, fold_rows, ordered
 
 FREE_OF_SPREAD: dict[str, Any] = {"half_spread_bp": 0.0, "slippage_bp": 0.0, "impact": 0.0}
@@ -70,6 +70,28 @@ def test_a_settlement_is_priced_by_the_mark_at_its_time_however_late_it_is_known
     f = figures(*fold_rows(ordered([*rows, late, *after]), [b"XUSDT"], Parameters(enter=0.001)))
 
     assert [amount for _, settled_at, _, amount in f["payments"] if settled_at == late[1]] == [E8]  # 10 coins at 100
+
+
+def test_a_settlement_is_priced_by_the_mark_at_its_time_however_many_quotes_come_until_it_is_known() -> None:
+    """A held pair is quoted every second; half a minute passes until its settlement is known."""
+    rows = [listed(), settled(8, 0.001), *(bar(h, 100.0) for h in range(1, 24))]
+    before = [quote(24 - s / 3600, 100.0) for s in range(60, 0, -1)]
+    after = [quote(24 + s / 3600, 101.0) for s in range(1, 3_600)]
+    rows += [*before, quote(24, 102.0), *after, settled(24, 0.001, known_after_s=1_800)]
+
+    f = figures(*fold_rows(ordered(rows), [b"XUSDT"], Parameters(enter=0.001)))
+
+    assert [(settled_at, amount) for _, settled_at, _, amount in f["payments"]] == [(rows[-1][1], 102 * E8 // 100)]
+
+
+def test_a_mark_that_comes_late_prices_what_is_known_after_it() -> None:
+    rows = [listed(), settled(8, 0.001), *(bar(h, 100.0) for h in range(1, 24))]
+    late = [known_at(27, bar(24, 103.0)), *(bar(h, 99.0) for h in (25, 26))]
+    last = settled(24, 0.001, known_after_s=4 * 3600)
+
+    f = figures(*fold_rows(ordered([*rows, *late, last]), [b"XUSDT"], Parameters(enter=0.001)))
+
+    assert [(settled_at, amount) for _, settled_at, _, amount in f["payments"]] == [(last[1], 103 * E8 // 100)]
 
 
 def test_a_bar_is_invisible_before_its_close() -> None:

@@ -23,7 +23,7 @@ from carryfold.eventlog import (
 from carryfold.eventlog.entries import Columns
 
 pack = msgspec.msgpack.encode
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 class GatedLog(EventLog):

@@ -9,7 +9,7 @@ from carryfold.domain.rows import Kind
 from .naive_rates import DAY, GROUP, HOUR, Counters, Rates, Row, clamp, clip, ema_weight
 
 SUSPECT_STEP = 0.03
-MARKS_KEPT = 8
+HOURS_OF_MARKS = 8
 TURNOVER_HOURS_KEPT = 24
 SETTLEMENTS_BEFORE_CONVICTION = 9
 BASIS_SAMPLES_BEFORE_SCORE = 48
@@ -88,7 +88,7 @@ class Market:
     price: Price | None = None
     accepted_basis: float = 0.0
     previous_both: tuple[float, bool] | None = None  # basis of the row with both prices before, and was it suspect
-    marks: list[tuple[int, float]] = field(default_factory=list)
+    marks: dict[int, tuple[int, float]] = field(default_factory=dict)  # by the number of the hour that it is of
     perp_before: tuple[int, float] | None = None
     hour_variance: float | None = None
     spot_turnover: Turnover = field(default_factory=Turnover)
@@ -164,21 +164,18 @@ class Market:
         elif row.kind == Kind.FUNDING_PREDICTED:
             mark = row.c
         if mark > 0:
-            self.marks.append((row.event_at, mark))
-            del self.marks[:-MARKS_KEPT]
+            hour = -(-row.event_at // HOUR)
+            if hour not in self.marks or row.event_at >= self.marks[hour][0]:
+                self.marks[hour] = (row.event_at, mark)
+            self.marks = dict(sorted(self.marks.items())[-HOURS_OF_MARKS:])
 
     def mark_for(self, settled_at: int) -> float | None:
-        best: tuple[int, float] | None = None
-        for event_at, mark in self.marks:
-            if event_at <= settled_at and (best is None or event_at >= best[0]):
-                best = (event_at, mark)
-        return best[1] if best else None
+        not_after = [kept for kept in self.marks.values() if kept[0] <= settled_at]
+        return max(not_after)[1] if not_after else None
 
     def newest_mark(self) -> float:
         if self.marks:
-            found = self.mark_for(max(event_at for event_at, _ in self.marks))
-            assert found is not None
-            return found
+            return max(self.marks.values())[1]
         assert self.price is not None
         return self.price.perp_mid
 

@@ -15,6 +15,7 @@ from carryfold.adapters.simexchange import SimConfig, SimExchange
 from carryfold.domain.codec import BATCH_DECODER
 from carryfold.domain.events import Event
 from carryfold.eventlog import LogReader
+from tests import steady
 
 T = TypeVar("T")
 
@@ -25,11 +26,7 @@ HOUR_MS = 3_600_000
 
 def run(work: Coroutine[Any, Any, T], seconds: float = 60) -> T:
     """A coroutine to its end, within so many seconds."""
-
-    async def limited() -> T:
-        return await asyncio.wait_for(work, seconds)
-
-    return asyncio.run(limited())
+    return steady.run(work, seconds)
 
 
 async def no_pause(seconds: float) -> None:

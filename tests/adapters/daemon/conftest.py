@@ -17,7 +17,16 @@ from carryfold.domain.codec import BATCH_DECODER
 from carryfold.domain.events import FundingPredicted
 from carryfold.eventlog import EventLog, LogReader
 from carryfold.projections.filelock import exclusive
-from tests.adapters.daemon.world import SECOND, copy_of, daemon, exchange, parameter_set, run, settings_for
+from tests.adapters.daemon.world import (
+    DEADLINE_S,
+    SECOND,
+    copy_of,
+    daemon,
+    exchange,
+    parameter_set,
+    run,
+    settings_for,
+)  # fmt: skip
 
 FREE = ("spot_taker_bp=0", "perp_taker_bp=0", "half_spread_bp=0", "slippage_bp=0", "min_age_d=0", "min_interval_h=0")
 SETS = (
@@ -26,13 +35,6 @@ SETS = (
     parameter_set("composite", "strategy=composite", "conviction_enter=0", "liquidity_cap=0.0001", "book_cap=1e6",
                   "pair_cap=1e6", "corr_cap=1e6", "notional=2000", *FREE),
 )  # fmt: skip
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A run at 600 times the speed needs a core to itself: what it is for runs by itself, after the rest."""
-    for item in items:
-        if "two_homes" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.alone)
 
 
 @pytest.fixture(scope="session")
@@ -44,7 +46,7 @@ def two_homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder.mkdir(exist_ok=True)
 
     async def work() -> None:
-        async with exchange(speed=600.0, push_ms=20) as venue:
+        async with exchange(start="2025-06-02T06:54:00Z", speed=400.0, push_ms=20) as venue:
             choice = settings_for(venue, SETS, policy=RecordingPolicy(estimate_s=5.0))
             async with daemon(folder / "home", choice) as served:
                 await enough(folder / "home", served)
@@ -63,7 +65,7 @@ async def enough(home: Path, served: Daemon) -> None:
     shown: set[int] = set()
     after = 0
     with LogReader.open(home) as reader:
-        async with asyncio.timeout(150.0):
+        async with asyncio.timeout(DEADLINE_S):
             while len(shown) < 2 or not all(has_traded(run) for run in served.runs):
                 for batch in reader.read(after):
                     after = batch.last_seq

@@ -18,7 +18,7 @@ from carryfold.eventlog import LogReader, NoLog
 from tests.adapters.daemon.world import START
 from tests.adapters.shell import CARRYFOLD, environment
 
-WITHIN_S = 60.0
+WITHIN_S = 180.0
 
 
 class Process:

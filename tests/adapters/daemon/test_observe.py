@@ -49,7 +49,7 @@ def test_metrics_tell_the_equity_of_each_run_and_what_the_daemon_did(tmp_path: P
     port = free_port()
 
     def scrape() -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as answer:
             return str(answer.read().decode())
 
     async def work() -> tuple[str, float, float]:

@@ -20,19 +20,20 @@ from carryfold.eventlog import Clock, EventLog, LogReader
 from carryfold.projections.cursor import parse_time
 from carryfold.projections.runs import Verification, list_runs, verify_run
 from carryfold.projections.tape import Tape
+from tests import steady
 
 START = "2025-06-01T23:50:00Z"
 """Ten minutes before every pair settles."""
 
 SECOND = 1_000_000_000
-DEADLINE_S = 60.0
+DEADLINE_S = 120.0
 EASY = ("stale_s=120", "enter=0.00002", "exit=0.00001")
 T = TypeVar("T")
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """One event loop for one test, with a deadline."""
-    return asyncio.run(asyncio.wait_for(work, DEADLINE_S))
+    return steady.run(work, DEADLINE_S)
 
 
 async def until(condition: Callable[[], bool], deadline_s: float = DEADLINE_S / 2) -> None:

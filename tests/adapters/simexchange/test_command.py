@@ -32,14 +32,14 @@ def started(*arguments: str) -> Iterator[tuple[subprocess.Popen[str], dict[str, 
     ) as server:
         assert server.stdout is not None
         try:
-            assert select.select([server.stdout], [], [], 30.0)[0], "no line came"
+            assert select.select([server.stdout], [], [], 60.0)[0], "no line came"
             yield server, json.loads(server.stdout.readline())
         finally:
             server.kill()
 
 
 def fetched(url: str) -> Any:
-    with urllib.request.urlopen(url, timeout=10) as response:
+    with urllib.request.urlopen(url, timeout=60) as response:
         return json.load(response)
 
 
@@ -53,7 +53,7 @@ def test_it_says_where_it_listens_serves_and_ends_when_told(number: signal.Signa
         assert {row["symbol"] for row in answer["result"]["list"]} == {"BTCUSDT", "ETHUSDT"}
         assert answer["time"] >= 1_767_225_600_000
         os.kill(server.pid, number)
-        out, err = server.communicate(timeout=10)
+        out, err = server.communicate(timeout=60)
         assert (server.returncode, out, err) == (0, "", "")
 
 

@@ -24,11 +24,48 @@ def seen(v: Any, row: Any) -> None:
 
 @compiled
 def keep_mark(v: Any, event_at: int, mark: float) -> None:
-    """Keep a mark for pricing settlements; the oldest kept one gives way."""
-    k = v.mark_count & (MARKS_KEPT - 1)
+    """Keep a mark for pricing settlements, if it is the newest of its hour; the oldest hour gives way. An hour begins
+    after its first nanosecond, so that what is in force on the hour is never overwritten by what comes later."""
+    k = (v.mark_count - 1) & (MARKS_KEPT - 1)
+    if event_at > v.mark_until:
+        v.mark_until = v.mark_until + HOUR if event_at <= v.mark_until + HOUR else hour_end(event_at)
+        k = v.mark_count & (MARKS_KEPT - 1)
+        v.mark_count += 1
+    elif event_at < v.mark_at[k]:
+        _keep_late_mark(v, event_at, mark)
+        return
     v.mark_at[k] = event_at
     v.mark[k] = mark
+
+
+@compiled
+def hour_end(at: int) -> int:
+    """The first full hour not before `at`."""
+    return ((at - 1) // HOUR + 1) * HOUR
+
+
+@compiled
+def _keep_late_mark(v: Any, event_at: int, mark: float) -> None:
+    """Keep a mark that is older than the newest one: in its place between the others, if that is not too long ago."""
+    first = max(v.mark_count - MARKS_KEPT, 0)
+    end = hour_end(event_at)
+    i = v.mark_count - 1
+    while i >= first and hour_end(v.mark_at[i & (MARKS_KEPT - 1)]) > end:
+        i -= 1
+    k = i & (MARKS_KEPT - 1)
+    if i >= first and hour_end(v.mark_at[k]) == end:
+        if event_at >= v.mark_at[k]:
+            v.mark_at[k] = event_at
+            v.mark[k] = mark
+        return
+    if i < first and v.mark_count >= MARKS_KEPT:
+        return
     v.mark_count += 1
+    for j in range(v.mark_count - 1, i + 1, -1):
+        v.mark_at[j & (MARKS_KEPT - 1)] = v.mark_at[(j - 1) & (MARKS_KEPT - 1)]
+        v.mark[j & (MARKS_KEPT - 1)] = v.mark[(j - 1) & (MARKS_KEPT - 1)]
+    v.mark_at[(i + 1) & (MARKS_KEPT - 1)] = event_at
+    v.mark[(i + 1) & (MARKS_KEPT - 1)] = mark
 
 
 @compiled

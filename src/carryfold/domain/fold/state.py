@@ -28,7 +28,7 @@ __all__ = [
 NEVER: Final = -(2**62)
 """A time before all times. Differences with real times still fit an int64."""
 
-MARKS_KEPT: Final = 8
+MARKS_KEPT: Final = 8  # hours
 CLOSED_KEPT: Final = 4
 TURNOVER_KEPT: Final = 24  # hours
 
@@ -68,6 +68,7 @@ VIEW: Final = np.dtype(
         ("both_b", "f8"),  # basis of the last row with both prices
         ("both_suspect", "i8"),
         ("mark_count", "i8"),
+        ("mark_until", "i8"),  # end of the hour of the newest mark
         ("perp_turnover_count", "i8"),
         # perpetual's volatility, hourly variance
         ("vol_price", "f8"),
@@ -96,7 +97,7 @@ VIEW: Final = np.dtype(
         ("basis_m", "f8"),
         ("basis_d", "f8"),
         ("basis_z", "f8"),
-        # funding marks
+        # funding marks: a ring of the last one of each hour, in the order of the hours
         ("mark_at", "i8", (MARKS_KEPT,)),
         ("mark", "f8", (MARKS_KEPT,)),
         # settled rates

@@ -23,6 +23,7 @@ from carryfold.domain.events import Event, FlattenRequested, Halted, Resumed
 from carryfold.domain.execution import ExecutionLimits
 from carryfold.domain.params import parse_settings
 from carryfold.eventlog import Clock, EventLog
+from tests import steady
 
 SEED: Final = 7
 KEY: Final = f"sim{SEED:015d}"
@@ -142,11 +143,7 @@ class Desk:
 
 def run(work: Coroutine[Any, Any, T], within_s: float = 280.0) -> T:
     """A coroutine to its end, within a deadline."""
-
-    async def limited() -> T:
-        return await asyncio.wait_for(work, within_s)
-
-    return asyncio.run(limited())
+    return steady.run(work, within_s)
 
 
 @asynccontextmanager

@@ -1,0 +1,32 @@
+"""The marks that price settlements, against a dictionary of hours."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from carryfold.domain.fold.observe import keep_mark, mark_for
+from carryfold.domain.fold.state import MARKS_KEPT, NEVER, VIEW
+from tests.domain.build import HOUR, MIDNIGHT
+
+TIMES = st.one_of(
+    st.integers(0, 14).map(lambda hour: hour * HOUR),
+    st.tuples(st.integers(0, 14), st.sampled_from([-1, 1, 2])).map(lambda one: one[0] * HOUR + one[1]),
+    st.integers(0, 14 * HOUR),
+).map(lambda since: MIDNIGHT + since)
+
+
+@settings(deadline=None, max_examples=300)
+@given(times=st.lists(TIMES, min_size=1, max_size=40), asked=st.lists(TIMES, min_size=1, max_size=10))
+def test_of_each_of_the_newest_eight_hours_the_newest_mark_is_kept(times: list[int], asked: list[int]) -> None:
+    view = np.zeros(1, VIEW)
+    view["mark_until"] = NEVER
+    hours: dict[int, tuple[int, float]] = {}
+    for number, at in enumerate(times, 1):
+        keep_mark(view[0], at, float(number))
+        hour = -(-at // HOUR)
+        hours[hour] = max(hours.get(hour, (at, 0.0)), (at, float(number)))
+        hours = dict(sorted(hours.items())[-MARKS_KEPT:])
+
+        for wanted in (*asked, at):
+            known = [one for one in hours.values() if one[0] <= wanted]
+            assert mark_for(view[0], wanted) == (max(known)[1] if known else 0.0)
