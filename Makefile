@@ -26,7 +26,7 @@ demo: venv
 	$(BIN)/carryfold --home $(DEMO_HOME) demo
 
 test: venv
-	$(BIN)/python -m pytest -n 5 --dist worksteal -m "not soak and not alone"
+	$(BIN)/python -m pytest -n 5 --dist worksteal -m "not soak"
 
 check: venv
 	$(BIN)/ruff format --check .
@@ -38,7 +38,6 @@ bench: venv
 	$(BIN)/python benchmarks/run_all.py
 
 soak: venv
-	$(BIN)/python -m pytest -m "alone and not soak"
 	$(BIN)/python -m pytest -m soak
 
 lock:

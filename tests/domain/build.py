@@ -2,7 +2,19 @@
 
 from carryfold.domain.rows import Kind
 
-__all__ = ["HOUR", "MIDNIGHT", "SECOND", "Row", "announced", "bar", "delisted", "known_at", "listed", "quote", "settled"]
+__all__ = [
+    "HOUR",
+    "MIDNIGHT",
+    "SECOND",
+    "Row",
+    "announced",
+    "bar",
+    "delisted",
+    "known_at",
+    "listed",
+    "quote",
+    "settled",
+]
 
 SECOND = 10**9
 HOUR = 3600 * SECOND

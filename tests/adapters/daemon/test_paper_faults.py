@@ -140,7 +140,8 @@ def test_f25_a_clock_that_steps_or_drifts_pauses_entries_and_never_turns_the_log
     monkeypatch.setattr(service, "WATCH_EVERY_S", 0.02)
     monkeypatch.setattr(service, "CLOCK_COMPARED_EVERY_S", 0.05)
     offset = [0]
-    pace = Pace(Clock(lambda: time.time_ns() + offset[0], time.monotonic_ns))
+    epoch = time.time_ns() - time.monotonic_ns()
+    pace = Pace(Clock(lambda: epoch + time.monotonic_ns() + offset[0], lambda: time.monotonic_ns()))  # noqa: PLW0108 - it is another one in `run`
 
     async def work() -> None:
         async with exchange(start="1970-01-01", speed=1.0, pairs=3, history_days=3) as venue:
