@@ -1,7 +1,6 @@
 """A paper run with three parameter sets across settlements, made once."""
 
 import asyncio
-import os
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,6 @@ from carryfold.adapters.simexchange import SimExchange
 from carryfold.domain.codec import BATCH_DECODER
 from carryfold.domain.events import FundingPredicted
 from carryfold.eventlog import EventLog, LogReader
-from carryfold.projections.filelock import exclusive
 from tests.adapters.daemon.world import (
     DEADLINE_S,
     SECOND,
@@ -27,6 +25,7 @@ from tests.adapters.daemon.world import (
     run,
     settings_for,
 )  # fmt: skip
+from tests.once import made_once
 
 FREE = ("spot_taker_bp=0", "perp_taker_bp=0", "half_spread_bp=0", "slippage_bp=0", "min_age_d=0", "min_interval_h=0")
 SETS = (
@@ -41,11 +40,8 @@ SETS = (
 def two_homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """(the home of a run that has ended, a copy into which history was backfilled after that). Nothing may write to
     either."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "paper-run"  # made once for all workers
-    folder.mkdir(exist_ok=True)
 
-    async def work() -> None:
+    async def work(folder: Path) -> None:
         async with exchange(start="2025-06-02T06:54:00Z", speed=400.0, push_ms=20) as venue:
             choice = settings_for(venue, SETS, policy=RecordingPolicy(estimate_s=5.0))
             async with daemon(folder / "home", choice) as served:
@@ -53,10 +49,7 @@ def two_homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             copy_of(folder / "home", folder)
             await backfill(folder / "copy", venue)
 
-    with exclusive(folder / "lock"):
-        if not (folder / "made").exists():
-            run(work())
-            (folder / "made").touch()
+    folder = made_once(tmp_path_factory, "paper-run", lambda folder: run(work(folder)))
     return folder / "home", folder / "copy"
 
 

@@ -17,7 +17,7 @@ from carryfold.adapters.daemon.service import run_daemon
 from carryfold.adapters.simexchange.config import KeyRights
 from carryfold.adapters.venue import VenueError
 from carryfold.domain.codec import encode
-from carryfold.domain.events import ClockTicked, EntryDecided, Event, FillSimulated, Halted, Quoted
+from carryfold.domain.events import ClockTicked, EntryDecided, Event, FillSimulated, FundingSettled, Halted, Quoted
 from carryfold.eventlog import Clock, DiskFull, EventLog, LogReader
 from carryfold.projections.runs import RunError
 from tests.adapters.daemon.world import (
@@ -277,10 +277,11 @@ def test_live_without_keys_says_where_they_are_read_from(tmp_path: Path, monkeyp
 def test_f08_a_damaged_log_is_not_armed_live(paper_home: Path, tmp_path: Path) -> None:
     home = copy_of(paper_home, tmp_path)
     data = home / "log" / "data.mdb"
-    content = bytearray(data.read_bytes())
-    at = content.index(b"FundingSettled", len(content) // 4)
-    content[at + 1] ^= 0x01
-    data.write_bytes(content)
+    event = encode(events_of(home, FundingSettled)[-1][2])
+    damaged = event.replace(b"FundingSettled", b"FundingSettlec")
+    content = data.read_bytes()
+    assert event in content
+    data.write_bytes(content.replace(event, damaged))  # everywhere: pages that are free may hold it as well
 
     later = {"start": "2025-06-03T00:00:00Z"}
     fails(home, VenueError, "not armed: .*damaged at seq", venue=later, mode="live")
