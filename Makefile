@@ -4,6 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_HOME ?= demo
+# Hundreds of short processes would compile the same sources again and again.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help venv demo test check bench soak lock clean
 help:

@@ -277,7 +277,7 @@ def test_live_without_keys_says_where_they_are_read_from(tmp_path: Path, monkeyp
 def test_f08_a_damaged_log_is_not_armed_live(paper_home: Path, tmp_path: Path) -> None:
     home = copy_of(paper_home, tmp_path)
     data = home / "log" / "data.mdb"
-    event = encode(events_of(home, FundingSettled)[-1][2])
+    event = encode(events_of(home, FundingSettled)[0][2])
     damaged = event.replace(b"FundingSettled", b"FundingSettlec")
     content = data.read_bytes()
     assert event in content
