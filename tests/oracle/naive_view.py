@@ -120,6 +120,9 @@ class Market:
                 late = group in self.newest and row.event_at <= self.newest[group]
                 if late:
                     self.counters.late += counting
+                    hours = self.perp_turnover.hours
+                    if row.kind == Kind.BAR_CLOSED and row.d >= 0 and (not hours or row.event_at > hours[-1][1]):
+                        self._turnover(row.event_at, -1.0, row.d, row.slot)
                     continue
                 self.newest[group] = row.event_at
             if group == "price":
@@ -218,8 +221,11 @@ class Market:
         return event_at - self.price.event_at > DAY
 
     def _perp_return(self, event_at: int, perp: float) -> None:
+        """The first row of each hour of the clock is a sample."""
         if self.perp_before is not None:
             e0, p0 = self.perp_before
+            if event_at // HOUR == e0 // HOUR:
+                return
             r = perp / p0 - 1.0
             s = r * r * 3600e9 / float(event_at - e0)
             if self.hour_variance is None:

@@ -12,7 +12,7 @@ import pytest
 
 from carryfold.adapters.bybit import BybitMarket, Endpoint
 from carryfold.adapters.bybit.outbox import Outbox
-from carryfold.adapters.bybit.streams import LEG_FRESH_S, LINEAR_FEED, SPOT_FEED, PublicStreams
+from carryfold.adapters.bybit.streams import COMPARED_EVERY_S, LEG_FRESH_S, LINEAR_FEED, SPOT_FEED, PublicStreams
 from carryfold.adapters.simexchange import SimExchange
 from carryfold.adapters.venue import PairSpec
 from carryfold.domain.events import (
@@ -29,9 +29,8 @@ NS = 1_000_000
 
 
 async def at_once(seconds: float) -> None:
-    """Instead of the pause before a reconnect."""
-    assert seconds >= 0
-    await asyncio.sleep(0.01)
+    """Instead of the pause before a reconnect, or between two comparisons."""
+    await asyncio.sleep(0.1 if seconds >= COMPARED_EVERY_S else 0.01)
 
 
 class Reader:
@@ -67,11 +66,14 @@ class Reader:
 
 @asynccontextmanager
 async def reading(**options: Any) -> AsyncIterator[tuple[SimExchange, BybitMarket, Reader, list[PairSpec]]]:
-    silence_s = options.pop("silence_s", 20.0)
+    silence_s, compared = options.pop("silence_s", 20.0), options.pop("compared", False)
     async with exchange(**{"history_days": 3, "push_ms": 20, "pairs": 5, **options}) as (venue, market):
         pairs = list(await market.pairs())
         endpoint = Endpoint.at(venue.endpoints.rest)
-        streams = PublicStreams(endpoint, pairs, history=market.history, silence_s=silence_s, sleep=at_once)
+        streams = PublicStreams(
+            endpoint, pairs, history=market.history, whole=market.tickers if compared else None, silence_s=silence_s,
+            sleep=at_once,
+        )  # fmt: skip
         reader = Reader(streams.events())
         try:
             yield venue, market, reader, pairs
@@ -132,6 +134,38 @@ def test_a_broken_connection_is_told_and_followed_by_whole_pictures() -> None:
                 own = [one for one in reader.seen if isinstance(one, (FeedConnected, FeedLost)) and one.feed == feed]
                 assert [type(one) for one in own] == [FeedConnected, FeedLost, FeedConnected]
             assert all(one.reason for one in reader.of(FeedLost))
+
+    run(work())
+
+
+def test_f22_a_change_that_was_lost_is_noticed_and_the_tickers_begin_anew() -> None:
+    async def work() -> None:
+        async with reading(compared=True) as (venue, _, reader, _):
+            await reader.until(lambda: reader.of(FundingPredicted, "BTCUSDT"))
+            before = reader.of(FundingPredicted, "BTCUSDT")[-1].next_at
+            venue.faults.inject("drop", where="tickers.BTCUSDT")
+            venue.advance((before - NOW_MS * NS) / 1e9 + 120.0)  # the next settlement is another one now
+            await reader.until(lambda: reader.of(FeedLost))
+            await reader.until(lambda: reader.of(FundingPredicted, "BTCUSDT")[-1].next_at > before)
+
+            assert venue.faults.struck == [("drop", "tickers.BTCUSDT")]
+            assert [(one.feed, one.reason) for one in reader.of(FeedLost)] == [
+                (LINEAR_FEED, "a change of BTCUSDT was missed")
+            ]
+
+    run(work())
+
+
+def test_pictures_that_agree_are_left_alone() -> None:
+    async def work() -> None:
+        async with reading(compared=True) as (venue, _, reader, _):
+            await reader.until(lambda: any(map(whole, reader.of(Quoted, "BTCUSDT"))))
+            for _ in range(40):
+                venue.advance(300.0)
+                await asyncio.sleep(0.05)
+
+            assert len({one.next_at for one in reader.of(FundingPredicted)}) > 2
+            assert not reader.of(FeedLost)
 
     run(work())
 

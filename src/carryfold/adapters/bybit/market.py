@@ -49,8 +49,13 @@ class BybitMarket:
 
     async def turnover(self) -> dict[str, float]:
         """Turnover of each perpetual over the last 24 hours, in quote."""
-        rows = await self._tickers()
+        rows = await self.tickers()
         return {text_of(row, "symbol"): value for row in rows if (value := number_of(row, "turnover24h"))}
+
+    async def tickers(self) -> list[dict[str, Any]]:
+        """Every perpetual's ticker as it is now, in the venue's words."""
+        answer = await self._client.get(_TICKERS, {"category": "linear"}, "perpetual prices")
+        return [row for row in answer.rows() if isinstance(row, dict)]
 
     async def predictions(self, pairs: Sequence[PairSpec]) -> list[FundingPredicted]:
         """The running estimates of these pairs as they stand now, in one question."""
@@ -77,12 +82,8 @@ class BybitMarket:
 
     def stream(self, pairs: Sequence[PairSpec]) -> AsyncIterator[MarketEvent | FeedConnected | FeedLost]:
         """Quotes and predictions of the pairs as they come; see streams.py."""
-        return PublicStreams(self.endpoint, pairs, history=self.history).events()
+        return PublicStreams(self.endpoint, pairs, history=self.history, whole=self.tickers).events()
 
     async def close(self) -> None:
         """Give up every connection."""
         await self._client.close()
-
-    async def _tickers(self) -> list[dict[str, Any]]:
-        answer = await self._client.get(_TICKERS, {"category": "linear"}, "perpetual prices")
-        return [row for row in answer.rows() if isinstance(row, dict)]

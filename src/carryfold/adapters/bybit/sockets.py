@@ -89,6 +89,10 @@ class Socket:
                 self._is_up = False
             await self._sleep(min(FIRST_PAUSE_S * 2.0**failures, MAX_PAUSE_S))
 
+    def begin_anew(self, why: str) -> None:
+        """Give this connection up: what comes over it can no longer be trusted."""
+        self._break(Broken(why))
+
     async def _session(self, ccxt: Any) -> None:
         """One connection, until it breaks: never returns."""
         exchange = configure(ccxt, self._endpoint, self._credentials, PRIVATE_RATE_LIMIT_MS)

@@ -7,13 +7,17 @@ each pair, nothing piles up.
 Once an hour the candles that closed are asked for and come as BarClosed and ActivityObserved, the very events that a
 backfill makes of them: a live log and one that is filled later agree, and neither counts a turnover twice. (The
 turnover in tickers is one of a sliding day, of which no difference is an hour's.)
+
+A change that was lost cannot be seen: changes carry no number that counts them. Prices put themselves right with the
+next change, and a crossed leg is not observed; but when the next settlement is may stay wrong for hours. So the
+pictures are compared with whole tickers once a minute, and one that is behind twice begins the stream anew. (F22)
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from carryfold.adapters.backfill.entries import closed_bar
@@ -22,8 +26,9 @@ from carryfold.adapters.bybit.client import Sleep
 from carryfold.adapters.bybit.endpoint import Endpoint
 from carryfold.adapters.bybit.outbox import Outbox
 from carryfold.adapters.bybit.sockets import Message, Socket, batches
-from carryfold.adapters.bybit.tickers import NS_PER_MS, predicted_of, price_of
+from carryfold.adapters.bybit.tickers import NS_PER_MS, number_of, predicted_of, price_of
 from carryfold.adapters.importing import checks
+from carryfold.adapters.importing.bybit import text_of
 from carryfold.adapters.venue import PairSpec, VenueError
 from carryfold.domain.events import FeedConnected, FeedLost, MarketEvent, Quoted
 
@@ -35,6 +40,7 @@ LEG_FRESH_S: Final = 20.0
 """The first level of the spot book comes every 3 s even when nothing changes, a ticker several times a second."""
 
 SILENCE_S: Final = 20.0
+COMPARED_EVERY_S: Final = 60.0
 HOUR_MINUTES: Final = 60
 HOUR_MS: Final = 3_600_000
 HOUR_SETTLES_MS: Final = 10_000
@@ -42,8 +48,11 @@ SPOT_TOPICS_A_REQUEST: Final = 10
 LINEAR_TOPICS_A_REQUEST: Final = 100
 _ESTIMATE: Final = frozenset({"fundingRate", "nextFundingTime", "fundingIntervalHour", "markPrice"})
 _QUOTE: Final = frozenset({"bid1Price", "ask1Price"})
+_COMPARED: Final = "nextFundingTime", "fundingIntervalHour"
 
 StreamEvent = MarketEvent | FeedConnected | FeedLost
+Whole = Callable[[], Awaitable[Sequence[Message]]]
+"""Every perpetual's ticker, as the venue has it. Raises VenueError."""
 
 
 class _Leg:
@@ -84,15 +93,19 @@ class PublicStreams:
         pairs: Sequence[PairSpec],
         *,
         history: History | None = None,
+        whole: Whole | None = None,
         silence_s: float = SILENCE_S,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """`history` is asked for the candles of each hour that closed; without it there are none."""
+        """`history` is asked for the candles of each hour that closed, `whole` for every ticker as it is now; without
+        them there are no candles and nothing is compared."""
         self.outbox: Outbox[StreamEvent] = Outbox()
         self.venue_ms = 0
         self.unreadable = 0
         self.missed_hours = 0
         self._history = history
+        self._whole = whole
+        self._sleep = sleep
         self._hour_ms = 0
         self._hour_over = asyncio.Event()
         self._pictures = [_Picture(pair) for pair in pairs if pair.status != "Closed" and pair.listed.spot_symbol]
@@ -122,6 +135,8 @@ class PublicStreams:
         tasks = [asyncio.ensure_future(socket.run()) for socket in self._sockets]
         if self._history is not None:
             tasks.append(asyncio.ensure_future(self._follow_hours(self._history)))
+        if self._whole is not None:
+            tasks.append(asyncio.ensure_future(self._compare(self._whole)))
         for task in tasks:
             self.outbox.watch(task)
         try:
@@ -146,6 +161,26 @@ class PublicStreams:
                     continue
                 for event in events:
                     self.outbox.put((event.symbol, event.listing, type(event).__name__), event)
+
+    async def _compare(self, whole: Whole) -> None:
+        """Begin the tickers anew when one of them has missed a change."""
+        behind: set[str] = set()
+        while True:
+            await self._sleep(COMPARED_EVERY_S)
+            try:
+                rows = await whole()
+            except VenueError:
+                continue
+            before, behind = behind, {text_of(row, "symbol") for row in rows if self._is_behind(row)}
+            if missed := before & behind:
+                self._sockets[0].begin_anew(f"a change of {min(missed)} was missed")
+                behind = set()
+
+    def _is_behind(self, row: Message) -> bool:
+        one = self._by_perp.get(text_of(row, "symbol"))
+        return one is not None and any(
+            name in one.ticker and number_of(one.ticker, name) != number_of(row, name) for name in _COMPARED
+        )
 
     def _up(self, feed: str, message: Message) -> None:
         self._forget(feed)

@@ -84,8 +84,8 @@ def mark_for(v: Any, settled_at: int) -> float:
 
 @compiled
 def observe_price(v: Any, tally: Any, params: Any, row: Any) -> None:
-    """A quote or a bar. Late and suspect rows only leave their mark; one-legged rows also their volatility and
-    turnover; the others become the view."""
+    """A quote or a bar. Late and suspect rows only leave their mark, a late bar also its turnover: live, quotes overtake
+    the bar of their hour. One-legged rows leave their volatility as well; the others become the view."""
     seen(v, row)
     is_bar = row.kind == BAR_CLOSED
     if is_bar:
@@ -100,6 +100,8 @@ def observe_price(v: Any, tally: Any, params: Any, row: Any) -> None:
         keep_mark(v, row.event_at, mark)
     if row.event_at <= v.price_at:
         tally.late += 1
+        if is_bar and row.event_at > newest_turnover(v.perp_turnover_at, v.perp_turnover_count):
+            _observe_perp_turnover(v, params, row)
         return
     v.price_at = row.event_at
     both = spot > 0.0 and perp > 0.0
@@ -114,13 +116,8 @@ def observe_price(v: Any, tally: Any, params: Any, row: Any) -> None:
             return
     if perp > 0.0:
         _observe_volatility(v, perp, row.event_at)
-    if is_bar and row.d >= 0.0:
-        count = _add_turnover(v.perp_turnover_at, v.perp_turnover, v.perp_turnover_count, row.event_at, row.d)
-        if count != IGNORED:
-            v.perp_turnover_count = count
-            if params.strategy == COMPOSITE:
-                v.perp_hourly = row.d * 60.0 / row.slot
-                _observe_hourly(v)
+    if is_bar:
+        _observe_perp_turnover(v, params, row)
     if both:
         v.viewed = 1
         v.view_at = row.event_at
@@ -166,7 +163,10 @@ def revalue(v: Any, p: Any, book: Any, params: Any) -> None:
 
 @compiled
 def _observe_volatility(v: Any, perp: float, event_at: int) -> None:
-    """Hourly variance of the perpetual's return, an average over 168 returns."""
+    """Hourly variance of the perpetual's return, an average over 168 samples, one an hour."""
+    if event_at < v.vol_hour_end:
+        return
+    v.vol_hour_end = (event_at // HOUR + 1) * HOUR
     if v.vol_price > 0.0:
         r = perp / v.vol_price - 1.0
         hourly = r * r * 3600e9 / float(event_at - v.vol_at)
@@ -177,6 +177,26 @@ def _observe_volatility(v: Any, perp: float, event_at: int) -> None:
         v.vol_count += 1
     v.vol_price = perp
     v.vol_at = event_at
+
+
+@compiled
+def _observe_perp_turnover(v: Any, params: Any, row: Any) -> None:
+    """Turnover of the perpetual from a bar that says it."""
+    if row.d < 0.0:
+        return
+    count = _add_turnover(v.perp_turnover_at, v.perp_turnover, v.perp_turnover_count, row.event_at, row.d)
+    if count == IGNORED:
+        return
+    v.perp_turnover_count = count
+    if params.strategy == COMPOSITE:
+        v.perp_hourly = row.d * 60.0 / row.slot
+        _observe_hourly(v)
+
+
+@compiled
+def newest_turnover(at: Any, count: int) -> int:
+    """Event time of the newest entry."""
+    return at[_slot(count - 1)] if count > 0 else NEVER
 
 
 @compiled

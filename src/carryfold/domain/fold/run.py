@@ -29,7 +29,7 @@ _OUTPUT_MIN: Final = 4096
 _TOGETHER: Final = 32  # runs that share their views: more save little, and their pairs leave the cache
 _NEVER_YET: Final = (
     "market_known_at", "price_at", "settled_at", "predicted_at", "activity_at", "view_at", "view_known_at",
-    "delisted_known_at", "basis_hour_end", "ar_end", "mark_until",
+    "delisted_known_at", "basis_hour_end", "ar_end", "mark_until", "vol_hour_end",
 )  # fmt: skip
 
 

@@ -73,6 +73,7 @@ VIEW: Final = np.dtype(
         # perpetual's volatility, hourly variance
         ("vol_price", "f8"),
         ("vol_at", "i8"),
+        ("vol_hour_end", "i8"),  # end of the UTC hour of the last sample
         ("vol_count", "i8"),
         ("vol_m", "f8"),
         # the sides of the last accepted quote

@@ -1,4 +1,4 @@
-"""The marks that price settlements, against a dictionary of hours."""
+"""What does not depend on how many quotes come: the marks that price settlements, volatility, turnover."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -6,7 +6,9 @@ from hypothesis import strategies as st
 
 from carryfold.domain.fold.observe import keep_mark, mark_for
 from carryfold.domain.fold.state import MARKS_KEPT, NEVER, VIEW
-from tests.domain.build import HOUR, MIDNIGHT
+from carryfold.domain.params import Parameters
+from tests.domain.build import HOUR, MIDNIGHT, bar, listed, quote
+from tests.domain.compiled import fold_rows, ordered
 
 TIMES = st.one_of(
     st.integers(0, 14).map(lambda hour: hour * HOUR),
@@ -30,3 +32,20 @@ def test_of_each_of_the_newest_eight_hours_the_newest_mark_is_kept(times: list[i
         for wanted in (*asked, at):
             known = [one for one in hours.values() if one[0] <= wanted]
             assert mark_for(view[0], wanted) == (max(known)[1] if known else 0.0)
+
+
+def test_quotes_between_bars_change_neither_volatility_nor_turnover() -> None:
+    prices = [100.0, 101.0, 99.0, 102.0, 102.5, 101.5]
+    bars = [bar(h, price, turnover=1e6 + h) for h, price in enumerate(prices, 1)]
+    quotes = [quote(h + m / 60, price + m / 100) for h, price in enumerate(prices, 1) for m in range(60)]
+
+    plain, live = (
+        fold_rows(ordered([listed(), *rows]), [b"XUSDT"], Parameters())[0].view[0] for rows in (bars, [*bars, *quotes])
+    )
+
+    assert plain["vol_count"] == live["vol_count"] == len(prices) - 1
+    assert plain["vol_m"] == live["vol_m"] > 0
+    count = plain["perp_turnover_count"]
+    assert live["perp_turnover_count"] == count == len(prices)
+    assert live["perp_turnover"][:count].tolist() == [1e6 + h for h in range(1, count + 1)]
+    assert plain["perp_turnover"].tolist() == live["perp_turnover"].tolist()
