@@ -12,6 +12,8 @@ from collections.abc import Collection, Iterable, Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
+import msgspec
+
 from carryfold.adapters.daemon.pace import Pace
 from carryfold.adapters.daemon.quotes import QuoteBoard
 from carryfold.adapters.venue import PairSpec, Trading
@@ -69,17 +71,29 @@ class Account:
         self.trading = trading
         self._pace = pace
         self._board = board
-        self.pairs: dict[str, TradedPair] = {
-            spec.listed.symbol: TradedPair.of(
-                spec.listed, spec.spot_coin, spec.spot, spec.perp, spot_fee=fees.get(spec.listed.symbol, Decimal(0))
-            )
-            for spec in specs
-        }
+        self._fees = fees
+        self._listed: dict[str, TradedPair] = {}
+        self.relist(specs)
+        self.pairs = dict(self._listed)
         books = {symbol: PairBooks(pair) for symbol, pair in self.pairs.items()}
         self.books = OurBooks(run_tag(info.started_at), info.run, info.started_at, books)
         self._since = info.started_at
         self._booked: Counter[str] = Counter()
         self._not_found: dict[str, int] = {}
+
+    def relist(self, specs: Iterable[PairSpec]) -> None:
+        """What the books of the venue take from now on; orders under way keep the rules they began with."""
+        for spec in specs:
+            fee = self._fees.get(spec.listed.symbol, Decimal(0))
+            self._listed[spec.listed.symbol] = TradedPair.of(
+                spec.listed, spec.spot_coin, spec.spot, spec.perp, spot_fee=fee
+            )
+
+    def pair(self, symbol: str, unit: Decimal, lot_units: int) -> TradedPair:
+        """A pair by the rules of now, its holding counted in units of so many coins, so many of them a lot."""
+        pair = msgspec.structs.replace(self._listed[symbol], unit=unit, lot_units=lot_units)
+        self.pairs[symbol] = self.books.pairs[symbol].pair = pair
+        return pair
 
     def load(self, reader: LogReader) -> list[tuple[int, int, Event]]:
         """Apply all that the log has of the run; gives its (seq, known_at, event)."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Collection, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Collection, Coroutine, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -26,7 +26,7 @@ from carryfold.adapters.daemon.restored import Logged, last_repair, restored_pro
 from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.worker import Worker
 from carryfold.adapters.venue import Trading, VenueError
-from carryfold.domain.events import EntryDecided, Event, ExitDecided, Halted, OrderCancelled
+from carryfold.domain.events import EntryDecided, Event, ExitDecided, Halted, OrderCancelled, OrderRejected
 from carryfold.domain.execution import (
     Execution,
     ExecutionLimits,
@@ -88,6 +88,8 @@ class Broker:
         self._repair_seq = 0
         self._interrupted: list[Worker] = []
         self._own: list[Logged] = []
+        self.rejected: Callable[[], None] = lambda: None
+        """Told of each order that the venue refused: its rules may have changed."""
         self._failed: asyncio.Future[None] | None = None
         self._halting = False
         self._stopping = False
@@ -101,6 +103,8 @@ class Broker:
         events = [*events, *(self._halt(end) for end in events if _ended_unhedged(end))]
         result = await self.engine.record(events)
         self.account.apply(events)
+        if any(isinstance(event, OrderRejected) for event in events):
+            self.rejected()
         for process in (*(worker.process for worker in self._workers.values()), *self._ended.values()):
             for event in events:
                 process.apply(event, result.recorded_at)
@@ -139,6 +143,8 @@ class Broker:
     def load(self, reader: LogReader) -> None:
         """Books, and processes that a restart interrupted, from the log. Nothing is sent or asked yet."""
         own = self._own = self.account.load(reader)
+        for symbol in self.account.pairs:
+            self.account.pair(symbol, *self.run.unit_of(symbol))
         self._repair_seq = last_repair(own)
         for _, known_at, event in own:
             if isinstance(event, OrderCancelled) and event.ended and event.reason.partition(":")[0] in _IN_VAIN:
@@ -234,7 +240,7 @@ class Broker:
             run=self.run.info.run,
             decision_seq=seq,
             kind=kind,
-            pair=self.account.pairs[symbol],
+            pair=self.account.pair(symbol, *self.run.unit_of(symbol)),
             thin=self._thin_leg(symbol),
             started_at=self.pace.now(),
             lots=lots,

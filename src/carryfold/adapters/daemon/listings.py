@@ -1,7 +1,7 @@
 """What the venue lists, while a run goes on: once an hour, and soon after a stream shows another settlement interval.
 
 Announced delistings, new lots and minimums, switched intervals and closings reach the folds as the events they are,
-known from now on.
+known from now on; new ticks and steps reach the orders that begin from now on.
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from carryfold.domain.events import Event, FundingPredicted, PairChanged, PairDe
 __all__ = ["ListingWatch"]
 
 EVERY_S: Final = 3_600.0
-SOONEST_S: Final = 60.0
-"""Between two questions: the stream and the listings of a venue may disagree for a while."""
+SOONEST_S: Final = 15.0
+"""Between two questions: the stream and the listings of a venue may disagree for a while. Not longer, because an order
+that new rules refuse may have left a leg alone."""
 
 Record = Callable[[Sequence[Event]], Awaitable[object]]
 
@@ -32,14 +33,22 @@ class ListingWatch:
     """`see` estimates, `run` for ever."""
 
     def __init__(
-        self, market: Lister, home: Path, pairs: Sequence[PairSpec], pace: Pace, record: Record, notices: Notices
+        self,
+        market: Lister,
+        home: Path,
+        pairs: Sequence[PairSpec],
+        pace: Pace,
+        record: Record,
+        relisted: Callable[[Sequence[PairSpec]], None],
+        notices: Notices,
     ) -> None:
-        """`pairs`: those to watch, as listed now."""
+        """`pairs`: those to watch, as listed now. `relisted` is told of them as they are listed, each time."""
         self._market = market
         self._home = home
         self._pairs = {spec.listed.symbol: spec for spec in pairs}
         self._pace = pace
         self._record = record
+        self._relisted = relisted
         self._notices = notices
         self._wake = asyncio.Event()
 
@@ -47,7 +56,11 @@ class ListingWatch:
         """A stream that shows another interval than the listing is a reason to ask."""
         spec = self._pairs.get(event.symbol)
         if spec is not None and event.interval_hours and event.interval_hours != spec.listed.interval_hours:
-            self._wake.set()
+            self.wake()
+
+    def wake(self) -> None:
+        """There is a reason to ask."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Ask each hour, or sooner."""
@@ -75,14 +88,14 @@ class ListingWatch:
             self._notices.say("listings not told", reason=str(error))
             return
         numbered, events = await in_thread(lambda: listing_changes(self._home, specs, now))
-        if not events:
-            return
-        await self._record(events)
+        if events:
+            await self._record(events)
         for event in events:
             if isinstance(event, PairChanged) and event.delist_at:
                 self._notices.alert("delisting", f"{event.symbol} will be delisted: it is closed where it is held")
             elif isinstance(event, PairDelisted):
                 self._notices.alert("delisted", f"{event.symbol} has been delisted")
-        for spec in numbered:
-            if spec.listed.listing == self._pairs[spec.listed.symbol].listed.listing:  # a relisting is another pair
-                self._pairs[spec.listed.symbol] = spec
+        ours = self._pairs
+        same = [spec for spec in numbered if spec.listed.listing == ours[spec.listed.symbol].listed.listing]
+        ours.update({spec.listed.symbol: spec for spec in same})  # a relisting is another pair
+        self._relisted(same)

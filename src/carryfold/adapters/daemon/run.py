@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
 
 from carryfold.domain.events import EntryDecided, Event, ExitDecided
+from carryfold.domain.execution.pair import decimal_of
 from carryfold.domain.fold import Output, State, fold, simulate
 from carryfold.domain.fold.codes import ENTRY, NOTHING
 from carryfold.domain.fold.money import equity
@@ -85,6 +87,16 @@ class Run:
         """True if something is held or ordered, so that time itself matters."""
         book = self.state.book[0]
         return bool(book["held"] or book["ordered"] or book["pending_entries"])
+
+    def unit_of(self, symbol: str) -> tuple[Decimal, int]:
+        """(base coins of a unit of the pair's holding, units in a lot): what is held, or ordered, is counted as it was
+        when that was decided, whatever the venue's lot is now."""
+        i = next(i for i in self.ids if self.names[i].symbol == symbol)
+        pair, view = self.state.pair[i], self.state.view[i]
+        lot_units = int(view["lot_units"])
+        lot = float(pair["pending_lot"] if pair["pending"] == ENTRY else view["lot"])
+        unit = float(pair["unit"]) if pair["held"] else lot / lot_units
+        return decimal_of(float(f"{unit:.12g}")), lot_units
 
     def pending(self) -> list[tuple[PairName, bool]]:
         """(pair, whether it is an entry) of every decision that is not carried out yet."""

@@ -133,7 +133,11 @@ class Daemon:
         await desk.fill_gaps()
         if self.trading is not None:
             await self._open_broker(self.trading, reader)
-        listings = ListingWatch(self.market, self.home, self.pairs, self.pace, self._listed(desk), self.notices)
+        listings = ListingWatch(
+            self.market, self.home, self.pairs, self.pace, self._listed(desk), self._relisted, self.notices
+        )
+        if self.broker is not None:
+            self.broker.rejected = listings.wake
         jobs = [self._listen(desk, listings), self._record(), self._watch(log), desk.run(), listings.run()]
         if self.pace.is_real:
             jobs.append(self._compare_clocks())
@@ -194,6 +198,10 @@ class Daemon:
             return await self.engine.record(events)
 
         return record
+
+    def _relisted(self, pairs: Sequence[PairSpec]) -> None:
+        if self.broker is not None:
+            self.broker.account.relist(spec for spec in pairs if is_trading(spec))
 
     async def _work(self, jobs: Sequence[Coroutine[Any, Any, None]]) -> None:
         """Everything that goes on at the same time, until it is time to stop."""

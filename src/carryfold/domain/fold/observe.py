@@ -84,8 +84,8 @@ def mark_for(v: Any, settled_at: int) -> float:
 
 @compiled
 def observe_price(v: Any, tally: Any, params: Any, row: Any) -> None:
-    """A quote or a bar. Late and suspect rows only leave their mark, a late bar also its turnover: live, quotes overtake
-    the bar of their hour. One-legged rows leave their volatility as well; the others become the view."""
+    """A quote or a bar. Late and suspect rows only leave their mark; a late bar also its turnover, because live, quotes
+    overtake the bar of their hour. One-legged rows leave their volatility as well; the others become the view."""
     seen(v, row)
     is_bar = row.kind == BAR_CLOSED
     if is_bar:

@@ -87,15 +87,17 @@ def _end_process(p: Any, book: Any) -> None:
 @compiled
 def _open_holding(v: Any, p: Any, book: Any, t: int) -> None:
     """The first fill of a pair opens a holding, which takes over the slot of the entry that is still under way."""
+    lot = v.lot
     if p.pending == ENTRY:
         book.pending_entries -= 1
+        lot = p.pending_lot  # the venue may have changed it since
     book.held += 1
     book.entries += 1
     p.held = 1
     p.traded = 1
     p.trade = book.entries
     p.held_priced = 1
-    p.unit = v.lot / v.lot_units
+    p.unit = lot / v.lot_units
     p.opened_at = t
 
 

@@ -1,0 +1,83 @@
+"""A venue that changes what its books take while a pair is held: lots, steps and ticks. (F27)"""
+
+from decimal import Decimal
+from pathlib import Path
+
+from carryfold.adapters.simexchange import SimExchange
+from carryfold.domain.events import OrderRejected, PairChanged, ReconciliationCorrected
+from tests.adapters.daemon.live.checker import check, events_of
+from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
+
+TWO = "BTCUSDT,ETHUSDT"
+
+
+def position(venue: SimExchange, symbol: str) -> Decimal:
+    """The perpetual's, short < 0."""
+    found = venue.exchange.account.positions.get(symbol)
+    return Decimal(0) if found is None else found.size
+
+
+def change_rules(venue: SimExchange) -> None:
+    """A lot a tenth as large, and a tick ten times as large: the old one is refused from now on."""
+    one = venue.exchange.market.perps["BTCUSDT"]
+    one.qty_decimals += 1
+    one.decimals -= 1
+    venue.exchange.market.forget()
+
+
+def changed(home: Path) -> list[PairChanged]:
+    """What the log has of it."""
+    found = [event for _, _, event in events_of(home) if isinstance(event, PairChanged)]
+    return [event for event in found if event.symbol == "BTCUSDT" and event.lot]
+
+
+def only_dust(home: Path) -> bool:
+    """Nothing was corrected but for coins that cannot be sold."""
+    corrections = [event for _, _, event in events_of(home) if isinstance(event, ReconciliationCorrected)]
+    return all("below what the venue sells" in event.reason for event in corrections)
+
+
+async def close_and_open_again(venue: SimExchange, desk: Desk) -> None:
+    """By the new rules: as much as before, to within the smaller lot."""
+    before = position(venue, "BTCUSDT")
+    await desk.close()
+    assert position(venue, "BTCUSDT") == 0
+    await desk.open(2)
+    after = position(venue, "BTCUSDT")
+    assert before < 0
+    assert abs(after / before - 1) < Decimal("0.05"), "ten times as many lots, each a tenth as large"
+    assert after % venue.exchange.market.perps["BTCUSDT"].qty_step == 0
+    await desk.agree()
+
+
+def test_f27_new_lots_and_ticks_reach_the_orders_of_a_running_daemon(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with exchange() as venue, trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as desk:
+            await desk.open(2)
+            await desk.agree()
+            change_rules(venue)
+            await close_and_open_again(venue, desk)
+
+    run(work())
+    assert len(changed(tmp_path)) == 1
+    refused = [event for _, _, event in events_of(tmp_path) if isinstance(event, OrderRejected)]
+    assert {event.symbol for event in refused} <= {"BTCUSDT"}
+    assert only_dust(tmp_path)
+
+
+def test_f27_a_holding_is_counted_as_it_was_opened_after_a_restart(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with exchange() as venue:
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as desk:
+                await desk.open(2)
+                await desk.agree()
+            check(tmp_path, venue)
+            change_rules(venue)
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO), halted=False) as desk:
+                await desk.agree()
+                assert desk.figure("held") == 2
+                await close_and_open_again(venue, desk)
+
+    run(work())
+    assert len(changed(tmp_path)) == 1
+    assert only_dust(tmp_path)
