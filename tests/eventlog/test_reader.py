@@ -105,6 +105,20 @@ def test_stat_counts_and_measures_growth_over_the_last_day(home: Path) -> None:
     assert stat["max_readers"] == 256
 
 
+def test_what_a_start_writes_at_once_is_no_growth(home: Path) -> None:
+    now = [10 * DAY_NS]
+    with EventLog.open(home, clock=Clock(wall=lambda: 0, monotonic=lambda: now[0])) as log:
+        fill(log, [50_000])
+        for _ in range(600):
+            now[0] += 10**9
+            log.append([(pack("live"), None)])
+        with LogReader.open(home) as reader:
+            stat = reader.stat()
+
+    assert stat["growth_span"] == pytest.approx(300e9, abs=1_000)
+    assert stat["events_per_day"] == pytest.approx(86_400, rel=0.01)
+
+
 def test_tail_in_another_process_is_woken_by_every_commit(home: Path, spawn: Spawn) -> None:
     with EventLog.open(home) as log:
         fill(log, [2])

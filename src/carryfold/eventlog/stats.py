@@ -12,12 +12,14 @@ from carryfold.eventlog.env import SharedEnv
 from carryfold.eventlog.record import HEADER, SEQ, Batch, decode_record
 
 DAY_NS: Final = 86_400 * 1_000_000_000
+SHORTEST_NS: Final = 60 * 1_000_000_000
+"""The shortest span worth scaling to a day: below it there is no rate yet."""
 
 
 def describe(transaction: lmdb.Transaction[bytes], env: SharedEnv, data_file: Path) -> dict[str, int | float]:
     """events, batches, keys; bytes (file), map_size, map_used; first/last_recorded_at (ns, 0 when empty); readers,
-    max_readers (slots); events_per_day, bytes_per_day (over the last 24 hours of the log, or all of it when
-    younger)."""
+    max_readers (slots); events_per_day, bytes_per_day, and growth_span, the time (ns) that they are measured over: the
+    last 24 hours, or the younger half of a younger log, because a start writes a lot at once."""
     info, page_size = env.env.info(), env.env.stat()["psize"]
     used = (info["last_pgno"] + 1) * page_size
     result: dict[str, int | float] = {
@@ -33,6 +35,7 @@ def describe(transaction: lmdb.Transaction[bytes], env: SharedEnv, data_file: Pa
         "max_readers": info["max_readers"],
         "events_per_day": 0.0,
         "bytes_per_day": 0.0,
+        "growth_span": 0,
     }
     with transaction.cursor(env.table(tables.EVENTS)) as cursor:
         if not cursor.last():
@@ -40,17 +43,17 @@ def describe(transaction: lmdb.Transaction[bytes], env: SharedEnv, data_file: Pa
         last = _header(cursor)
         cursor.first()
         first = _header(cursor)
-        start = _first_since(cursor, last.recorded_at - DAY_NS, last.last_seq)
+        span = min((last.recorded_at - first.recorded_at) // 2, DAY_NS)
+        start = _first_since(cursor, last.recorded_at - span, last.last_seq)
     events = last.last_seq - start.first_seq + 1
-    # A log of one instant has no rate yet; an hour is the shortest span worth scaling to a day.
-    days = max(last.recorded_at - start.recorded_at, DAY_NS // 24) / DAY_NS
-    per_day = events / days if start.recorded_at < last.recorded_at else 0.0
+    per_day = events / (span / DAY_NS) if span >= SHORTEST_NS else 0.0
     return result | {
         "events": last.last_seq,
         "first_recorded_at": first.recorded_at,
         "last_recorded_at": last.recorded_at,
         "events_per_day": per_day,
         "bytes_per_day": per_day * used / last.last_seq,
+        "growth_span": span,
     }
 
 

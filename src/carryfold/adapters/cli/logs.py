@@ -20,6 +20,7 @@ __all__ = ["app"]
 
 SHOWN: Final = 50
 MEGABYTE: Final = 1e6
+MINUTE_NS: Final = 60e9
 
 app = typer.Typer(help="The event log: look at it, check it, copy it.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -64,7 +65,10 @@ def stat(context: typer.Context, json: Json = False) -> None:
         ["size", f"{found['map_used'] / MEGABYTE:,.1f} MB of at most {found['map_size'] / MEGABYTE:,.0f} MB"],
         [
             "growth",
-            f"{found['events_per_day']:,.0f} events and {per_day / MEGABYTE:,.1f} MB a day, by its last 24 hours",
+            f"{found['events_per_day']:,.0f} events and {per_day / MEGABYTE:,.1f} MB a day, by its last"
+            f" {found['growth_span'] / MINUTE_NS:,.0f} minutes"
+            if per_day
+            else "not known yet",
         ],
         [
             "disk",
