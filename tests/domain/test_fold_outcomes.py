@@ -74,6 +74,21 @@ def test_both_legs_fill_in_parts_and_the_holding_is_what_was_filled() -> None:
     assert run.equity() == -1.625  # the fees: all fills were at the view
 
 
+def test_a_holding_is_counted_in_the_lot_that_was_decided_whatever_it_is_when_it_fills() -> None:
+    run = Live()
+    run.want()
+    before = float(run.state.view[0]["lot"])
+
+    run.give((0, Kind.PAIR_CHANGED, before / 10, -1.0, -1.0, -1.0))
+    run.give(filled("spot", UNITS), filled("perp", -UNITS, ended=True))
+    held = float(run.pair()["unit"]) * LOT_UNITS
+    run.give(quote(PRICE))
+
+    assert run.state.view[0]["lot"] == before / 10
+    assert held == before == float(run.pair()["unit"]) * LOT_UNITS
+    assert run.pair()["spot_value"] == 1000 * E8
+
+
 def test_a_fee_in_base_coins_shrinks_the_units_and_costs_its_value_once() -> None:
     """80 units are bought and 1 is kept by the venue: 79 come in, at the value of 79, with the value of 1 as fee."""
     run = Live()

@@ -16,7 +16,7 @@ from typing import Final
 
 __all__ = ["Inbox"]
 
-SLICE_S: Final = 0.002
+SLICE_S: Final = 0.0005
 MOST_WAITING: Final = 50_000
 """Ten seconds of a flood of 5,000 messages a second."""
 
