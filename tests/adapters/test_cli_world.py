@@ -246,3 +246,13 @@ def test_a_folder_that_may_not_be_written_is_one_clear_line(shell: Shell, tmp_pa
 
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_years_without_data_thin_no_annual_figure(shell: Shell) -> None:
+    plain = shell.json("backtest")
+    wide = shell.json("backtest", "--since", "2019-01-01", "--until", "2035-01-01")
+    part = shell.json("backtest", "--since", "2024-01-03", "--until", "2024-01-06")
+
+    assert wide["years"] == plain["years"] > 0
+    assert wide["return_on_capital_annual"] == plain["return_on_capital_annual"]
+    assert part["years"] * 365.25 == pytest.approx(3.0)

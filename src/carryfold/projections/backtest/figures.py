@@ -209,10 +209,14 @@ def _is_flat(equity_e8: npt.NDArray[np.float64]) -> bool:
 
 
 def _span(run: Backtest) -> tuple[int | None, int | None]:
-    """From the run's start (or its first row) to its end (or its last row), ns."""
-    first = run.first_row_at if run.since == 0 else run.since
-    last = run.last_row_at if run.until is None else run.until
-    return (None, None) if run.first_row_at is None else (first, last)
+    """From the run's start (or its first row) to its end (or its last row), ns. A bound more than a day beyond the data
+    is none: years without data would thin the annual figures."""
+    first, last = run.first_row_at, run.last_row_at
+    if first is None or last is None:
+        return None, None
+    since = run.since if first - run.since <= DAY_NS else first
+    until = run.until if run.until is not None and run.until - last <= DAY_NS else last
+    return since, until
 
 
 def _annual(value: float, years: float | None) -> float | None:
