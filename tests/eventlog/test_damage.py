@@ -326,3 +326,28 @@ def test_a_key_that_names_no_event_is_found(home: Path) -> None:
     assert not report.ok
     assert report.error is not None
     assert "names seq 21, which is not in the log" in report.error
+
+
+@pytest.mark.parametrize("emptied", [True, False], ids=["empty", "gone"])
+def test_f07_a_log_file_that_is_empty_or_gone_is_no_new_log(home: Path, emptied: bool) -> None:
+    fill(home)
+    data = home / "log" / "data.mdb"
+    data.write_bytes(b"") if emptied else data.unlink()
+
+    report = verify(home)
+
+    assert (report.ok, "gone or empty, but seq 400 was committed" in (report.error or "")) == (False, True)
+    with pytest.raises(LostTail, match="restore a copy"):
+        LogReader.open(home)
+    with pytest.raises(LostTail):
+        EventLog.open(home)
+
+
+def test_a_log_without_its_outside_head_is_whole_as_far_as_it_can_be_told(home: Path) -> None:
+    fill(home)
+    before = verify(home)
+    (home / "log.head").unlink()
+    after = verify(home)
+
+    assert (before.ok, before.has_outside_head) == (True, True)
+    assert (after.ok, after.has_outside_head) == (True, False)

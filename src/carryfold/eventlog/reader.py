@@ -17,8 +17,8 @@ import lmdb
 
 from carryfold.eventlog import tables
 from carryfold.eventlog.env import SharedEnv, acquire, check_size, release
-from carryfold.eventlog.errors import LogCorrupt, NoLog
-from carryfold.eventlog.headfile import read_head
+from carryfold.eventlog.errors import LogCorrupt, LostTail, NoLog
+from carryfold.eventlog.headfile import HEAD_NAME, read_head
 from carryfold.eventlog.keytable import decode_key_value
 from carryfold.eventlog.record import SEQ, Batch, Head, decode_record
 from carryfold.eventlog.stats import describe
@@ -42,8 +42,13 @@ class LogReader:
 
     @classmethod
     def open(cls, home: Path) -> LogReader:
-        """Open for reading. Raises NoLog, LogTruncated, FormatUnknown or LogCorrupt."""
+        """Open for reading. Raises NoLog, LostTail, LogTruncated, FormatUnknown or LogCorrupt."""
         if check_size(tables.data_file(home)) is None:
+            outside = read_head(home)
+            if outside is not None and outside.seq > 0:
+                raise LostTail(
+                    f"{tables.data_file(home)} is gone or empty, but seq {outside.seq} was committed", home / HEAD_NAME
+                )
             raise NoLog(home)
         try:
             env = acquire(tables.log_dir(home), tables.LOG_OPTIONS, writable=False)

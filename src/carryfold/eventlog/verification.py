@@ -32,7 +32,8 @@ _NO_EVENT: Final = 0
 
 
 class VerifyReport(msgspec.Struct, frozen=True):
-    """What `verify` found. `error` is one line, None when `ok`; `bad_seq` the first event that cannot be trusted."""
+    """What `verify` found. `error` is one line, None when `ok`; `bad_seq` the first event that cannot be trusted.
+    Without an outside head a lost tail cannot be noticed."""
 
     ok: bool
     events: int
@@ -41,6 +42,7 @@ class VerifyReport(msgspec.Struct, frozen=True):
     head_digest: bytes
     error: str | None = None
     bad_seq: int | None = None
+    has_outside_head: bool = False
 
 
 def verify(home: Path, *, in_child: bool = True) -> VerifyReport:
@@ -82,17 +84,18 @@ class _Walker:
         self._progress_fd = progress_fd
         self._window_start = 1
         self._window = bytearray()
+        self._has_outside_head = False
 
     def report(self, error: str | None, bad_seq: int | None) -> VerifyReport:
         return VerifyReport(
-            error is None, self.head.seq, self._batches, self.head.seq, self.head.digest, error, bad_seq
-        )
+            error is None, self.head.seq, self._batches, self.head.seq, self.head.digest, error, bad_seq,
+            self._has_outside_head,
+        )  # fmt: skip
 
     def run(self) -> None:
         # Read before the log: a live owner then can only have made the log longer than this head.
         outside = read_head(self._home)
-        if outside is not None and outside.seq > 0 and not tables.data_file(self._home).exists():
-            raise LogCorrupt(f"{tables.data_file(self._home)} is missing, but seq {outside.seq} was committed")
+        self._has_outside_head = outside is not None
         with LogReader.open(self._home) as reader:
             upto = reader.last.seq
             self._note(1)

@@ -160,6 +160,8 @@ def verify(context: typer.Context, json: Json = False) -> None:
             f"whole: {report.events:,} events in {report.batches:,} commits, head seq {report.head_seq:,}"
             f" {report.head_digest.hex()}"
         )
+        if not report.has_outside_head:
+            terminal.note("there was no log.head beside it: whether events are missing at its end cannot be told")
 
 
 @app.command()
