@@ -55,6 +55,7 @@ def test_a_named_file_is_used_instead_of_the_home_s(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("[parameters]\nentre = 1\n", "unknown parameter 'entre'; did you mean 'enter'?"),
+        ("[parameters]\nmax_unhedged_s = 1\n", "write deadline_s under [execution]"),
         ("[parameters]\nqqqq = 1\n", "known: strategy, enter"),
         ("[data]\nvenu = 1\n", "unknown setting 'venu'; did you mean 'venue'?"),
         ("[data]\nbar_minutes = 1.5\n", "[data]"),

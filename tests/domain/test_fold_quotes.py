@@ -11,15 +11,15 @@ from tests.domain.build import HOUR, MIDNIGHT, bar, listed, quote
 from tests.domain.compiled import fold_rows, ordered
 
 TIMES = st.one_of(
-    st.integers(0, 14).map(lambda hour: hour * HOUR),
-    st.tuples(st.integers(0, 14), st.sampled_from([-1, 1, 2])).map(lambda one: one[0] * HOUR + one[1]),
-    st.integers(0, 14 * HOUR),
+    st.integers(0, 24).map(lambda hour: hour * HOUR),
+    st.tuples(st.integers(0, 24), st.sampled_from([-1, 1, 2])).map(lambda one: one[0] * HOUR + one[1]),
+    st.integers(0, 24 * HOUR),
 ).map(lambda since: MIDNIGHT + since)
 
 
 @settings(deadline=None, max_examples=300)
 @given(times=st.lists(TIMES, min_size=1, max_size=40), asked=st.lists(TIMES, min_size=1, max_size=10))
-def test_of_each_of_the_newest_eight_hours_the_newest_mark_is_kept(times: list[int], asked: list[int]) -> None:
+def test_of_each_of_the_newest_hours_the_newest_mark_is_kept(times: list[int], asked: list[int]) -> None:
     view = np.zeros(1, VIEW)
     view["mark_until"] = NEVER
     hours: dict[int, tuple[int, float]] = {}

@@ -9,7 +9,7 @@ from carryfold.domain.rows import Kind
 from .naive_rates import DAY, GROUP, HOUR, Counters, Rates, Row, clamp, clip, ema_weight
 
 SUSPECT_STEP = 0.03
-HOURS_OF_MARKS = 8
+HOURS_OF_MARKS = 16
 TURNOVER_HOURS_KEPT = 24
 SETTLEMENTS_BEFORE_CONVICTION = 9
 BASIS_SAMPLES_BEFORE_SCORE = 48

@@ -125,11 +125,11 @@ def _did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def _parameters(path: Path, table: dict[str, Any]) -> tuple[str, ...]:
-    from carryfold.domain.params import ParameterError, Parameters, parse_settings
+    from carryfold.domain.params import LIMITS_OF_EXECUTION, ParameterError, Parameters, parse_settings
 
     known = Parameters.__struct_fields__
     for name, value in table.items():
-        if name not in known:
+        if name not in known and name not in LIMITS_OF_EXECUTION:
             raise ConfigError(f"{path}: [parameters]: unknown parameter '{name}'{_did_you_mean(name, known)}")
         if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
             raise ConfigError(f"{path}: [parameters]: {name} must be a number or a word")

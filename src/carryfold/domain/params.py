@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["PARAMS", "ParameterError", "Parameters", "parse_settings"]
+__all__ = ["LIMITS_OF_EXECUTION", "PARAMS", "ParameterError", "Parameters", "parse_settings"]
 
 Strategy = Literal["simple", "composite", "hold"]
 RateSource = Literal["settled", "predicted", "blend"]
@@ -72,8 +72,6 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     corr_cap: float = 3750.0
     drawdown_limit: float = 0.05
     daily_loss_limit: float = 0.02
-    max_unhedged_s: float = 10.0
-    max_unhedged_notional: float = 200.0
 
     def __post_init__(self) -> None:
         for name, (low, high) in _BOUNDS.items():
@@ -162,8 +160,6 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "corr_cap": (0, _MONEY_MAX),
     "drawdown_limit": (1e-6, 1),
     "daily_loss_limit": (1e-6, 1),
-    "max_unhedged_s": (0, 86400),
-    "max_unhedged_notional": (0, _MONEY_MAX),
 }
 
 PARAMS: Final = np.dtype(
@@ -184,7 +180,14 @@ def parse_settings(settings: Iterable[str], base: Parameters | None = None) -> P
     return (base or Parameters()).changed(values)
 
 
+LIMITS_OF_EXECUTION: Final = {"max_unhedged_notional": "max_unhedged_notional", "max_unhedged_s": "deadline_s"}
+"""What is looked for here and set elsewhere."""
+
+
 def _parse_value(name: str, text: str) -> Any:
+    if name in LIMITS_OF_EXECUTION:
+        limit = LIMITS_OF_EXECUTION[name]
+        raise ParameterError(f"{name} is a limit of execution: write {limit} under [execution] in carryfold.toml")
     if name not in Parameters.__struct_fields__:
         raise ParameterError(f"unknown parameter '{name}'; known: {', '.join(Parameters.__struct_fields__)}")
     if name in CHOICES:

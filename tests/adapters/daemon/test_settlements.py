@@ -16,7 +16,7 @@ from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.settlements import ATTEMPTS_MAX, FIRST_ASK_S, SettlementDesk
 from carryfold.adapters.venue import LegRules, PairSpec, VenueError
-from carryfold.domain.events import DataRejected, Event, FundingPredicted, FundingSettled, PairListed
+from carryfold.domain.events import DataRejected, Event, FundingPredicted, FundingRevised, FundingSettled, PairListed
 from tests.adapters.daemon.world import SECOND, run
 
 HOUR = 3_600 * SECOND
@@ -69,9 +69,9 @@ class Story:
     async def record(self, events: Sequence[Event]) -> None:
         self.events += events
 
-    def see(self, at: int, next_at: int) -> None:
+    def see(self, at: int, next_at: int, hours: float = 8.0) -> None:
         self.clock.time = max(self.clock.time, at)
-        self.desk.see(FundingPredicted("v", "AUSDT", 1, at, 1e-4, next_at, 8.0))
+        self.desk.see(FundingPredicted("v", "AUSDT", 1, at, 1e-4, next_at, hours))
 
     def live_until(self, at: int) -> None:
         async def work() -> None:
@@ -101,6 +101,37 @@ def test_a_settlement_is_asked_for_once_a_little_after_it_was_due() -> None:
     assert story.settled == [T1]
     assert len(story.asked) == 1
     assert 0 <= story.asked[0][0] - T1 - FIRST_ASK_S * SECOND <= 2 * SECOND
+
+
+def test_the_interval_that_was_shown_goes_into_the_log_when_it_is_news() -> None:
+    """From 8 h to 1 h and back: the history tells times and rates alone."""
+    short = T1 + HOUR
+    story = Story(T1, short, short + 8 * HOUR)
+    story.see(T1 - HOUR, T1)
+    story.see(T1 + 2 * SECOND, short, 1.0)
+    story.live_until(T1 + 120 * SECOND)
+    story.see(short + 2 * SECOND, short + 8 * HOUR)
+    story.live_until(short + 120 * SECOND)
+    story.see(short + 8 * HOUR + 2 * SECOND, short + 16 * HOUR)
+    story.live_until(short + 8 * HOUR + 120 * SECOND)
+
+    told = [event for event in story.events if isinstance(event, FundingRevised)]
+    assert story.settled == [T1, short, short + 8 * HOUR]
+    assert [(event.event_at, event.interval_hours) for event in told] == [
+        (T1, 8.0), (short, 1.0), (short + 8 * HOUR, 8.0)
+    ]  # fmt: skip
+    assert all(event.rate == event.replaces for event in told)
+    settled_before = [story.events[story.events.index(event) - 1] for event in told]
+    assert [event.event_at for event in settled_before] == [event.event_at for event in told]
+
+
+def test_one_that_fell_due_just_before_the_start_is_asked_for() -> None:
+    story = Story(T1)
+    story.published[T1] = T1 + 30 * SECOND
+    story.see(T1 + 10 * SECOND, T2)
+    story.live_until(T1 + 120 * SECOND)
+
+    assert story.settled == [T1]
 
 
 def test_one_that_is_published_late_is_asked_for_ever_less_often_until_it_is_there() -> None:
@@ -178,7 +209,7 @@ def test_an_interval_that_is_switched_to_a_shorter_one_misses_no_settlement() ->
 
 
 def test_an_estimate_that_arrives_late_changes_nothing() -> None:
-    story = Story(T1)
+    story = Story(T1, known=T1)
     story.see(T1 + SECOND, T2)
     story.see(T1 - HOUR, T1)
     story.live_until(T1 + 120 * SECOND)

@@ -36,8 +36,9 @@ __all__ = ["LINEAR_FEED", "SPOT_FEED", "PublicStreams"]
 
 LINEAR_FEED: Final = "bybit.linear"
 SPOT_FEED: Final = "bybit.spot"
-LEG_FRESH_S: Final = 20.0
-"""The first level of the spot book comes every 3 s even when nothing changes, a ticker several times a second."""
+LEG_FRESH_S: Final = 5.0
+"""The first level of the spot book comes every 3 s even if nothing changes, a ticker several times a second. No more: a
+quote does not say how old each of its legs is, and nothing is priced by what is older (quote_max_age_s)."""
 
 SILENCE_S: Final = 20.0
 COMPARED_EVERY_S: Final = 60.0

@@ -37,7 +37,7 @@ from carryfold.domain.execution import (
 )
 from carryfold.domain.execution.ids import Kind
 from carryfold.domain.execution.limits import nanoseconds
-from carryfold.domain.execution.reports import FillReport, Leg
+from carryfold.domain.execution.reports import FillReport
 from carryfold.eventlog import LogError, LogReader
 
 __all__ = ["Broker"]
@@ -241,7 +241,7 @@ class Broker:
             decision_seq=seq,
             kind=kind,
             pair=self.account.pair(symbol, *self.run.unit_of(symbol)),
-            thin=self._thin_leg(symbol),
+            thin=self.run.thin_leg(symbol),
             started_at=self.pace.now(),
             lots=lots,
             spot_units=books.pairs[symbol].spot_units,
@@ -258,13 +258,6 @@ class Broker:
         async with self.turn:
             await self.commit([OrderCancelled(*key, client_id=name, reason=f"given up: {reason}", ended=True)])
         self.notices.say("decision given up", pair=decision.symbol, seq=seq, reason=reason)
-
-    def _thin_leg(self, symbol: str) -> Leg:
-        """The leg with less turnover goes first; the spot leg where it is not known."""
-        pair_id = next(i for i in self.run.ids if self.run.names[i].symbol == symbol)
-        view = self.run.state.view[pair_id]
-        perp, spot = float(view["perp_hourly"]), float(view["spot_hourly"])
-        return "perp" if 0.0 <= perp < spot else "spot"
 
     # --- processes ---------------------------------------------------------------------------------------------------
 

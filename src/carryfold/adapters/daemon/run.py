@@ -10,9 +10,11 @@ import numpy as np
 
 from carryfold.domain.events import EntryDecided, Event, ExitDecided
 from carryfold.domain.execution.pair import decimal_of
+from carryfold.domain.execution.reports import Leg
 from carryfold.domain.fold import Output, State, fold, simulate
 from carryfold.domain.fold.codes import ENTRY, NOTHING
 from carryfold.domain.fold.money import equity
+from carryfold.domain.fold.observe import turnover_24h
 from carryfold.domain.records import decisions_recorded, fills_recorded
 from carryfold.domain.rows import E8, Rows
 from carryfold.projections.cursor import MAX, Cursor
@@ -91,12 +93,24 @@ class Run:
     def unit_of(self, symbol: str) -> tuple[Decimal, int]:
         """(base coins of a unit of the pair's holding, units in a lot): what is held, or ordered, is counted as it was
         when that was decided, whatever the venue's lot is now."""
-        i = next(i for i in self.ids if self.names[i].symbol == symbol)
+        i = self._id_of(symbol)
         pair, view = self.state.pair[i], self.state.view[i]
         lot_units = int(view["lot_units"])
         lot = float(pair["pending_lot"] if pair["pending"] == ENTRY else view["lot"])
         unit = float(pair["unit"]) if pair["held"] else lot / lot_units
         return decimal_of(float(f"{unit:.12g}")), lot_units
+
+    def thin_leg(self, symbol: str) -> Leg:
+        """The leg with less turnover in a day; the spot leg where it is not known."""
+        view = self.state.view[self._id_of(symbol)]
+        perp, spot = (
+            turnover_24h(view[f"{leg}_turnover_at"], view[f"{leg}_turnover"], view[f"{leg}_turnover_count"])
+            for leg in ("perp", "spot")
+        )
+        return "perp" if 0.0 < perp < spot else "spot"
+
+    def _id_of(self, symbol: str) -> int:
+        return next(i for i in self.ids if self.names[i].symbol == symbol)
 
     def pending(self) -> list[tuple[PairName, bool]]:
         """(pair, whether it is an entry) of every decision that is not carried out yet."""

@@ -3,6 +3,9 @@
 Each pair is asked soon after its settlement and then ever less often until the row is there, which may take a while: it
 is published late, and a venue may be down across a settlement. A question reaches back to the last settlement that is
 in the log, so that whatever was missed comes with the next answer.
+
+The history does not say which interval a rate was for, and a first longer spacing may be a missing row. The estimates
+before it do say; what they said goes into the log beside the settlement, as a FundingRevised of the same rate.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from carryfold.adapters.daemon.pace import Pace
 from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.report import RowRefused
 from carryfold.adapters.venue import PairSpec, VenueError
-from carryfold.domain.events import DataRejected, Event, FundingPredicted, FundingSettled
+from carryfold.domain.events import DataRejected, Event, FundingPredicted, FundingRevised, FundingSettled
 
 __all__ = ["SettlementDesk"]
 
@@ -28,6 +31,7 @@ ATTEMPTS_MAX: Final = 360
 
 ASKED_AT_ONCE: Final = 8
 REACH_BACK_NS: Final = 30 * 86_400 * 10**9
+_HOURS_KEPT: Final = 48
 _NS: Final = 1_000_000_000
 _NS_PER_MS: Final = 1_000_000
 
@@ -35,9 +39,10 @@ Record = Callable[[Sequence[Event]], Awaitable[object]]
 
 
 class _Due:
-    """What is known of one pair's settlements. Times in ns, 0: none. `ask_at`: when the next question is due."""
+    """What is known of one pair's settlements. Times in ns, 0: none. `ask_at`: when the next question is due; `hours`:
+    the interval that was shown before each of the last settlements, by its time; `told_hours`: what the log has."""
 
-    __slots__ = ("ask_at", "attempts", "next_at", "owed_at", "seen_at", "settled_at", "spec")
+    __slots__ = ("ask_at", "attempts", "hours", "next_at", "owed_at", "seen_at", "settled_at", "spec", "told_hours")
 
     def __init__(self, spec: PairSpec, settled_at: int) -> None:
         self.spec = spec
@@ -47,6 +52,8 @@ class _Due:
         self.owed_at = 0
         self.ask_at = 0
         self.attempts = 0
+        self.hours: dict[int, float] = {}
+        self.told_hours = 0.0
 
     def owe(self, at: int) -> None:
         """A settlement at this time has fallen due."""
@@ -91,7 +98,12 @@ class SettlementDesk:
         due.seen_at = event.event_at
         if due.next_at and event.event_at >= due.next_at:
             due.owe(due.next_at)
+        if not due.next_at and event.interval_hours:  # one may have fallen due just before the start
+            due.owe(event.next_at - round(event.interval_hours * 3_600 * _NS))
         due.next_at = event.next_at
+        due.hours[due.next_at] = event.interval_hours
+        while len(due.hours) > _HOURS_KEPT:
+            del due.hours[min(due.hours)]
 
     def forget(self, symbol: str) -> None:
         """The pair has closed: another one may go by its name."""
@@ -125,7 +137,7 @@ class SettlementDesk:
                 answered = False
                 self._notices.say("settlements not told", pair=due.spec.listed.symbol, reason=str(error))
         if found:
-            await self._record(found)
+            await self._record(_with_intervals(due, found))
             due.settled_at = max(due.settled_at, *(event.event_at for event in found))
         due.asked(self._pace.now(), answered=answered)
         if not due.ask_at and due.settled_at < due.owed_at:
@@ -145,3 +157,16 @@ class SettlementDesk:
                     continue
                 found.append(FundingSettled(pair.venue, pair.symbol, pair.listing, at, rate))
         return sorted(found, key=lambda event: event.event_at)
+
+
+def _with_intervals(due: _Due, events: Sequence[Event]) -> list[Event]:
+    """Each settlement whose interval is news is followed by that interval."""
+    told: list[Event] = []
+    for event in events:
+        told.append(event)
+        hours = due.hours.get(event.event_at, 0.0)
+        if isinstance(event, FundingSettled) and hours and hours != due.told_hours:
+            due.told_hours = hours
+            name = event.venue, event.symbol, event.listing, event.event_at
+            told.append(FundingRevised(*name, event.rate, event.rate, hours))
+    return told

@@ -28,7 +28,7 @@ __all__ = [
 NEVER: Final = -(2**62)
 """A time before all times. Differences with real times still fit an int64."""
 
-MARKS_KEPT: Final = 8  # hours
+MARKS_KEPT: Final = 16  # hours: an outage of one 8 h interval must not cost a payment
 CLOSED_KEPT: Final = 4
 TURNOVER_KEPT: Final = 24  # hours
 
