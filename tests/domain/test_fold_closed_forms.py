@@ -103,6 +103,21 @@ def test_a_bar_is_invisible_before_its_close() -> None:
     assert [(fill[0], fill[4]) for fill in f["fills"]] == [(rows[-1][0], 1_500 * E8)]  # 10 lots' worth decided at 100
 
 
+@pytest.mark.parametrize(("silent_s", "exits"), [(3_600, 0), (8 * 86_400, 1)])
+def test_what_nobody_listened_to_is_no_end_of_a_pair_and_a_silence_of_its_own_is(silent_s: int, exits: int) -> None:
+    """Two pairs are held, nothing at all comes for more than dead_s, then one of them speaks, and later the other."""
+    start = [listed(0), listed(1), *(bar(h, 100.0, pair=i) for h in range(1, 13) for i in (0, 1))]
+    start += [settled(8, 0.001, pair=0), settled(8, 0.001, pair=1)]
+    later = 12 + 7 * 24 + 3
+    first = [quote(later + s / 3600, 100.0, pair=0) for s in range(0, silent_s, max(silent_s // 1_000, 1))]
+    rows = ordered([*start, *first, quote(later + silent_s / 3600, 100.0, pair=1)])
+
+    f = figures(*fold_rows(rows, [b"XUSDT", b"YUSDT"], Parameters(enter=0.001, exit=-1, dead_s=7 * 86_400)))
+
+    assert len(f["fills"]) == 2 + exits
+    assert f["open_positions"] == 2 - exits
+
+
 def test_nothing_is_paid_after_a_delisting() -> None:
     rows = [listed(), *(bar(h, 100.0) for h in range(1, 18)), settled(8, 0.001), delisted(17.5)]
     alive = [*rows, settled(16, 0.001)]

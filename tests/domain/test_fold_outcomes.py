@@ -284,7 +284,8 @@ def test_a_holding_of_a_pair_that_is_gone_is_closed() -> None:
     run.enter(pair=1)
 
     delisted = run.give((0, Kind.PAIR_DELISTED, 0.0, 0.0, 0.0, 0.0))
-    silent = run.tick(after_s=FREE.dead_s + 10.0)
+    assert run.tick(after_s=FREE.dead_s / 2) == []
+    silent = run.tick(after_s=FREE.dead_s / 2 + 10.0)
 
     assert delisted == [(0, "exit", LOTS)]
     assert silent == [(1, "exit", LOTS)], "its data ended"

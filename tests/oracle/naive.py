@@ -119,9 +119,14 @@ class Simulation:
         self.throttle_peak = float(self.book.capital)
         self.drawdown_peak = self.book.capital
         self.min_free: int | None = None
+        self.before: int | None = None  # the last instant
+        self.heard_since = 0
 
     def step(self, t: int, rows: list[Row], running: bool) -> None:
         """One instant, phase by phase."""
+        if self.before is None or t - self.before > self.params.dead_s * SECOND:
+            self.heard_since = t
+        self.before = t
         if running:
             self._begin_day(t)
         by_pair: dict[int, list[Row]] = defaultdict(list)
@@ -206,7 +211,7 @@ class Simulation:
 
     def _bury_dead(self, t: int) -> None:
         for seat in self.book.seats:
-            if is_dead(seat, t, self.params):
+            if is_dead(seat, t, self.params, self.heard_since):
                 self.book.delist(t, seat, "data ended")
 
     def _charge_borrow(self, t: int) -> None:
@@ -226,7 +231,7 @@ class Simulation:
         for seat in self.book.seats:
             if wants_exit(self.params, seat, t):
                 self._exit(t, seat)
-        moment = Moment(t, self.theta, self.halted, self.day_start_equity, self.universe)
+        moment = Moment(t, self.theta, self.halted, self.day_start_equity, self.universe, self.heard_since)
         for candidate in candidates(self.params, self.book.seats, t):
             seat = candidate.seat
             size = entry_size(self.book, candidate, moment)

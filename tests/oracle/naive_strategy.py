@@ -48,6 +48,7 @@ class Moment:
     halted: bool
     day_start_equity: int
     universe: int
+    heard_since: int
 
 
 def candidates(params: Parameters, seats: list[Seat], t: int) -> list[Candidate]:
@@ -204,7 +205,7 @@ def failed_gates(book: Book, candidate: Candidate, moment: Moment, size: float, 
     rates, price = market.rates, market.price
     mid = spot_mid(seat)
     passed = {
-        "listed": is_listed(seat, t, p),
+        "listed": is_listed(seat, moment, p),
         "prices": not market.priced or price is not None,
         "stale_price": not market.priced or (price is not None and t - price.event_at <= p.stale_s * SECOND),
         "stale_rate": rates.settled_at is not None
@@ -234,13 +235,14 @@ def failed_gates(book: Book, candidate: Candidate, moment: Moment, size: float, 
     return [name for name in GATES if not passed[name]]
 
 
-def is_listed(seat: Seat, t: int, params: Parameters) -> bool:
-    market = seat.market
+def is_listed(seat: Seat, moment: Moment, params: Parameters) -> bool:
+    market, t = seat.market, moment.t
     known = market.listing_seen and market.listed_at <= t
-    return known and market.delisted_at is None and not is_dead(seat, t, params)
+    return known and market.delisted_at is None and not is_dead(seat, t, params, moment.heard_since)
 
 
-def is_dead(seat: Seat, t: int, params: Parameters) -> bool:
-    """No market row for so long that the pair counts as gone, until another one comes."""
+def is_dead(seat: Seat, t: int, params: Parameters, heard_since: int) -> bool:
+    """No market row for so long that the pair counts as gone, until another one comes; not before anything at all was
+    heard for as long."""
     last = seat.market.last_known_at
-    return last is not None and t - last > params.dead_s * SECOND
+    return last is not None and t - max(last, heard_since) > params.dead_s * SECOND

@@ -203,7 +203,7 @@ def test_a_delisting_after_a_liquidation_has_only_the_spot_left_to_sell() -> Non
 
 def test_a_position_whose_data_ended_is_closed_at_its_last_prices() -> None:
     rows = [listed(), settled(0, 4 * BP), *(bar(hour, 64.0) for hour in range(3))]
-    rows += [row(BEGIN + hour * HOUR, BEGIN + hour * HOUR, Kind.CLOCK_TICKED, pair=-1) for hour in (5, 30)]
+    rows += [row(BEGIN + hour * HOUR, BEGIN + hour * HOUR, Kind.CLOCK_TICKED, pair=-1) for hour in (5, 20, 30)]
 
     result = simulated(rows, notional=1024.0, dead_s=86400, delist_haircut=0.25, **FREE)
 

@@ -185,3 +185,13 @@ def test_the_market_lists_closed_pairs_beside_those_that_trade() -> None:
     assert found["BTCUSDT"] == "Trading"
     assert "Closed" in found.values()
     assert any(symbol.startswith("1000") for symbol in found)
+
+
+def test_a_pair_that_is_kept_stays_one_whatever_its_prices_and_its_zone_are() -> None:
+    apart = {"spot": {"BTCUSDT": 100.0}, "perp": {"BTCUSDT": 106.0}}
+    young = [spot(innovation="1")]
+
+    assert not match_listings([SPOT], [PERP], apart).pairs
+    assert len(match_listings([SPOT], [PERP], apart, kept={"BTCUSDT"}).pairs) == 1
+    assert not match_listings(young, [PERP], PRICES, kept={"ETHUSDT"}).pairs
+    assert len(match_listings(young, [PERP], PRICES, kept={"BTCUSDT"}).pairs) == 1

@@ -41,8 +41,29 @@ def test_a_clock_that_jumps_back_is_waited_for() -> None:
     hands.wall += 100 * SECOND
     hands.monotonic += 100 * SECOND
     assert clock.look() == []
-    hands.wall += 300 * SECOND
+    hands.wall += 250 * SECOND  # half of the hundred is caught up
     assert steps(clock.look()) == [0]
+
+
+def test_a_wall_clock_that_is_put_right_after_it_was_ahead_is_caught_up_with() -> None:
+    """NTP: three seconds ahead, adopted, and back again. Both clocks run at the same rate ever after."""
+    hands = Hands()
+    pace = hands.pace()
+    clock = ClockWatch(pace, Notices(Metrics()))
+    hands.wall += 3 * SECOND
+    seen = steps(clock.look()) + steps(clock.look())
+    hands.wall -= 3 * SECOND
+    seen += steps(clock.look())
+    times = [pace.now()]
+    for _ in range(100):
+        hands.wall += SECOND // 10
+        hands.monotonic += SECOND // 10
+        seen += steps(clock.look())
+        times.append(pace.now())
+
+    assert seen == [3 * SECOND, 0, -3 * SECOND, 0]
+    assert times == sorted(times)
+    assert pace.now() == hands.wall
 
 
 def test_a_drift_is_a_step_once_it_is_more_than_a_second() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, Final, NamedTuple
@@ -58,9 +58,9 @@ class Listings(NamedTuple):
     excluded: list[Excluded]
 
 
-async def fetch_listings(client: RestClient, *, young: bool = False) -> Listings:
-    """Ask for everything there is now, closed perpetuals included. `young`: also innovation-zone instruments. Raises
-    VenueError."""
+async def fetch_listings(client: RestClient, *, young: bool = False, kept: Collection[str] = ()) -> Listings:
+    """Ask for everything there is now, closed perpetuals included. `young`: also innovation-zone instruments; `kept`:
+    perpetuals that are pairs whatever their prices and their zone are today. Raises VenueError."""
     spots, perps, spot_prices, perp_prices = await asyncio.gather(
         _pages(client, {"category": "spot"}),
         _every_status(client),
@@ -71,7 +71,7 @@ async def fetch_listings(client: RestClient, *, young: bool = False) -> Listings
         "spot": _prices(spot_prices.rows(), "bid1Price", "ask1Price", "lastPrice"),
         "perp": _prices(perp_prices.rows(), "bid1Price", "ask1Price", "markPrice"),
     }
-    return match_listings(spots, perps, prices, young=young)
+    return match_listings(spots, perps, prices, young=young, kept=kept)
 
 
 def match_listings(
@@ -80,9 +80,10 @@ def match_listings(
     prices: Mapping[str, Mapping[str, float]],
     *,
     young: bool = False,
+    kept: Collection[str] = (),
 ) -> Listings:
     """Pairs of instruments as the venue describes them. `prices` by leg and symbol decide whether the two legs are
-    the same asset."""
+    the same asset; those of `kept` have been found to be."""
     by_symbol = {text_of(one, "symbol"): one for one in spots if text_of(one, "quoteCoin") == "USDT"}
     excluded: list[Excluded] = []
     pairs: list[PairSpec] = []
@@ -90,7 +91,9 @@ def match_listings(
         try:
             spot_symbol, multiplier = spot_of(checks.symbol(symbol))
             spot = by_symbol.get(spot_symbol)
-            why = _no_pair(fields, spot, young) or _other_asset(symbol, spot_symbol, multiplier, fields, prices)
+            why = _no_pair(fields, spot, young or symbol in kept)
+            if not why and symbol not in kept:
+                why = _other_asset(symbol, spot_symbol, multiplier, fields, prices)
             if why:
                 excluded.append(Excluded(symbol, why))
                 continue

@@ -29,6 +29,8 @@ class BybitMarket:
         """`client` replaces the usual one; `young` lets innovation-zone instruments in."""
         self.endpoint = endpoint
         self.excluded: list[Excluded] = []
+        self.kept: set[str] = set()
+        """Perpetuals that somebody may hold: they stay pairs, however far apart their legs are today."""
         self._client = client or RestClient(endpoint)
         self._young = young
         self.history = BybitHistory(self._client)
@@ -39,7 +41,7 @@ class BybitMarket:
 
     async def pairs(self) -> Sequence[PairSpec]:
         """Every pair, closed ones too; `excluded` says which perpetuals are none, and why."""
-        listings = await fetch_listings(self._client, young=self._young)
+        listings = await fetch_listings(self._client, young=self._young, kept=self.kept)
         self.excluded = listings.excluded
         return listings.pairs
 

@@ -176,16 +176,18 @@ class Daemon:
 
     async def _list_pairs(self, log: EventLog, known: Sequence[RunInfo]) -> list[PairSpec]:
         """Choose pairs and record what the venue says of them; those that have closed are part of the choice."""
-        listed = await self.market.pairs()
         settings = self.settings
-        turnover = await self.market.turnover() if settings.pairs.startswith("top:") else {}
         runs = candidates(known, settings.mode, settings.sets)
+        self.market.kept |= {label.split("/")[1] for info in runs for label in info.pairs}
+        listed = await self.market.pairs()
+        turnover = await self.market.turnover() if settings.pairs.startswith("top:") else {}
         chosen = follow_pairs(settings.pairs, listed, turnover, self.market.why_not, runs)
         if not any(is_trading(spec) for spec in chosen):
             raise VenueError(f"none of the pairs '{settings.pairs}' is trading now")
         now = min(await self.market.server_time(), self.pace.now())
         numbered = await in_thread(lambda: record_listings(log, chosen, now).pairs)
         self.pairs = [spec for spec in numbered if is_trading(spec)]
+        self.market.kept |= {spec.listed.symbol for spec in self.pairs}
         return numbered
 
     def _listed(self, desk: SettlementDesk) -> Callable[[Sequence[Event]], Coroutine[Any, Any, AppendResult]]:

@@ -66,9 +66,10 @@ PRICE_GATES = (1 << G_PRICES) | (1 << G_STALE_PRICE)
 
 
 @compiled
-def is_dead(v: Any, params: Any, t: int) -> bool:
-    """True if the pair's data ended: it had market rows, and the last one is more than dead_s old."""
-    return v.market_known_at != NEVER and t - v.market_known_at > params.dead_s * SECOND
+def is_dead(v: Any, book: Any, params: Any, t: int) -> bool:
+    """True if the pair's data ended: it had market rows, and the last one is more than dead_s old, while others went
+    on. What nobody listened to (the daemon was down) is no end."""
+    return v.market_known_at != NEVER and t - max(v.market_known_at, book.heard_since) > params.dead_s * SECOND
 
 
 @compiled
@@ -101,7 +102,7 @@ def _exit_reason(v: Any, book: Any, params: Any, t: int) -> int:
     """Why a held pair is to be closed now; R_WANTED: it is not."""
     if book.flatten != 0:
         return R_FLATTEN
-    if v.delist_at != 0 or v.delisted != 0 or is_dead(v, params, t):
+    if v.delist_at != 0 or v.delisted != 0 or is_dead(v, book, params, t):
         return R_DELISTING
     if params.strategy != HOLD and v.x_count > 0 and rate_estimate(v, params, t) < params.exit:
         return R_RATE
@@ -308,7 +309,7 @@ def _work_out(views: Any, pairs: Any, v: Any, book: Any, params: Any, ranks: Any
 def _failed_gates(v: Any, book: Any, params: Any, t: int, d: Any) -> int:
     """The gates that fail, as a bit set; also those that do not apply are looked at."""
     failed = 0
-    if v.listed == 0 or v.listed_at > t or v.delisted != 0 or is_dead(v, params, t):
+    if v.listed == 0 or v.listed_at > t or v.delisted != 0 or is_dead(v, book, params, t):
         failed |= 1 << G_LISTED
     if v.viewed == 0:
         failed |= (1 << G_PRICES) | (1 << G_STALE_PRICE)

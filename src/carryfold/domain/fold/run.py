@@ -64,6 +64,8 @@ class State:
         book["start"] = start
         book["universe"] = max(universe, 1)
         book["due_at"] = NEVER
+        book["now"] = NEVER
+        book["heard_since"] = NEVER
         capital = round(params.capital * E8)
         for name in ("capital", "day_start_equity", "peak", "peak_equity", "min_free"):
             book[name] = capital

@@ -177,6 +177,7 @@ BOOK: Final = np.dtype(
         ("start", "i8"),  # decisions begin at the first instant at or after it
         ("universe", "i8"),  # pairs selected for the run
         ("now", "i8"),  # the last instant folded
+        ("heard_since", "i8"),  # the first instant after the last time that nothing at all was heard for dead_s
         ("due_at", "i8"),  # when the next decision is due: the end of the last one's period
         ("day_end", "i8"),  # end of the UTC day of the last instant
         ("hour_end", "i8"),  # end of the UTC hour up to which borrow interest is charged

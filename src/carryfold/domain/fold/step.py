@@ -348,7 +348,7 @@ def _close_dead(
     for r in range(len(ranks)):
         i = ranks[r]
         p = pairs[i]
-        if (p.held != 0 or p.pending != NOTHING) and is_dead(views[i], params, t):
+        if (p.held != 0 or p.pending != NOTHING) and is_dead(views[i], book, params, t):
             fn = close_delisted(views[i], p, book, orders[i], params, t, i, F_ENDED, fills, fn)
     return fn
 
@@ -388,6 +388,8 @@ def _act(
     """What one instant, rows[first:end], means to one run: phases 3 to 9. `views` have observed it already. Gives the
     new numbers of decisions, fills and days."""
     t = rows[first].known_at
+    if t - book.now > params.dead_s * SECOND:
+        book.heard_since = t
     if book.started == 0:
         if t >= book.start:
             book.started = 1
