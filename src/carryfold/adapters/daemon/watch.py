@@ -21,7 +21,7 @@ _MB: Final = 1 << 20
 
 class ClockWatch:
     """Wall clock against monotonic clock, and both against the venue's. A step is recorded, and the end of it; entries
-    wait in between. A wall clock that is ahead is adopted at once; one that is behind is waited for at half the speed."""
+    wait in between. A wall clock that is ahead is adopted at once; one that is behind is waited for at half speed."""
 
     def __init__(self, pace: Pace, notices: Notices) -> None:
         self._pace = pace
