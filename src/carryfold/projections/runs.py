@@ -27,9 +27,10 @@ from carryfold.domain.events import (
     RunStopped,
 )
 from carryfold.domain.fold import Output, State, fold, simulate
+from carryfold.domain.fold.money import equity
 from carryfold.domain.params import Parameters
 from carryfold.domain.records import decisions_recorded, fills_recorded
-from carryfold.domain.rows import Kind, Rows
+from carryfold.domain.rows import E8, Kind, Rows
 from carryfold.eventlog import LogReader
 from carryfold.projections.cursor import MAX, Cursor, format_time
 from carryfold.projections.tape import PairName, Tape
@@ -188,7 +189,8 @@ class Difference(msgspec.Struct, frozen=True):
 
 class Verification(msgspec.Struct, frozen=True):
     """What folding a run again showed. `hindsight_decisions`: decisions that would be other ones with what was recorded
-    later (backfills, corrections); it says how much the run could not know, and is no fault."""
+    later (backfills, corrections); it says how much the run could not know, and is no fault. `held`: symbols; `equity`
+    (open legs at the last accepted prices), `funding` and `fees` in quote, as they stood at `upto_seq`."""
 
     run: int
     mode: str
@@ -201,6 +203,10 @@ class Verification(msgspec.Struct, frozen=True):
     upto_seq: int
     hindsight_decisions: int
     hindsight_first_at: str | None
+    held: tuple[str, ...]
+    equity: float
+    funding: float
+    fees: float
 
 
 def verify_run(reader: LogReader, tape: Tape, info: RunInfo, code_digest: str) -> Verification:
@@ -234,6 +240,10 @@ def verify_run(reader: LogReader, tape: Tape, info: RunInfo, code_digest: str) -
         upto_seq=info.last_seq,
         hindsight_decisions=len(changed),
         hindsight_first_at=format_time(min(changed)) if changed else None,
+        held=again.held,
+        equity=again.equity,
+        funding=again.funding,
+        fees=again.fees,
     )
 
 
@@ -249,6 +259,10 @@ class _Again:
             self.decisions += decisions_recorded(info.run, names, output.decisions)
             self.fills += fills_recorded(info.run, names, output.fills)
         self.state_hash = state.hash()
+        self.held = tuple(names[i].symbol for i in np.flatnonzero(state.pair["held"]).tolist())
+        book = state.book[0]
+        amounts = equity(book), book["funding"], book["fees"]
+        self.equity, self.funding, self.fees = (int(amount) / E8 for amount in amounts)
 
 
 def _kind_of(raw: msgspec.Raw) -> bytes:

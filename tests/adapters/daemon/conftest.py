@@ -13,7 +13,7 @@ from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.service import Daemon
 from carryfold.adapters.simexchange import SimExchange
 from carryfold.domain.codec import BATCH_DECODER
-from carryfold.domain.events import FundingPredicted
+from carryfold.domain.events import FundingPredicted, FundingSettled
 from carryfold.eventlog import EventLog, LogReader
 from tests.adapters.daemon.world import (
     DEADLINE_S,
@@ -54,16 +54,19 @@ def two_homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 async def enough(home: Path, served: Daemon) -> None:
-    """Wait until every run has traded and was paid, and held pairs had a rate of 0 shown after two settlements."""
+    """Wait until every run has traded and was paid, and held pairs had a rate of 0 shown after two settlements that are
+    in the log."""
     shown: set[int] = set()
+    settled: set[int] = set()
     after = 0
     with LogReader.open(home) as reader:
         async with asyncio.timeout(DEADLINE_S):
-            while len(shown) < 2 or not all(has_traded(run) for run in served.runs):
+            while len(shown & settled) < 2 or not all(has_traded(run) for run in served.runs):
                 for batch in reader.read(after):
                     after = batch.last_seq
                     events = [event for _, event in BATCH_DECODER.decode(batch.payload)]
                     zeros = [e for e in events if isinstance(e, FundingPredicted) and e.rate == 0.0]
+                    settled |= {e.event_at // (3_600 * SECOND) for e in events if isinstance(e, FundingSettled)}
                     shown |= {e.event_at // (3_600 * SECOND) for e in zeros if held_by_all(served, e.symbol)}
                 await asyncio.sleep(0.05)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 import time
 from pathlib import Path
@@ -38,6 +39,7 @@ from tests.adapters.shell import Said, Shell
 
 NOWHERE = ("--endpoint", "http://127.0.0.1:9")
 SECRET = "simsecret"
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def free_port() -> int:
@@ -71,6 +73,9 @@ def one_line(said: Said, code: int, *words: str) -> None:
         (("--mode", "paper", "--config", "nothing.toml"), ("nothing.toml", "no such file")),
         ((), ("--mode",)),
         (("--mode", "paper", "--metrics-port", "0"), ("metrics-port",)),
+        (("--mode", "paper", "--for", "-5"), ("--for takes seconds",)),
+        (("--mode", "paper", "--for", "nan"), ("--for takes seconds",)),
+        (("--mode", "observe", "--set", "enter=0.1"), ("no effect with --mode observe",)),
     ],
 )
 def test_wrong_usage_is_one_line(
@@ -86,6 +91,7 @@ def test_wrong_usage_is_one_line(
         ("[parameters]\nentre = 0.1", ("entre", "did you mean 'enter'")),
         ("[parameters]\nexit = 1", ("enter must not be below exit",)),
         ("not toml", ("is not TOML",)),
+        ("[parameters]\nexit = 0\n[daemon]\nlive = true", ("only [parameters]", "[daemon]")),
     ],
 )
 def test_a_bad_parameter_file_is_one_line(shell: Shell, tmp_path: Path, text: str, words: tuple[str, ...]) -> None:
@@ -138,7 +144,33 @@ def test_no_network_is_one_line(shell: Shell, tmp_path: Path) -> None:
 def test_an_endpoint_that_is_none_and_a_speed_that_makes_no_sense_are_one_line(shell: Shell, tmp_path: Path) -> None:
     one_line(shell.run("run", "--mode", "paper", "--endpoint", "http://example.com", home=tmp_path), 1, "https")
     one_line(shell.run("run", "--mode", "paper", "--speed", "5", home=tmp_path), 1, "exchange in a box")
-    one_line(shell.run("run", "--mode", "paper", *NOWHERE, "--speed", "0", home=tmp_path), 1, "greater than 0")
+    for speed in ("0", "-3", "nan", "inf"):
+        one_line(shell.run("run", "--mode", "paper", *NOWHERE, "--speed", speed, home=tmp_path), 1, "greater than 0")
+
+
+def understood_commands() -> list[str]:
+    """Lines of README and docs/live.md that are shown and not run elsewhere: their work needs a venue."""
+    pages = [(ROOT / name).read_text() for name in ("README.md", "docs/live.md")]
+    blocks = [block for page in pages for block in re.findall(r"```text\n(.*?)```", page, re.DOTALL)]
+    lines = [line.partition("#")[0].strip() for block in blocks for line in block.splitlines()]
+    return [line for line in lines if line.startswith("carryfold ") and " simexchange" not in line]
+
+
+@pytest.mark.usefixtures("impatient")
+@pytest.mark.parametrize("line", understood_commands())
+def test_every_documented_live_command_is_understood(shell: Shell, tmp_path: Path, line: str) -> None:
+    """With a venue that is not there: whatever it says, it is not about how it was called."""
+    (tmp_path / "carryfold.toml").write_text("[daemon]\nlive = true\n")
+    for name, level in (("calm", "0.0002"), ("bold", "0.00005")):
+        (tmp_path / f"{name}.toml").write_text(f"[parameters]\nenter = {level}\nexit = {level}\n")
+    words = [str(tmp_path / word) if word.endswith(".toml") else word for word in line.split()[1:]]
+    if words[0] in ("run", "backfill"):
+        at = words.index("--endpoint") if "--endpoint" in words else len(words)
+        words[at : at + 2] = NOWHERE
+    said = shell.run(*words, home=tmp_path)
+
+    assert said.code == 1, said.err
+    assert said.err.count("\n") <= 1
 
 
 def fails(

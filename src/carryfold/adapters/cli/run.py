@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -83,6 +84,9 @@ def _settings(
 
     if mode not in _MODES:
         raise UsageFailed(f"--mode {mode}: there are {', '.join(_MODES)}")
+    duration = given["stop_after_s"]
+    if duration is not None and not 0.0 < duration < math.inf:
+        raise UsageFailed("--for takes seconds, more than 0")
     config = place.load_config()
     if (mode == "live") != live:
         raise UsageFailed("real orders need both --mode live and --live" if live else "--mode live also needs --live")
@@ -110,6 +114,8 @@ def _sets(place: Place, mode: str, settings: list[str], files: list[Path]) -> tu
     from carryfold.domain.params import parse_settings
 
     if mode == "observe":
+        if settings or files:
+            raise UsageFailed("--set and --set-file have no effect with --mode observe, which decides nothing")
         return ()
     if mode == "live" and len(files) > 1:
         raise UsageFailed("a live account takes one parameter set: try several of them with --mode paper")
@@ -117,7 +123,11 @@ def _sets(place: Place, mode: str, settings: list[str], files: list[Path]) -> tu
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise UsageFailed(f"--set-file {missing[0]}: no such file")
-    texts = [(file.stem, load_config(place.home, file).parameters) for file in files] or [("run", ())]
+    loaded = [(file, load_config(place.home, file)) for file in files]
+    for file, config in loaded:
+        if other := sorted({*config.tables} - {"parameters"}):
+            raise UsageFailed(f"--set-file {file}: a parameter set has only [parameters], not [{other[0]}]")
+    texts = [(file.stem, config.parameters) for file, config in loaded] or [("run", ())]
     sets = []
     for name, own in texts:
         stale = [f"stale_s={LIVE_STALE_S}"]
@@ -177,6 +187,8 @@ def _show(terminal: Terminal, one: Verification) -> None:
         terminal.say(f"{what}: DIFFERENT from number {first.number} of its {first.stream} on")
         terminal.say(f"  recorded: {first.recorded}")
         terminal.say(f"  refolded: {first.refolded}")
+    holding = f"holds {', '.join(one.held)}" if one.held else "holds nothing"
+    terminal.say(f"  {holding}; equity {one.equity:,.2f}, funding {one.funding:,.2f}, fees {one.fees:,.2f}")
     if one.hindsight_decisions:
         terminal.say(
             f"  with what was recorded later, {one.hindsight_decisions} decisions would be other ones, the first at"

@@ -16,6 +16,8 @@ __all__ = ["CLOCK_LIMIT_NS", "check_key", "check_log", "check_time", "clock_offs
 CLOCK_LIMIT_NS: Final = 1_000_000_000
 """How far our clock may be from the venue's: a signed request from further ahead is refused."""
 
+SPEED_MAX: Final = 100_000
+
 _QUESTIONS: Final = 3
 
 
@@ -27,8 +29,10 @@ async def pace_of(market: BybitMarket, speed: float | None) -> Pace:
     off = await clock_offset(market, pace)
     if off:
         word = "ahead of" if off > 0 else "behind"
+        boxed = " (an exchange in a box has a clock of its own: follow it with --speed)"
         raise VenueError(
             f"this machine's clock is {abs(off) / 1e9:.1f} s {word} bybit's: set it right (NTP) and start again"
+            f"{boxed if market.endpoint.is_loopback else ''}"
         )
     return pace
 
@@ -37,8 +41,8 @@ async def _fast_pace(market: BybitMarket, speed: float) -> Pace:
     """Where time runs fast a slow answer is far off: the quickest of a few counts."""
     if not market.endpoint.is_loopback:
         raise VenueError("--speed is for an exchange in a box on this machine, not for a real venue")
-    if speed <= 0:
-        raise VenueError("--speed must be greater than 0")
+    if not 0 < speed <= SPEED_MAX:
+        raise VenueError(f"--speed must be greater than 0, and at most {SPEED_MAX:,}")
     answers: list[tuple[int, int, int]] = []
     for _ in range(_QUESTIONS):
         asked = time.monotonic_ns()

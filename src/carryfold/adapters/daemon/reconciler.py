@@ -143,6 +143,7 @@ class Reconciler:
             self._armed = True
             await desk.engine.note([RunArmed(run, desk.pace.now())])
             desk.notices.say("log and venue agree", run=run, pairs=len(desk.account.pairs))
+            desk.notices.say("armed", mode="live", runs=[run], pairs=len(desk.account.pairs), seq=desk.engine.last_seq)
         elif self._attempts == READ_ONLY_AFTER:
             desk.notices.alert("read only", f"log and venue do not agree: {'; '.join(self._reasons)}")
 

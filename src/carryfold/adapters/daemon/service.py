@@ -223,13 +223,14 @@ class Daemon:
             await asyncio.gather(*tasks, stop, return_exceptions=True)
 
     async def _arm(self) -> None:
-        """From here on decisions are acted on. A live run is armed by its broker, once log and venue agree."""
+        """From here on decisions are acted on. A live run is only started: its broker arms it, once log and venue
+        agree."""
         if self.broker is None and self.runs:
             await self.engine.note([RunArmed(run.info.run, self.pace.now()) for run in self.runs])
         numbers = [run.info.run for run in self.runs]
-        self.notices.say(
-            "armed", mode=self.settings.mode, runs=numbers, pairs=len(self.pairs), seq=self.engine.last_seq
-        )
+        word = "armed" if self.broker is None else "started"
+        seq = self.engine.last_seq
+        self.notices.say(word, mode=self.settings.mode, runs=numbers, pairs=len(self.pairs), seq=seq)
         self.armed.set()
 
     async def _until_stopped(self) -> None:

@@ -10,6 +10,7 @@ import msgspec
 __all__ = ["KeyRights", "SimConfig"]
 
 MAX_PAIRS = 1_000
+SPEED_MAX = 100_000
 
 
 class KeyRights(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,7 +69,7 @@ class SimConfig(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(f"pairs must be 0 to {MAX_PAIRS}")
         if not 2 <= self.history_days <= 4_000:
             raise ValueError("history_days must be 2 to 4000")
-        if self.speed < 0:
-            raise ValueError("the speed must not be negative")
+        if not 0 <= self.speed <= SPEED_MAX:
+            raise ValueError(f"the speed must be 0 to {SPEED_MAX:,}")
         if self.push_ms < 10:
             raise ValueError("push_ms must be at least 10")
