@@ -14,7 +14,14 @@ from carryfold.adapters.bybit import Credentials, Endpoint
 from carryfold.adapters.bybit.private import MAX_WAITING, PrivateStream
 from carryfold.adapters.bybit.reports import PairBook
 from carryfold.adapters.venue import VenueError
-from carryfold.domain.execution.reports import Accepted, FillReport, FundingReport, OrderReport, StreamReport
+from carryfold.domain.execution.reports import (
+    Accepted,
+    AccountMoved,
+    FillReport,
+    FundingReport,
+    OrderReport,
+    StreamReport,
+)
 from tests.adapters.bybit.test_streams import Reader, at_once
 from tests.adapters.bybit.test_trading import Desk, desk
 from tests.adapters.bybit.venue import NOW_MS, run
@@ -73,6 +80,20 @@ def test_trades_that_are_not_ours_are_reported_with_their_cause() -> None:
 
             causes = {(fill.symbol, fill.client_id, fill.cause) for fill in reader.of(FillReport)}
             assert causes == {("BTCUSDT", "p-1", "trade"), ("BTCUSDT", "", "adl"), ("ETHUSDT", "", "trade")}
+
+    run(work())
+
+
+def test_positions_and_balances_that_moved_are_a_reason_to_ask() -> None:
+    async def work() -> None:
+        async with watching() as (one, reader):
+            one.venue.external_trade("BTCUSDT", Decimal("0.01"))
+            await reader.until(lambda: reader.of(AccountMoved))
+            moved = len(reader.of(AccountMoved))
+            one.venue.external_trade("BTCUSDT", Decimal("0.01"), spot=True)
+            await reader.until(lambda: len(reader.of(AccountMoved)) > moved)
+
+            assert {report.stream for report in reader.of(AccountMoved)} == {"position", "wallet"}
 
     run(work())
 

@@ -1,4 +1,4 @@
-"""Orders, executions and funding of the account as they happen.
+"""Orders, executions and funding of the account as they happen, and that positions or balances moved.
 
 The venue repeats nothing after a reconnect and sends no picture of how things stand: after each StreamReport(up=True)
 the reader has to ask (open orders, fills, positions) before it believes the stream. What cannot be read is no reason to
@@ -17,12 +17,12 @@ from carryfold.adapters.bybit.endpoint import Credentials, Endpoint
 from carryfold.adapters.bybit.reports import PairBook, execution_report, order_report
 from carryfold.adapters.bybit.sockets import Broken, Message, Socket
 from carryfold.adapters.importing.report import RowRefused
-from carryfold.domain.execution.reports import Leg, PrivateReport, StreamReport
+from carryfold.domain.execution.reports import AccountMoved, Leg, PrivateReport, StreamReport
 
 __all__ = ["PrivateStream"]
 
-TOPICS: Final = ("order", "execution")
-"""Positions and balances are asked for: their pushes leave out what funding and prices change."""
+STATE_TOPICS: Final = ("position", "wallet")
+TOPICS: Final = ("order", "execution", *STATE_TOPICS)
 
 MAX_WAITING: Final = 10_000
 """Reports that nobody has read. One more, and all are dropped for a StreamReport: the reader has to ask anyway."""
@@ -76,7 +76,11 @@ class PrivateStream:
 
     def _take(self, message: Message) -> None:
         topic = str(message.get("topic")).split(".")[0]
-        if topic not in ("order", "execution"):
+        if topic in STATE_TOPICS:
+            if not self._waiting or not isinstance(self._waiting[-1], AccountMoved):
+                self._put(AccountMoved(topic))
+            return
+        if topic not in TOPICS:
             return
         rows = message.get("data")
         if not isinstance(rows, list):

@@ -16,7 +16,7 @@ from carryfold.adapters.daemon.worker import Worker
 from carryfold.adapters.venue import Trading, VenueError
 from carryfold.domain.events import Event
 from carryfold.domain.execution import Execution, funding_paid
-from carryfold.domain.execution.reports import FillReport, FundingReport, OrderReport, StreamReport
+from carryfold.domain.execution.reports import AccountMoved, FillReport, FundingReport, OrderReport, StreamReport
 
 __all__ = ["Hall", "Listener"]
 
@@ -57,6 +57,9 @@ class Listener:
                 self._tell_stream(report)
             elif isinstance(report, FundingReport):
                 await self._book_funding(report)
+            elif isinstance(report, AccountMoved):
+                if not self._hall.workers:  # what our own trades move is looked at when they have ended
+                    self._hall.reconciler.wake()
             elif not self.hand_over(report):
                 await self._late(report)
         raise VenueError("the account's stream has ended")

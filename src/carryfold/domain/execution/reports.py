@@ -12,9 +12,9 @@ from typing import Literal
 import msgspec
 
 __all__ = [
-    "Accepted", "AccountReport", "FillReport", "FundingReport", "InterestReport", "Leg", "NotFound", "OrderReport",
-    "OrderRequest", "PlaceOutcome", "PositionReport", "PrivateReport", "QueryOutcome", "Rejected", "Retry", "Side",
-    "StreamReport", "Unknown",
+    "Accepted", "AccountMoved", "AccountReport", "FillReport", "FundingReport", "InterestReport", "Leg", "NotFound",
+    "OrderReport", "OrderRequest", "PlaceOutcome", "PositionReport", "PrivateReport", "QueryOutcome", "Rejected",
+    "Retry", "Side", "StreamReport", "Unknown",
 ]  # fmt: skip
 
 Leg = Literal["spot", "perp"]
@@ -138,6 +138,13 @@ class StreamReport(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class AccountMoved(msgspec.Struct, frozen=True):
+    """Positions or balances changed, as a stream of that name says. How they stand now has to be asked: what is pushed
+    leaves out what funding and prices change."""
+
+    stream: str
+
+
 PlaceOutcome = Accepted | Rejected | Unknown | Retry
 QueryOutcome = OrderReport | NotFound | Unknown | Retry
-PrivateReport = OrderReport | FillReport | FundingReport | StreamReport
+PrivateReport = OrderReport | FillReport | FundingReport | StreamReport | AccountMoved
