@@ -124,6 +124,17 @@ def test_runs_are_told_apart_and_events_of_no_run_or_an_unknown_one_belong_to_no
     assert [(info.run, info.last_seq) for info in world.infos()] == [(first, first), (second, second)]
 
 
+def test_a_run_of_another_version_is_listed_with_the_parameters_that_both_know(world: World) -> None:
+    told = msgspec.to_builtins(parse_settings(["notional=700"])) | {"max_unhedged_s": 10.0, "of_tomorrow": "x"}
+    world.append(T0, ev.RunStarted(T0, "paper", told, "another", "", ()))
+    with LogReader.open(world.home) as reader:
+        (info,) = list_runs(reader)
+        with pytest.raises(RunError, match="another version"):
+            verify_run(reader, Tape.open(world.home, reader), info, CODE_DIGEST)
+
+    assert info.parameters == parse_settings(["notional=700"])
+
+
 def test_an_event_of_a_kind_that_is_not_known_is_named_with_its_seq(world: World) -> None:
     with EventLog.open(world.home, clock=Clock(lambda: T0 + HOUR, lambda: 0)) as log:
         seq = log.append([(msgspec.msgpack.encode(["Teleported", 1]), None, None)]).first_seq

@@ -87,11 +87,13 @@ def list_runs(reader: LogReader) -> list[RunInfo]:
     runs: dict[int, RunInfo] = {}
     for seq, known_at, event in _events(reader, 0, _OF_RUNS):
         if isinstance(event, RunStarted):
+            # Another version may have had others: its runs are known by what both have, and judged by neither.
+            known = {name: value for name, value in event.parameters.items() if name in Parameters.__struct_fields__}
             runs[seq] = RunInfo(
                 run=seq,
                 started_at=known_at,
                 mode=event.mode,
-                parameters=msgspec.convert(event.parameters, Parameters),
+                parameters=msgspec.convert(known, Parameters),
                 code_digest=event.code_digest,
                 group=event.group,
                 pairs=event.pairs,

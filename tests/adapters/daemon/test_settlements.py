@@ -125,6 +125,25 @@ def test_the_interval_that_was_shown_goes_into_the_log_when_it_is_news() -> None
     assert [event.event_at for event in settled_before] == [event.event_at for event in told]
 
 
+def test_the_next_interval_shown_early_is_not_taken_for_the_one_that_ends() -> None:
+    story = Story(T1)
+    story.see(T1 - HOUR, T1)
+    story.see(T1 + SECOND // 5, T1, 4.0)  # the interval has changed, the time of the next settlement not yet
+    story.see(T1 + SECOND, T1 + 4 * HOUR, 4.0)
+    story.live_until(T1 + 120 * SECOND)
+
+    told = [event for event in story.events if isinstance(event, FundingRevised)]
+    assert [(event.event_at, event.interval_hours) for event in told] == [(T1, 8.0)]
+
+
+def test_a_pair_that_was_just_launched_owes_nothing() -> None:
+    story = Story()
+    story.see(LAUNCH + 3 * HOUR, T1)
+    story.live_until(LAUNCH + 3 * HOUR + 120 * SECOND)
+
+    assert not story.asked
+
+
 def test_one_that_fell_due_just_before_the_start_is_asked_for() -> None:
     story = Story(T1)
     story.published[T1] = T1 + 30 * SECOND

@@ -41,7 +41,7 @@ def test_a_clock_that_jumps_back_is_waited_for() -> None:
     hands.wall += 100 * SECOND
     hands.monotonic += 100 * SECOND
     assert clock.look() == []
-    hands.wall += 250 * SECOND  # half of the hundred is caught up
+    hands.wall += 300 * SECOND
     assert steps(clock.look()) == [0]
 
 
@@ -64,6 +64,23 @@ def test_a_wall_clock_that_is_put_right_after_it_was_ahead_is_caught_up_with() -
     assert seen == [3 * SECOND, 0, -3 * SECOND, 0]
     assert times == sorted(times)
     assert pace.now() == hands.wall
+
+
+def test_a_wall_clock_that_is_set_back_wrongly_is_not_followed() -> None:
+    """Ours is right: it stays so, entries wait, and what the venue sends is no future."""
+    hands = Hands()
+    pace = hands.pace()
+    clock = ClockWatch(pace, Notices(Metrics()))
+    hands.wall -= 60 * SECOND
+    before = pace.now()
+    seen: list[int] = []
+    for _ in range(20):
+        seen += steps(clock.look())
+        hands.wall += SECOND
+        hands.monotonic += SECOND
+
+    assert seen == [-60 * SECOND]
+    assert pace.now() == before + 20 * SECOND
 
 
 def test_a_drift_is_a_step_once_it_is_more_than_a_second() -> None:

@@ -179,9 +179,10 @@ class PublicStreams:
 
     def _is_behind(self, row: Message) -> bool:
         one = self._by_perp.get(text_of(row, "symbol"))
-        return one is not None and any(
-            name in one.ticker and number_of(one.ticker, name) != number_of(row, name) for name in _COMPARED
-        )
+        if one is None:
+            return False
+        told = {name: number_of(row, name) for name in _COMPARED if name in one.ticker}
+        return any(value is not None and value != number_of(one.ticker, name) for name, value in told.items())
 
     def _up(self, feed: str, message: Message) -> None:
         self._forget(feed)

@@ -22,9 +22,11 @@ from carryfold.domain.events import Event, FundingPredicted, PairChanged, PairDe
 __all__ = ["ListingWatch"]
 
 EVERY_S: Final = 3_600.0
-SOONEST_S: Final = 15.0
-"""Between two questions: the stream and the listings of a venue may disagree for a while. Not longer, because an order
-that new rules refuse may have left a leg alone."""
+SOONEST_S: Final = 60.0
+"""Between two questions: the stream and the listings of a venue may disagree for a while."""
+
+REFUSED_S: Final = 15.0
+"""The same after a refused order: new rules may have left a leg alone."""
 
 Record = Callable[[Sequence[Event]], Awaitable[object]]
 
@@ -51,15 +53,17 @@ class ListingWatch:
         self._relisted = relisted
         self._notices = notices
         self._wake = asyncio.Event()
+        self._is_refused = False
 
     def see(self, event: FundingPredicted) -> None:
         """A stream that shows another interval than the listing is a reason to ask."""
         spec = self._pairs.get(event.symbol)
         if spec is not None and event.interval_hours and event.interval_hours != spec.listed.interval_hours:
-            self.wake()
+            self._wake.set()
 
-    def wake(self) -> None:
-        """There is a reason to ask."""
+    def refused(self) -> None:
+        """The venue refused an order: its rules may have changed."""
+        self._is_refused = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -67,8 +71,10 @@ class ListingWatch:
         asked_at = self._pace.now()
         while True:
             await self._until(asked_at + round(EVERY_S * 1e9))
-            await self._pace.sleep_until(asked_at + round(SOONEST_S * 1e9))
+            while self._pace.now() < asked_at + round((REFUSED_S if self._is_refused else SOONEST_S) * 1e9):
+                await self._pace.sleep(1.0)
             self._wake.clear()
+            self._is_refused = False
             asked_at = self._pace.now()
             await self._ask()
 

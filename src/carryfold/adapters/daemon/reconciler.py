@@ -91,6 +91,9 @@ class Reconciler:
             self._judge((f"the venue could not be asked: {error}",))
             return
         async with desk.turn:
+            for symbol, books in desk.account.books.pairs.items():
+                if symbol not in desk.workers and not (books.spot_units or books.perp_units):
+                    desk.account.pair(symbol, *desk.run.unit_of(symbol))  # what is found now is counted by today's lot
             found = desk.account.compare(asked, desk.workers.keys())
             believed = self._believed(found)
             events = [*(found.events if believed else ()), *self._margin(asked)]

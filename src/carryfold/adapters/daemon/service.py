@@ -137,7 +137,7 @@ class Daemon:
             self.market, self.home, self.pairs, self.pace, self._listed(desk), self._relisted, self.notices
         )
         if self.broker is not None:
-            self.broker.rejected = listings.wake
+            self.broker.rejected = listings.refused
         jobs = [self._listen(desk, listings), self._record(), self._watch(log), desk.run(), listings.run()]
         if self.pace.is_real:
             jobs.append(self._compare_clocks())

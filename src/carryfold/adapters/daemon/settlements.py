@@ -99,9 +99,12 @@ class SettlementDesk:
         if due.next_at and event.event_at >= due.next_at:
             due.owe(due.next_at)
         if not due.next_at and event.interval_hours:  # one may have fallen due just before the start
-            due.owe(event.next_at - round(event.interval_hours * 3_600 * _NS))
+            before = event.next_at - round(event.interval_hours * 3_600 * _NS)
+            if before > due.spec.listed.event_at:
+                due.owe(before)
         due.next_at = event.next_at
-        due.hours[due.next_at] = event.interval_hours
+        if event.event_at < event.next_at and event.interval_hours:  # after it, the next interval may be shown already
+            due.hours[due.next_at] = event.interval_hours
         while len(due.hours) > _HOURS_KEPT:
             del due.hours[min(due.hours)]
 

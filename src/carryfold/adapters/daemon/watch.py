@@ -10,6 +10,7 @@ from typing import Final
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
 from carryfold.domain.events import ClockStepped, DataRejected, Event, Halted
+from carryfold.eventlog.clock import MAX_STEP_NS
 
 __all__ = ["ClockWatch", "DiskWatch", "FutureGuard"]
 
@@ -21,12 +22,14 @@ _MB: Final = 1 << 20
 
 class ClockWatch:
     """Wall clock against monotonic clock, and both against the venue's. A step is recorded, and the end of it; entries
-    wait in between. A wall clock that is ahead is adopted at once; one that is behind is waited for at half speed."""
+    wait in between. A wall clock that is ahead is adopted at once; one that is behind is waited for, at half speed
+    where it is ours that is wrong: the last step that it followed is taken back, or it is ahead of the venue's."""
 
     def __init__(self, pace: Pace, notices: Notices) -> None:
         self._pace = pace
         self._notices = notices
         self._is_off = False
+        self._followed = 0
         self._venue_off = 0
 
     def compared(self, off_ns: int) -> None:
@@ -49,7 +52,8 @@ class ClockWatch:
             events.append(ClockStepped(self._pace.now(), 0))
         if step > 0:
             self._pace.clock.re_anchor()
-        elif step < 0:
+            self._followed = step
+        elif step < 0 and (-step <= self._followed + MAX_STEP_NS or self._venue_off > 0):
             self._pace.clock.slow_down()
         return events
 
