@@ -11,10 +11,10 @@ every run sell and buy again: else too little is decided to say anything about i
 A third process writes and flushes 4 KiB ten times a second beside it, and says what the machine takes for that alone:
 no commit can be quicker, and on a machine that others use it varies.
 
-What is measured begins once the daemon is armed. Commit to decision: from handing events to the log's writer, through
-their commit, until every run has folded them, which is when everything is decided that they decide. Commit to decision
-on disk: where something was decided, until that is durable too, which takes a second commit and flush. Queue lengths
-are looked at four times a second.
+What is measured begins once the daemon is armed, by the daemon's own metrics. Commit to fold: from handing events to
+the log's writer, through their commit, until every run has folded them. Commit to decision: where something was
+decided, until that is durable too and may be acted on, which takes a second commit and flush. Queue lengths are looked
+at four times a second.
 """
 
 from __future__ import annotations
@@ -292,8 +292,8 @@ def figures(watched: Watched, home: Path, options: argparse.Namespace) -> dict[s
         "unreadable": found["unreadable"],
         "commits": len(watched.metrics.fold_s),
         "decisions": watched.metrics.decisions,
-        "commit_to_decision_ms": spread([took for _, took in watched.metrics.fold_s]),
-        "commit_to_recorded_ms": spread([took for _, took in watched.metrics.decision_s]),
+        "commit_to_fold_ms": spread([took for _, took in watched.metrics.fold_s]),
+        "commit_to_decision_ms": spread([took for _, took in watched.metrics.decision_s]),
         "by_minute": by_minute(watched),
         "queues": {name: queue([sample[1 + at] for sample in samples]) for at, name in enumerate(QUEUES)},
         "rss_mib": memory(samples),
@@ -361,8 +361,8 @@ def show(found: dict[str, Any]) -> None:
         ("pairs, parameter sets, minutes", f"{found['pairs']}, {found['runs']}, {found['minutes']:.1f}"),
         ("messages in", f"{found['messages_a_second']:,.0f}/s, {found['unreadable']} unreadable"),
         ("commits, decisions", f"{found['commits']:,}, {found['decisions']:,}"),
+        ("commit to fold", ms("commit_to_fold_ms")),
         ("commit to decision", ms("commit_to_decision_ms")),
-        ("commit to decision on disk", ms("commit_to_recorded_ms")),
         ("a flush of 4 KiB alone", ms("flush_alone_ms")),
         (
             "resident memory",
