@@ -308,7 +308,7 @@ def figures(watched: Watched, home: Path, options: argparse.Namespace) -> dict[s
         "disk_bytes_a_day": found["disk_bytes"] * day,
         "stat_bytes_a_day": stated["bytes_per_day"],
         "bytes_an_event": found["log_bytes"] / max(found["log_events"], 1),
-        "stat_bytes_an_event": stated["bytes_per_day"] / stated["events_per_day"],
+        "stat_bytes_an_event": stated["map_used"] / stated["events"],  # what it makes events of a day into bytes with
     }
 
 
