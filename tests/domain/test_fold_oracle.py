@@ -62,14 +62,15 @@ def majors() -> tuple[Any, list[bytes]]:
 
 
 @needs_majors
-@pytest.mark.parametrize("strategy", ["simple", "composite", "hold"])
-def test_the_fold_equals_the_oracle_on_the_real_majors(strategy: str) -> None:
+@pytest.mark.parametrize(("strategy", "trades"), [("simple", 59), ("composite", 52), ("hold", 0)])
+def test_the_fold_equals_the_oracle_on_the_real_majors(strategy: str, trades: int) -> None:
     rows, symbols = majors()
     params = parse_settings([f"strategy={strategy}"])
 
     expected = naive.run(rows, symbols, params)
 
     assert differences(expected, figures(*fold_rows(rows, symbols, params))) == []
+    assert expected.trades == trades
 
 
 @needs_majors

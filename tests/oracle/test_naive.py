@@ -292,6 +292,7 @@ def majors() -> tuple[list[RowTuple], list[bytes]]:
     return major_rows(folder)
 
 
+@pytest.mark.soak
 def test_simple_makes_59_round_trips_on_the_majors(majors: tuple[list[RowTuple], list[bytes]]) -> None:
     result = run(*majors, Parameters(impact=0.0))
 
@@ -301,6 +302,7 @@ def test_simple_makes_59_round_trips_on_the_majors(majors: tuple[list[RowTuple],
     assert (result.late, result.no_mark, result.gaps) == (0, 0, 0)
 
 
+@pytest.mark.soak
 def test_an_exit_one_ulp_higher_makes_224(majors: tuple[list[RowTuple], list[bytes]]) -> None:
     result = run(*majors, Parameters(impact=0.0, exit=nextafter(0.0001, 1.0)))
 
@@ -315,12 +317,3 @@ def test_a_capital_of_2000_is_too_little_for_five_pairs(majors: tuple[list[RowTu
     assert_identity(result)
     assert result.trades < 59
     assert result.refused["capital"] > 0
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize(("strategy", "trades"), [("simple", 59), ("composite", 52), ("hold", 0)])
-def test_the_defaults_on_the_majors(majors: tuple[list[RowTuple], list[bytes]], strategy: Any, trades: int) -> None:
-    result = run(*majors, Parameters(strategy=strategy))
-
-    assert_identity(result)
-    assert result.trades == trades

@@ -40,6 +40,7 @@ def test_the_end_of_a_run_is_its_last_event(paper_home: Path) -> None:
         own = [(seq, event) for seq, _, event in events_of(paper_home) if getattr(event, "run", 0) == info.run]
         assert isinstance(own[-1][1], RunStopped)
         assert own[-1][0] == info.last_seq
+        assert own[-1][1].event_at >= max(event.event_at for _, event in own)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -92,8 +93,8 @@ def test_a_backtest_after_backfills_is_the_run_under_upto_seq_and_another_one_wi
 def test_a_run_that_was_never_stopped_is_verified_as_far_as_it_came(paper_home: Path) -> None:
     with read(paper_home) as (reader, tape):
         info = list_runs(reader)[0]
-        last = max(seq for seq, _, event in events_of(paper_home, EntryDecided) if event.run == info.run)
-        info.last_seq, info.state_hash, info.stopped_at = last, "", None
+        first = min(seq for seq, _, event in events_of(paper_home, EntryDecided) if event.run == info.run)
+        info.last_seq, info.state_hash, info.stopped_at = first, "", None
         found = verify_run(reader, tape, info, CODE_DIGEST)
 
     assert found.first_difference is not None  # what was decided after that

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +26,10 @@ from carryfold.domain.events import (
     FundingSettled,
     PairChanged,
     PairDelisted,
+    RunStopped,
 )
 from carryfold.domain.fold.state import GATES
-from carryfold.eventlog import Clock, send_command
+from carryfold.eventlog import AppendResult, Clock, GroupCommitter, send_command
 from tests.adapters.daemon.test_commands import pending_halt
 from tests.adapters.daemon.world import (
     SECOND,
@@ -130,6 +132,36 @@ def test_f27_switched_intervals_and_delistings_reach_a_run_while_it_goes_on(tmp_
     (delisted,) = [seq for seq, _, _ in events_of(tmp_path, PairDelisted)]
     assert announced < left[0] < delisted
     assert left[1].reason == "delisting"
+    check(tmp_path)
+
+
+def test_a_run_ends_after_the_commit_that_was_under_way_when_it_was_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, held = GroupCommitter.submit, asyncio.Event()
+
+    def late(self: GroupCommitter, entries: Sequence[Any]) -> Future[AppendResult]:
+        """Not before the stop is under way, and a minute of the venue's time on."""
+        result: Future[AppendResult] = Future()
+
+        def go_on() -> None:
+            submit(self, entries).add_done_callback(lambda done: result.set_result(done.result()))
+
+        held.set()
+        asyncio.get_running_loop().call_later(0.2, go_on)
+        return result
+
+    async def work() -> None:
+        async with exchange() as venue, daemon(tmp_path, settings_for(venue)) as served:
+            await until(lambda: bool(served.runs[0].state.book["held"][0]))
+            monkeypatch.setattr(GroupCommitter, "submit", late)
+            await held.wait()
+
+    run(work())
+    (*_, (before, known_at, _), (last, _, end)) = events_of(tmp_path)
+    assert isinstance(end, RunStopped)
+    assert last == before + 1
+    assert end.event_at >= known_at
     check(tmp_path)
 
 

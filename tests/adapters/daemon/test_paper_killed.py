@@ -19,7 +19,7 @@ CHOICE = (
 
 
 @pytest.mark.parametrize(
-    "rounds", [pytest.param(5, id="5"), pytest.param(30, id="30", marks=pytest.mark.soak)]
+    "rounds", [pytest.param(3, id="3"), pytest.param(30, id="30", marks=pytest.mark.soak)]
 )  # fmt: skip
 def test_f01_a_paper_daemon_that_is_killed_takes_its_run_up_again(tmp_path: Path, rounds: int) -> None:
     home, chance = tmp_path / "home", random.Random(rounds)

@@ -316,11 +316,13 @@ class Daemon:
     async def _say_goodbye(self) -> None:
         """The last event of each run is its end, with the state that a replay has to come to."""
         if self.runs:
-            now = self.pace.now()
-            await self.engine.end(
-                lambda: [RunStopped(run.info.run, now, "stopped", run.state.hash()) for run in self.runs]
-            )
+            await self.engine.end(self._ends)
         self.notices.say("stopped", runs=[run.info.run for run in self.runs])
+
+    def _ends(self) -> list[Event]:
+        """Asked for when the last commit is folded: what it decided came before the end."""
+        now = self.pace.now()
+        return [RunStopped(run.info.run, now, "stopped", run.state.hash()) for run in self.runs]
 
 
 async def run_daemon(
