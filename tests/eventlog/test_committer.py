@@ -20,7 +20,9 @@ from carryfold.eventlog import (
     MapFull,
     verify,
 )
-from carryfold.eventlog.entries import Columns
+from carryfold.eventlog.entries import Columns, columns
+from carryfold.eventlog.env import read_meta
+from carryfold.eventlog.tables import data_file
 
 pack = msgspec.msgpack.encode
 WAIT_S = 60.0
@@ -136,7 +138,7 @@ def test_a_failed_commit_fails_every_future_of_its_group_and_nothing_of_it_is_st
 
 
 def test_a_failing_log_is_reported_to_each_waiting_caller(gated: GatedLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(log: EventLog, groups: Sequence[Columns]) -> list[AppendResult]:
+    def refuse(*_: object) -> list[AppendResult]:
         raise DiskFailed("the disk refused")
 
     monkeypatch.setattr(EventLog, "_commit", refuse)
@@ -167,3 +169,74 @@ def test_many_threads_submit_at_once_and_every_event_is_there_once(home: Path) -
         ]
     for producer in range(8):
         assert [number for one, number in events if one == producer] == list(range(50))
+
+
+def test_what_follows_is_an_instant_of_its_own_on_the_disk_with_what_it_follows(home: Path) -> None:
+    told: list[AppendResult] = []
+
+    def follow(result: AppendResult) -> list[tuple[bytes, bytes]]:
+        told.append(result)
+        return [(pack("after"), b"c"), (pack("again"), b"d")]
+
+    with EventLog.open(home) as log, GroupCommitter(log) as committer:
+        committer.submit([(pack("first"), b"a")]).result(WAIT_S)
+        before = transactions_of(home)
+        result = committer.submit([(pack("first"), b"a"), (pack("other"), b"a"), (pack("b"), b"b")], follow).result()
+        assert transactions_of(home) == before + 1
+        assert told == [result]
+        assert (result.first_seq, result.count, result.duplicates, result.kept) == (2, 1, 1, [2])
+        assert [one.index for one in result.conflicts] == [1]
+        assert log.last.seq == 4
+        assert committer.submit([(pack("b"), b"b")], follow).result(WAIT_S).count == 0
+        assert len(told) == 1, "nothing was written that anything could follow from"
+        assert committer.submit([(pack("e"),)], lambda _: []).result(WAIT_S).kept is None
+    with LogReader.open(home) as reader:
+        found = [(batch.first_seq, batch.recorded_at, batch.count) for batch in reader.read()]
+    assert [(seq, count) for seq, _, count in found] == [(1, 1), (2, 1), (3, 2), (5, 1)]
+    assert found[1][1] == result.recorded_at < found[2][1] < found[3][1]
+    assert verify(home).ok
+
+
+def test_what_follows_is_made_once_however_often_the_map_has_to_grow(home: Path) -> None:
+    told: list[AppendResult] = []
+
+    def follow(result: AppendResult) -> list[tuple[bytes]]:
+        told.append(result)
+        return [(pack("y" * 10_000),)] * 300
+
+    with EventLog.open(home, map_size=1 << 20) as log:
+        results = log.append_columns(
+            [
+                columns([(pack("x" * 10_000),)] * 20),
+                columns([(pack(1),)])._replace(follow=follow),
+                columns([(pack("x" * 10_000),)] * 200),
+            ]
+        )
+        assert log.last.seq == 20 + 1 + 300 + 200
+    assert told == [results[1]]
+    with LogReader.open(home) as reader:
+        found = [(batch.first_seq, batch.recorded_at) for batch in reader.read()]
+    assert (results[1].first_seq, results[1].recorded_at) in found
+    assert len({at for _, at in found}) == 4
+    assert [at for _, at in found] == sorted(at for _, at in found)
+    assert verify(home).ok
+
+
+def test_if_what_follows_cannot_be_made_nothing_is_written(home: Path) -> None:
+    def fail(_: AppendResult) -> list[tuple[bytes]]:
+        raise ZeroDivisionError("a fold has failed")
+
+    with EventLog.open(home) as log, GroupCommitter(log) as committer:
+        committer.submit([(pack(1), b"a")]).result(WAIT_S)
+        with pytest.raises(ZeroDivisionError, match="a fold has failed"):
+            committer.submit([(pack(2), b"b")], fail).result(WAIT_S)
+        with pytest.raises(AppendRefused):
+            committer.submit([(pack(2), b"b")], lambda _: [(b"",)]).result(WAIT_S)
+        assert committer.submit([(pack(2), b"b")]).result(WAIT_S).first_seq == 2
+    assert verify(home).events == 2
+
+
+def transactions_of(home: Path) -> int:
+    meta = read_meta(data_file(home))
+    assert meta is not None
+    return meta.transaction

@@ -4,7 +4,7 @@ The same functions make the records of a run while it lives and again when it is
 equal bytes. Nothing here is ever folded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -31,29 +31,34 @@ def decisions_recorded(
 ) -> list[EntryDecided | ExitDecided]:
     """Entries and exits among state.DECISION records, with their full working. `names` are those of the pair ids."""
     events: list[EntryDecided | ExitDecided] = []
-    for d in decisions:
+    recorded = np.isin(decisions["action"], (_ENTER, _EXIT))
+    for d in _by_name(decisions[recorded]):
         venue, symbol, listing = names[d["pair"]]
-        t, lots = int(d["t"]), int(d["lots"])
+        about = run, d["t"], venue, symbol, listing, d["lots"]
         if d["action"] == _ENTER:
-            size = Decimal(repr(float(d["size"])))
-            events.append(EntryDecided(run, t, venue, symbol, listing, lots, size, _working(d)))
-        elif d["action"] == _EXIT:
-            reason = REASONS[d["reason"]]
-            events.append(ExitDecided(run, t, venue, symbol, listing, lots, reason, _working(d)))
+            events.append(EntryDecided(*about, Decimal(repr(d["size"])), _working(d)))
+        else:
+            events.append(ExitDecided(*about, REASONS[d["reason"]], _working(d)))
     return events
 
 
 def fills_recorded(run: int, names: Sequence[tuple[str, str, int]], fills: Records) -> list[FillSimulated]:
     """Every booking of the simulated venue among state.FILL records."""
     events = []
-    for f in fills:
+    for f in _by_name(fills):
         venue, symbol, listing = names[f["pair"]]
-        action, figures = BOOKINGS[f["action"]], {name: f[name].item() for name in _FIGURES}
-        events.append(FillSimulated(run, int(f["t"]), venue, symbol, listing, action, int(f["trade"]), figures))
+        action, figures = BOOKINGS[f["action"]], {name: f[name] for name in _FIGURES}
+        events.append(FillSimulated(run, f["t"], venue, symbol, listing, action, f["trade"], figures))
     return events
 
 
-def _working(d: np.void) -> dict[str, Any]:
+def _by_name(records: Records) -> Iterator[dict[str, Any]]:
+    """Records as Python's own values: all at once, because numpy takes long over a single one."""
+    fields = records.dtype.names or ()
+    return (dict(zip(fields, record, strict=True)) for record in records.tolist())
+
+
+def _working(d: dict[str, Any]) -> dict[str, Any]:
     """Every figure of a decision by name, and the gates that it passed."""
     passed = [gate for i, gate in enumerate(GATES) if d["applied"] >> i & 1 and not d["failed"] >> i & 1]
-    return {name: d[name].item() for name in _WORKING} | {"passed": passed}
+    return {name: d[name] for name in _WORKING} | {"passed": passed}

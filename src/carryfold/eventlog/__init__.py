@@ -6,7 +6,7 @@ from carryfold.eventlog.checkpoints import Checkpoints, Research
 from carryfold.eventlog.clock import Clock
 from carryfold.eventlog.commands import send_command
 from carryfold.eventlog.committer import GroupCommitter
-from carryfold.eventlog.entries import AppendResult, Conflict, Entry
+from carryfold.eventlog.entries import AnyEntry, AppendResult, Conflict, Entry, Follow
 from carryfold.eventlog.errors import (
     AppendRefused,
     CommandRefused,
@@ -34,6 +34,7 @@ from carryfold.eventlog.record import Batch, Head
 from carryfold.eventlog.verification import VerifyReport, verify
 
 __all__ = [
+    "AnyEntry",
     "AppendRefused",
     "AppendResult",
     "Batch",
@@ -46,6 +47,7 @@ __all__ = [
     "DiskFull",
     "Entry",
     "EventLog",
+    "Follow",
     "FormatUnknown",
     "GroupCommitter",
     "Head",

@@ -1,7 +1,8 @@
 """Group commit: many threads submit, one thread writes, and whatever waits together is flushed together.
 
 The flush is what an append costs, so sharing it multiplies the durable rate. Guarantees: a submission is appended
-whole or not at all, as an instant of its own; submissions are committed in the order in which `submit` accepted them;
+whole or not at all, as an instant of its own, together with what follows from it; submissions are committed in the
+order in which `submit` accepted them;
 every accepted future is resolved, also at `close`. When a commit fails, every future of that group gets the error and
 nothing of it was written. Later groups are still tried: a caller that needs an earlier one must wait for it.
 """
@@ -15,7 +16,7 @@ from concurrent.futures import Future
 from types import TracebackType
 from typing import Final, NamedTuple
 
-from carryfold.eventlog.entries import AnyEntry, AppendResult, Columns, columns
+from carryfold.eventlog.entries import AnyEntry, AppendResult, Columns, Follow, columns
 from carryfold.eventlog.errors import LogClosed
 from carryfold.eventlog.log import EventLog
 
@@ -40,13 +41,15 @@ class GroupCommitter:
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, entries: Sequence[AnyEntry]) -> Future[AppendResult]:
+    def submit(self, entries: Sequence[AnyEntry], follow: Follow | None = None) -> Future[AppendResult]:
         """Hand over entries; the future holds what `EventLog.append` would return or raise, once they are on the disk.
 
-        Blocks while the queue is full. Raises AppendRefused at once for entries that can never be stored, and
-        LogClosed.
+        `follow` makes entries of that result; they are an instant of their own, right after, and on the disk with it:
+        what is decided on an observation costs no flush of its own. If the future has an error, so does what `follow`
+        made, and it may not have been called at all. Blocks while the queue is full. Raises AppendRefused at once for
+        entries that can never be stored, and LogClosed.
         """
-        checked = columns(entries)
+        checked = columns(entries)._replace(follow=follow)
         future: Future[AppendResult] = Future()
         with self._accepting:
             if self._closed:

@@ -6,7 +6,7 @@ else anything: `columns` is called by the submitting thread, the writer only see
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple, cast
 
 import msgspec
@@ -45,18 +45,24 @@ class Conflict(msgspec.Struct, frozen=True):
 class AppendResult(msgspec.Struct, frozen=True):
     """What one append did. With `count` 0 nothing was written: `first_seq` is the seq the next event will get,
     `last_seq` the log's last one, and `recorded_at` that of the last commit. `duplicates` were dropped, `conflicts`
-    not stored."""
+    not stored; `kept` has the indices of those that were, None if all were."""
 
     first_seq: int
     count: int
     duplicates: int
     conflicts: list[Conflict]
     recorded_at: int
+    kept: list[int] | None = None
 
     @property
     def last_seq(self) -> int:
         """Seq of the last event appended."""
         return self.first_seq + self.count - 1
+
+
+Follow = Callable[[AppendResult], Sequence[AnyEntry]]
+"""Makes, of an append that is written and not yet flushed, the entries that are appended right after it, in the same
+transaction. Called once, by the writer's thread, and only if something was written; an error fails the transaction."""
 
 
 class Columns(NamedTuple):
@@ -65,6 +71,7 @@ class Columns(NamedTuple):
     payloads: tuple[bytes, ...]
     keys: tuple[bytes | None, ...] | None
     known_at: tuple[int | None, ...] | None
+    follow: Follow | None = None
 
 
 def columns(entries: Sequence[AnyEntry]) -> Columns:

@@ -17,14 +17,14 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import lmdb
 
 from carryfold.eventlog import tables
 from carryfold.eventlog.clock import Clock
 from carryfold.eventlog.commands import CommandServer
-from carryfold.eventlog.entries import AnyEntry, AppendResult, Columns, columns
+from carryfold.eventlog.entries import AnyEntry, AppendResult, Columns, Conflict, columns
 from carryfold.eventlog.env import SharedEnv, acquire, check_size, release
 from carryfold.eventlog.errors import DiskFailed, DiskFull, LogClosed, LogCorrupt, MapFull
 from carryfold.eventlog.headfile import HeadFile, read_head
@@ -123,11 +123,12 @@ class EventLog:
 
     def append_columns(self, groups: Sequence[Columns]) -> list[AppendResult]:
         """Several appends, in order, with one transaction and one flush. Each is its own instant, as if appended
-        alone."""
+        alone, and so is what follows from it."""
+        told = _Told([], {})
         with self._writing:
             while True:
                 try:
-                    return self._commit(groups)
+                    return self._commit(groups, told)
                 except lmdb.MapFullError:
                     self._grow()
 
@@ -166,14 +167,14 @@ class EventLog:
             raise LogClosed(f"the log in {self.home} is closed")
         return self._env
 
-    def _commit(self, groups: Sequence[Columns]) -> list[AppendResult]:
+    def _commit(self, groups: Sequence[Columns], told: _Told) -> list[AppendResult]:
         env = self._opened()
         before = self._head
         writer: _Writer | None = None
         try:
             with env.write() as transaction:
-                writer = _Writer(transaction, env, before, self.clock)
-                results = [writer.write(group) for group in groups]
+                writer = _Writer(transaction, env, before, self.clock, told)
+                results = [writer.write(number, group) for number, group in enumerate(groups)]
         except lmdb.MapFullError:
             raise
         except lmdb.Error as error:
@@ -248,33 +249,63 @@ class EventLog:
             self._announce()
 
 
+class _Told(NamedTuple):
+    """What a transaction has told others, who cannot be told otherwise when it is begun again in a larger map: the
+    times of its records, and what followed from each group."""
+
+    times: list[int]
+    followed: dict[int, Columns]
+
+
 class _Writer:
     """The groups of one transaction, written one after the other. Forgotten when the transaction fails."""
 
-    def __init__(self, transaction: lmdb.Transaction[bytes], env: SharedEnv, head: Head, clock: Clock) -> None:
+    def __init__(
+        self, transaction: lmdb.Transaction[bytes], env: SharedEnv, head: Head, clock: Clock, told: _Told
+    ) -> None:
         self.head = head
+        self._told = told
+        self._count = 0
         self._transaction = transaction
         self._events = env.table(tables.EVENTS)
         self._keys = env.table(tables.KEYS)
         self._clock = clock
 
-    def write(self, group: Columns) -> AppendResult:
+    def write(self, number: int, group: Columns) -> AppendResult:
+        """One group, and what follows from it."""
+        result = self._write(group)
+        if group.follow is not None and result.count:
+            if number not in self._told.followed:
+                self._told.followed[number] = columns(group.follow(result))
+            self._write(self._told.followed[number])
+        return result
+
+    def _write(self, group: Columns) -> AppendResult:
         first_seq = self.head.seq + 1
         duplicates = 0
-        conflicts = []
+        conflicts: list[Conflict] = []
+        keep = None
         if group.keys is not None:
             with self._transaction.cursor(self._keys) as cursor:
                 kept = put_keys(cursor, group.keys, group.payloads, first_seq)
-            duplicates, conflicts = kept.duplicates, kept.conflicts
-            if kept.keep is not None:
-                group = _chosen(group, kept.keep)
+            keep, duplicates, conflicts = kept
+            if keep is not None:
+                group = _chosen(group, keep)
         if not group.payloads:
-            return AppendResult(first_seq, 0, duplicates, conflicts, self.head.recorded_at)
-        # known_at never exceeds its commit, so being later than the last commit is being later than everything known.
-        recorded_at = max(self._clock.now(), self.head.recorded_at + 1)
+            return AppendResult(first_seq, 0, duplicates, conflicts, self.head.recorded_at, keep)
+        recorded_at = self._next_time()
         for start, end in _cuts(group.payloads):
             self._put(group, start, end, recorded_at)
-        return AppendResult(first_seq, len(group.payloads), duplicates, conflicts, recorded_at)
+        return AppendResult(first_seq, len(group.payloads), duplicates, conflicts, recorded_at, keep)
+
+    def _next_time(self) -> int:
+        """When the next group is recorded."""
+        if self._count == len(self._told.times):
+            # known_at never exceeds its commit, so being later than the last commit is being later than everything
+            # known.
+            self._told.times.append(max(self._clock.now(), self.head.recorded_at + 1))
+        self._count += 1
+        return self._told.times[self._count - 1]
 
     def _put(self, group: Columns, start: int, end: int, recorded_at: int) -> None:
         payloads = group.payloads[start:end]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,34 +16,46 @@ from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.run import Made
 from carryfold.domain.events import ClockTicked, ExitDecided, FundingRevised, FundingSettled, RunStopped
 from carryfold.domain.rows import Kind, Rows
-from carryfold.eventlog import AppendResult, DiskFull, EventLog, LogClosed, LogReader
+from carryfold.eventlog import AnyEntry, AppendResult, DiskFull, EventLog, Follow, LogClosed, LogReader
+from carryfold.eventlog.entries import Columns, columns
+from carryfold.eventlog.env import read_meta
+from carryfold.eventlog.tables import data_file
 from carryfold.projections.tape_rows import RowBuilder
 from tests.adapters.daemon.world import events_of, kinds_of, run, until
 
 
 class Writer:
-    """A committer that commits when it is let, or fails."""
+    """A committer that commits when it is let, or fails: at once, or when it has written everything."""
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
         self.is_held = False
         self.error: Exception | None = None
-        self.waiting: list[tuple[Future[AppendResult], Any]] = []
+        self.error_at_the_end: Exception | None = None
+        self.waiting: list[tuple[Future[AppendResult], Columns]] = []
 
-    def submit(self, entries: Any) -> Future[AppendResult]:
+    def submit(self, entries: Any, follow: Follow | None = None) -> Future[AppendResult]:
+        def until_the_end(result: AppendResult) -> Sequence[AnyEntry]:
+            made = follow(result) if follow is not None else ()
+            if self.error_at_the_end is not None:
+                raise self.error_at_the_end
+            return made
+
         future: Future[AppendResult] = Future()
-        self.waiting.append((future, entries))
+        self.waiting.append((future, columns(entries)._replace(follow=until_the_end)))
         if not self.is_held:
             self.release()
         return future
 
     def release(self) -> None:
         waiting, self.waiting = self.waiting, []
-        for future, entries in waiting:
-            if self.error is not None:
-                future.set_exception(self.error)
-            else:
-                future.set_result(self.log.append(entries))
+        for future, group in waiting:
+            try:
+                if self.error is not None:
+                    raise self.error
+                future.set_result(self.log.append_columns([group])[0])
+            except DiskFull as error:
+                future.set_exception(error)
 
 
 class Follower:
@@ -76,6 +88,13 @@ class Setting:
 def setting(home: Path) -> Iterator[Setting]:
     with EventLog.open(home) as log, LogReader.open(home) as reader:
         yield Setting(log, reader)
+
+
+def transactions_of(home: Path) -> int:
+    """How many the log has had so far."""
+    meta = read_meta(data_file(home))
+    assert meta is not None
+    return meta.transaction
 
 
 def settled(rate: float, at: int = 1_000) -> FundingSettled:
@@ -129,22 +148,35 @@ def test_a_decision_that_cannot_be_recorded_stops_everything(tmp_path: Path) -> 
         async def work() -> None:
             one.engine.decided = decided
             await one.engine.record([ClockTicked(7)])
-            one.writer.is_held = True
-            task = asyncio.ensure_future(one.engine.record([ClockTicked(8)]))
-            await until(lambda: bool(one.writer.waiting))
-            one.writer.release()
-            await until(lambda: bool(one.writer.waiting))
-            one.writer.error = DiskFull("no room")
-            one.writer.release()
+            one.writer.error_at_the_end = DiskFull("no room")
             with pytest.raises(DiskFull):
-                await task
-            one.writer.error, one.writer.is_held = None, False
+                await one.engine.record([ClockTicked(8)])
+            one.writer.error_at_the_end = None
             with pytest.raises(DiskFull):
                 await one.engine.record([ClockTicked(9)])
 
         run(work())
         assert told == [2], "nobody is told of what is not in the log"
-    assert kinds_of(tmp_path) == ["ClockTicked", "ExitDecided", "ClockTicked"]
+        assert len(one.follower.rows) == 2, "it was folded before the disk refused it"
+    assert kinds_of(tmp_path) == ["ClockTicked", "ExitDecided"]
+
+
+def test_a_decision_is_on_the_disk_with_what_it_was_decided_on(tmp_path: Path) -> None:
+    with setting(tmp_path) as one:
+        one.follower.decides = True
+        seen: list[tuple[int, int]] = []
+
+        async def decided(_: Any, __: Any, seq: int) -> None:
+            seen.append((seq, one.engine.last_seq))
+
+        async def work() -> None:
+            one.engine.decided = decided
+            await one.engine.record([ClockTicked(7), ClockTicked(8)])
+
+        before = transactions_of(tmp_path)
+        run(work())
+        assert seen == [(3, 3)]
+        assert transactions_of(tmp_path) == before + 1
 
 
 def test_nothing_is_committed_after_the_end(tmp_path: Path) -> None:

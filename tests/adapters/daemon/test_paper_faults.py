@@ -29,7 +29,7 @@ from carryfold.domain.events import (
     RunStopped,
 )
 from carryfold.domain.fold.state import GATES
-from carryfold.eventlog import AppendResult, Clock, GroupCommitter, send_command
+from carryfold.eventlog import AppendResult, Clock, Follow, GroupCommitter, send_command
 from tests.adapters.daemon.test_commands import pending_halt
 from tests.adapters.daemon.world import (
     SECOND,
@@ -140,12 +140,12 @@ def test_a_run_ends_after_the_commit_that_was_under_way_when_it_was_stopped(
 ) -> None:
     submit, held = GroupCommitter.submit, asyncio.Event()
 
-    def late(self: GroupCommitter, entries: Sequence[Any]) -> Future[AppendResult]:
+    def late(self: GroupCommitter, entries: Sequence[Any], follow: Follow | None = None) -> Future[AppendResult]:
         """Not before the stop is under way, and a minute of the venue's time on."""
         result: Future[AppendResult] = Future()
 
         def go_on() -> None:
-            submit(self, entries).add_done_callback(lambda done: result.set_result(done.result()))
+            submit(self, entries, follow).add_done_callback(lambda done: result.set_result(done.result()))
 
         held.set()
         asyncio.get_running_loop().call_later(0.2, go_on)

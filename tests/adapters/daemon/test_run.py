@@ -1,22 +1,32 @@
 """What a run says of its pairs besides decisions."""
 
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from carryfold.adapters.daemon.run import Run
+from carryfold.domain.fold import Output, State, simulate
+from carryfold.domain.fold.codes import ENTRY
 from carryfold.domain.params import Parameters
-from carryfold.domain.rows import Kind
+from carryfold.domain.rows import Kind, Rows
+from carryfold.projections.runs import RunInfo, pair_label
+from carryfold.projections.tape import PairName
 from tests.domain.build import Row, at, bar, listed
-from tests.domain.compiled import fold_rows, ordered
+from tests.domain.compiled import ordered
 
 
-def run_of(*rows: Row) -> Any:
+def run_of(*rows: Row) -> Run:
     """A run that has folded these rows of one pair, without a log."""
-    run = object.__new__(Run)
-    run.state, _ = fold_rows(ordered([listed(), *rows]), [b"AUSDT"], Parameters())
-    run.ids, run.names = [0], [SimpleNamespace(symbol="AUSDT")]  # type: ignore[list-item]
+    name = PairName("bybit", "AUSDT", 1)
+    info = RunInfo(1, 0, "paper", Parameters(), "", "", (pair_label(name),), 1)
+    tape: Any = SimpleNamespace(pairs=[name], runs=[0, 1])
+    run = Run(info, tape)
+    run.fold(ordered([listed(), *rows]))
     return run
 
 
@@ -29,3 +39,28 @@ def test_the_leg_with_less_turnover_is_the_thin_one_for_every_strategy(spot: flo
     rows = [row for h in range(1, 5) for row in (bar(h, 100.0, turnover=perp), spot_turnover(h, spot))]
 
     assert run_of(*rows).thin_leg("AUSDT") == thin
+
+
+def test_whoever_looks_while_the_writer_folds_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    run, begun, end = run_of(), threading.Event(), threading.Event()
+    looks: list[Callable[[], Any]] = [run.standing, run.busy_symbols, run.pending]
+    looks += [partial(run.unit_of, "AUSDT"), partial(run.thin_leg, "AUSDT")]
+
+    def slow(state: State, rows: Rows) -> Output:
+        state.book["halted"] = 1
+        state.pair["pending"] = ENTRY
+        begun.set()
+        assert end.wait(30)
+        return simulate(state, rows[:0])
+
+    monkeypatch.setattr("carryfold.adapters.daemon.run.simulate", slow)
+    with ThreadPoolExecutor(1 + len(looks)) as pool:
+        fold = pool.submit(run.fold, ordered([bar(1.0, 100.0)]))
+        assert begun.wait(30)
+        found = [pool.submit(look) for look in looks]
+        assert not wait(found, timeout=0.05).done
+        end.set()
+        fold.result(30)
+        standing, busy, pending, *_ = [one.result(30) for one in found]
+    assert (standing.halted, standing.may_enter) == (True, False)
+    assert (busy, [is_entry for _, is_entry in pending]) == ({"AUSDT"}, [True])

@@ -115,9 +115,7 @@ class Broker:
 
     def may_open(self) -> bool:
         """False while halted, flattening, stopping, or not agreed with the venue."""
-        book = self.run.state.book[0]
-        held_up = bool(book["halted"] or book["flatten"] or book["clock_off"])
-        return self.agreed and not held_up and not self._stopping
+        return self.agreed and self.run.standing().may_enter and not self._stopping
 
     async def missed(self, since: int) -> Sequence[FillReport]:
         """Executions since a time, of this run's time. Raises VenueError."""

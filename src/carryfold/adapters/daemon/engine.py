@@ -1,10 +1,13 @@
-"""The one way into the log: commit, rows, folds, records, in this order, one commit at a time.
+"""The one way into the log: write, rows, folds, records, flush, in this order, one commit at a time.
 
-Guarantees: every commit is one instant of every run's fold, whatever it holds; what a run decides is in the log before
-anybody acts on it; the state of a run is the fold of the log up to the last commit, at any moment; whoever is cancelled
-while a commit is on its way does not take the fold of it along. If the log refuses a commit, nothing was folded, and
-the error is the caller's. From then on everything is refused: a decision may have been folded that is not recorded, and
-only a start puts that right.
+What is observed and what the folds make of it are two instants of the log, but one transaction and one flush: the
+writer's thread folds what it has written, and writes what was decided, before it flushes both. So no crash leaves an
+observation without its decisions, and a decision waits for the disk once.
+
+Guarantees: every commit is one instant of every run's fold, whatever it holds; what a run decides is on the disk before
+anybody acts on it; while no commit is on its way, the state of a run is the fold of the log; whoever is cancelled while
+one is does not take the fold of it along. If the log refuses a commit, the error is the caller's, and from then on
+everything is refused: it may have been folded though it is not in the log, and only a start puts that right.
 """
 
 from __future__ import annotations
@@ -14,10 +17,10 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from carryfold.adapters.daemon.metrics import Metrics
-from carryfold.adapters.daemon.run import Run
+from carryfold.adapters.daemon.run import Made, Run
 from carryfold.domain.codec import BATCH_DECODER, decode, encode, event_key
 from carryfold.domain.events import EntryDecided, Event, ExitDecided, FundingRevised, FundingSettled
-from carryfold.eventlog import AppendResult, EventLog, GroupCommitter, LogClosed, LogReader
+from carryfold.eventlog import AnyEntry, AppendResult, EventLog, Follow, GroupCommitter, LogClosed, LogReader
 from carryfold.projections.tape_rows import RowBuilder
 
 __all__ = ["Decided", "Engine"]
@@ -56,7 +59,7 @@ class Engine:
 
     async def note(self, events: Sequence[Event]) -> AppendResult:
         """Commit records that no fold sees. Raises LogError."""
-        return await self._whole(lambda: self._append(events))
+        return await self._whole(lambda: self._note(events))
 
     async def end(self, make: Callable[[], Sequence[Event]]) -> AppendResult:
         """Commit the last records, made when everything before them is folded; whatever comes after is refused. Raises
@@ -81,58 +84,49 @@ class Engine:
                 raise
 
     async def _record(self, events: Sequence[Event]) -> AppendResult:
-        began = time.perf_counter()
+        result = await self._commit(events)
+        revisions = self._revisions(result, events)
+        if revisions:
+            await self._commit(revisions)
+        return result
+
+    async def _note(self, events: Sequence[Event]) -> AppendResult:
         result = await self._append(events)
-        if result.count or result.conflicts:
-            await self._follow(result, events, began)
-        return result
-
-    async def _end(self, make: Callable[[], Sequence[Event]]) -> AppendResult:
-        result = await self._append(make())
-        self._closed = LogClosed("the daemon is stopping")
-        return result
-
-    async def _append(self, events: Sequence[Event]) -> AppendResult:
-        entries = [(encode(event), event_key(event), None) for event in events]
-        result = await asyncio.wrap_future(self._committer.submit(entries))
         self._metrics.committed(result.count)
         return result
 
-    async def _follow(self, result: AppendResult, events: Sequence[Event], began: float) -> None:
-        """Fold what was kept; then what contradicts the log follows as a commit of its own."""
-        if result.count:
-            await self._fold(result, events, began)
-        revisions = self._revisions(result, events)
-        if revisions:
-            again = time.perf_counter()
-            followed = await self._append(revisions)
-            if followed.count:
-                await self._fold(followed, revisions, again)
+    async def _end(self, make: Callable[[], Sequence[Event]]) -> AppendResult:
+        result = await self._note(make())
+        self._closed = LogClosed("the daemon is stopping")
+        return result
 
-    async def _fold(self, result: AppendResult, events: Sequence[Event], began: float) -> None:
-        kept = events if result.count == len(events) else self._read_back(result)
-        rows = self._builder.build(result.first_seq, [(result.recorded_at, event) for event in kept])
-        made = [(run, run.fold(rows)) for run in self.runs]
-        self._metrics.folded(time.perf_counter() - began)
-        records = [event for _, one in made for event in one.events]
-        if not records:
-            return
-        seq = (await self._append(records)).first_seq
-        decisions = sum(len(one.decisions) for _, one in made)
-        if decisions:
+    async def _append(self, events: Sequence[Event], follow: Follow | None = None) -> AppendResult:
+        return await asyncio.wrap_future(self._committer.submit(_entries(events), follow))
+
+    async def _commit(self, events: Sequence[Event]) -> AppendResult:
+        """Append and fold, with the records of what was decided; then those who act on it are told."""
+        began = time.perf_counter()
+        made: list[tuple[Run, Made]] = []
+
+        def fold(result: AppendResult) -> list[AnyEntry]:
+            kept = events if result.kept is None else [events[index] for index in result.kept]
+            rows = self._builder.build(result.first_seq, [(result.recorded_at, event) for event in kept])
+            made.extend((run, run.fold(rows)) for run in self.runs)
+            return _entries([event for _, one in made for event in one.events])
+
+        result = await self._append(events, fold)
+        self._metrics.committed(result.count + sum(len(one.events) for _, one in made))
+        if result.count:
+            self._metrics.folded(time.perf_counter() - began)
+        if decisions := sum(len(one.decisions) for _, one in made):
             self._metrics.decided(decisions, time.perf_counter() - began)
+        seq = result.last_seq + 1
         for run, one in made:
             if self.decided is not None:
                 for number, decision in enumerate(one.decisions):
                     await self.decided(run, decision, seq + number)
             seq += len(one.events)
-
-    def _read_back(self, result: AppendResult) -> list[Event]:
-        """What of an append with duplicates or conflicts is in the log."""
-        found: list[Event] = []
-        for batch in self._reader.read(result.first_seq - 1):
-            found += [event for _, event in BATCH_DECODER.decode(batch.payload)]
-        return found[: result.count]
+        return result
 
     def _revisions(self, result: AppendResult, events: Sequence[Event]) -> list[Event]:
         """A settled rate that comes again and differs is recorded as what it is; other contradictions of live
@@ -148,6 +142,10 @@ class Engine:
                 name = event.venue, event.symbol, event.listing, event.event_at
                 revised.append(FundingRevised(*name, event.rate, first.rate, event.interval_hours))
         return revised
+
+
+def _entries(events: Sequence[Event]) -> list[AnyEntry]:
+    return [(encode(event), event_key(event), None) for event in events]
 
 
 def _payload_at(payload: bytes, index: int) -> bytes:

@@ -122,7 +122,7 @@ class Reconciler:
     def _margin(self, asked: Asked) -> list[Event]:
         """The account's margin health, if it is news to the fold. 0: nothing needs margin."""
         health, run = asked.theirs.account.health, self._desk.run
-        before = float(run.state.book[0]["observed_health"])
+        before = run.standing().health
         if abs(health - before) <= HEALTH_STEP * before:
             return []
         return [MarginObserved(run.info.run, self._desk.pace.now(), health)]

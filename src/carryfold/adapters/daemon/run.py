@@ -1,7 +1,11 @@
-"""One run inside the daemon: its parameters, its fold, and the record of what it decides."""
+"""One run inside the daemon: its parameters, its fold, and the record of what it decides.
+
+The log's writer folds, and everybody else looks: whoever looks sees the state between two commits, never inside one.
+"""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -21,7 +25,20 @@ from carryfold.projections.cursor import MAX, Cursor
 from carryfold.projections.runs import RunFilter, RunInfo, make_state
 from carryfold.projections.tape import PairName, Tape
 
-__all__ = ["Made", "Run"]
+__all__ = ["Made", "Run", "Standing"]
+
+
+class Standing(NamedTuple):
+    """How a run stands. `equity`: capital and all P&L, open legs at the last accepted prices, in quote. `held`: pairs.
+    `may_enter`: not halted, not flattening, and the clock agrees. `is_waiting`: something is held or ordered, so that
+    time itself matters. `health`: the account's margin health as last heard of."""
+
+    equity: float
+    held: int
+    halted: bool
+    may_enter: bool
+    is_waiting: bool
+    health: float
 
 
 class Made(NamedTuple):
@@ -47,6 +64,7 @@ class Run:
         self.state, self.ids = make_state(info, self.names)
         self.symbols = {self.names[i].symbol for i in self.ids}
         self._rows_of = RunFilter(self.ids, tape.runs.index(info.run), live=info.live)
+        self._looking = threading.Lock()
 
     @property
     def label(self) -> str:
@@ -68,33 +86,40 @@ class Run:
         own = self._rows_of(rows)
         if len(own) == 0:
             return Made([], [])
-        output: Output = (fold if self.info.live else simulate)(self.state, own)
+        with self._looking:
+            output: Output = (fold if self.info.live else simulate)(self.state, own)
         run = self.info.run
         return Made(
             decisions_recorded(run, self.names, output.decisions) if len(output.decisions) else [],
             [*fills_recorded(run, self.names, output.fills)] if len(output.fills) else [],
         )
 
-    def equity(self) -> float:
-        """Capital and all P&L, open legs at the last accepted prices, in quote."""
-        return int(equity(self.state.book[0])) / E8
+    def standing(self) -> Standing:
+        """As of the last commit."""
+        with self._looking:
+            book = self.state.book[0].copy()
+        return Standing(
+            equity=int(equity(book)) / E8,
+            held=int(book["held"]),
+            halted=bool(book["halted"]),
+            may_enter=not (book["halted"] or book["flatten"] or book["clock_off"]),
+            is_waiting=bool(book["held"] or book["ordered"] or book["pending_entries"]),
+            health=float(book["observed_health"]),
+        )
 
     def busy_symbols(self) -> set[str]:
         """Pairs that are held or ordered: they are watched more closely."""
-        pair = self.state.pair
-        busy = np.flatnonzero((pair["held"] != 0) | (pair["pending"] != NOTHING))
+        with self._looking:
+            pair = self.state.pair
+            busy = np.flatnonzero((pair["held"] != 0) | (pair["pending"] != NOTHING))
         return {self.names[i].symbol for i in busy.tolist()}
-
-    def is_waiting(self) -> bool:
-        """True if something is held or ordered, so that time itself matters."""
-        book = self.state.book[0]
-        return bool(book["held"] or book["ordered"] or book["pending_entries"])
 
     def unit_of(self, symbol: str) -> tuple[Decimal, int]:
         """(base coins of a unit of the pair's holding, units in a lot): what is held, or ordered, is counted as it was
         when that was decided, whatever the venue's lot is now."""
         i = self._id_of(symbol)
-        pair, view = self.state.pair[i], self.state.view[i]
+        with self._looking:
+            pair, view = self.state.pair[i].copy(), self.state.view[i].copy()
         lot_units = int(view["lot_units"])
         lot = float(pair["pending_lot"] if pair["pending"] == ENTRY else view["lot"])
         unit = float(pair["unit"]) if pair["held"] else lot / lot_units
@@ -102,7 +127,8 @@ class Run:
 
     def thin_leg(self, symbol: str) -> Leg:
         """The leg with less turnover in a day; the spot leg where it is not known."""
-        view = self.state.view[self._id_of(symbol)]
+        with self._looking:
+            view = self.state.view[self._id_of(symbol)].copy()
         perp, spot = (
             turnover_24h(view[f"{leg}_turnover_at"], view[f"{leg}_turnover"], view[f"{leg}_turnover_count"])
             for leg in ("perp", "spot")
@@ -114,6 +140,6 @@ class Run:
 
     def pending(self) -> list[tuple[PairName, bool]]:
         """(pair, whether it is an entry) of every decision that is not carried out yet."""
-        pair = self.state.pair
-        found = np.flatnonzero(pair["pending"] != NOTHING).tolist()
-        return [(self.names[i], bool(pair[i]["pending"] == ENTRY)) for i in found]
+        with self._looking:
+            pending = self.state.pair["pending"].copy()
+        return [(self.names[i], bool(pending[i] == ENTRY)) for i in np.flatnonzero(pending != NOTHING).tolist()]

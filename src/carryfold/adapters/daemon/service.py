@@ -285,7 +285,7 @@ class Daemon:
 
     def _quiet_ns(self) -> int:
         """After how long a silence a tick is due."""
-        if any(run.is_waiting() for run in self.runs):
+        if any(run.standing().is_waiting for run in self.runs):
             return _NS
         return min((run.info.parameters.cadence_s for run in self.runs), default=60) * _NS
 
@@ -297,8 +297,8 @@ class Daemon:
             if events:
                 await self.engine.record(events)
             for run in self.runs:
-                book = run.state.book[0]
-                self.metrics.book(run.label, run.equity(), int(book["held"]), halted=bool(book["halted"]))
+                stands = run.standing()
+                self.metrics.book(run.label, stands.equity, stands.held, halted=stands.halted)
             if self.pace.now() - hour >= 3600 * _NS:
                 hour = self.pace.now()
                 log.reader_check()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from carryfold.domain.events import OrderIntended
-from carryfold.eventlog import AppendResult, EventLog, LogError
+from carryfold.eventlog import AnyEntry, AppendResult, EventLog, Follow, LogError
+from carryfold.eventlog.entries import Columns
 from tests.adapters.daemon.live.checker import check, events_of
 from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
@@ -19,16 +20,23 @@ class Refusal(LogError):
     """The disk is full, say."""
 
 
-def refuse_from(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
-    """The commit of this number, and every one after it, fails."""
+def refuse_from(monkeypatch: pytest.MonkeyPatch, number: int, *, folded: bool) -> None:
+    """The commit of this number, and every one after it, fails: at once, or when it has been folded."""
     append = EventLog.append_columns
     done: list[int] = []
 
-    def refusing(self: EventLog, groups: Sequence[Any]) -> list[AppendResult]:
+    def refuse(follow: Follow, result: AppendResult) -> Sequence[AnyEntry]:
+        follow(result)
+        raise Refusal("no room")
+
+    def refusing(self: EventLog, groups: Sequence[Columns]) -> list[AppendResult]:
         done.append(1)
-        if len(done) >= number:
-            raise Refusal("no room")
-        return append(self, groups)
+        if len(done) < number:
+            return append(self, groups)
+        if folded:
+            late = [one._replace(follow=partial(refuse, one.follow)) for one in groups if one.follow is not None]
+            append(self, late)
+        raise Refusal("no room")
 
     monkeypatch.setattr(EventLog, "append_columns", refusing)
 
@@ -39,16 +47,17 @@ async def trade_until_it_fails(desk: Desk) -> None:
     await desk.until(desk.task.done, "a failure")
 
 
-@pytest.mark.parametrize("number", [5, 7, 9])
+@pytest.mark.parametrize("folded", [False, True], ids=["at once", "folded"])
+@pytest.mark.parametrize("number", [4, 6, 8])
 def test_f33_a_commit_that_fails_ends_the_daemon_and_the_next_start_goes_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, folded: bool
 ) -> None:
     async def work() -> None:
         async with exchange() as venue:
             settings = settings_for(venue, pairs="BTCUSDT")
             with monkeypatch.context() as patched, pytest.raises(LogError):
                 async with trading_on(venue, tmp_path, settings) as desk:
-                    refuse_from(patched, number)
+                    refuse_from(patched, number, folded=folded)
                     await trade_until_it_fails(desk)
             async with trading_on(venue, tmp_path, settings, halted=False) as desk:
                 await desk.halt()
