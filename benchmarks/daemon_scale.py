@@ -12,9 +12,9 @@ A third process writes and flushes 4 KiB ten times a second beside it, and says 
 no commit can be quicker, and on a machine that others use it varies.
 
 What is measured begins once the daemon is armed, by the daemon's own metrics. Commit to fold: from handing events to
-the log's writer, through their commit, until every run has folded them. Commit to decision: where something was
-decided, until that is durable too and may be acted on, which takes a second commit and flush. Queue lengths are looked
-at four times a second.
+the log's writer until they are on the disk and every run has folded them. Commit to decision: the same, of the commits
+at which something was decided, which is then on the disk too and may be acted on. Queue lengths are looked at four
+times a second.
 """
 
 from __future__ import annotations

@@ -38,8 +38,8 @@ class Metrics:
         self._decisions = counter("decisions_total", "Entries and exits decided.")
         self._orders = counter("orders_total", "Orders, by what came of them.", "what")
         self._alerts = counter("alerts_total", "Alerts, by kind.", "code")
-        self._fold = histogram("commit_to_fold_seconds", "From handing over a commit to the end of its folds.")
-        self._decision = histogram("commit_to_decision_seconds", "From handing over a commit to its decisions.")
+        self._fold = histogram("commit_to_fold_seconds", "From handing over a commit until it is on the disk and folded.")
+        self._decision = histogram("commit_to_decision_seconds", "The same, of commits at which something was decided, which is on the disk too.")
         self._feed = gauge("feed_up", "1: the stream is connected.", "feed")
         self._halted = gauge("halted", "1: no entries, by run.", "run")
         self._equity = gauge("equity", "Equity in quote, by run.", "run")
@@ -71,7 +71,7 @@ class Metrics:
         self._observed.inc()
 
     def folded(self, seconds: float) -> None:
-        """Every run has folded a commit."""
+        """A commit is on the disk, and every run has folded it."""
         self._fold.observe(seconds)
 
     def decided(self, decisions: int, seconds: float) -> None:
