@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from carryfold.adapters.backfill.source import Candle, Page
 from carryfold.adapters.bybit import BybitMarket, Endpoint
 from carryfold.adapters.bybit.outbox import Outbox
 from carryfold.adapters.bybit.streams import COMPARED_EVERY_S, LEG_FRESH_S, LINEAR_FEED, SPOT_FEED, PublicStreams
 from carryfold.adapters.simexchange import SimExchange
-from carryfold.adapters.venue import PairSpec
+from carryfold.adapters.venue import PairSpec, VenueError
 from carryfold.domain.events import (
     ActivityObserved,
     BarClosed,
@@ -262,6 +263,39 @@ def test_the_hour_that_closed_comes_as_a_backfill_would_write_it() -> None:
             assert all(one.spot_turnover > 0 and one.perp_turnover == -1.0 for one in reader.of(ActivityObserved))
             (page,) = [page async for page in market.history.candles("perp", "BTCUSDT", 60, hour - HOUR_MS, hour)]
             assert reader.of(BarClosed, "BTCUSDT")[0].perp_close == float(page.rows[0].close)
+
+    run(work())
+
+
+def test_hours_that_an_outage_took_come_with_the_next_one_a_day_of_them_at_most() -> None:
+    async def work() -> None:
+        async with reading() as (venue, market, reader, pairs):
+            asked = []
+
+            def down(*question: Any) -> AsyncIterator[Page[Candle]]:
+                asked.append(question)
+                raise VenueError("bybit does not answer")
+
+            async def hours(number: int) -> None:
+                due = number * len(pairs)
+                await reader.until(lambda: len(reader.of(BarClosed)) == len(reader.of(ActivityObserved)) == due)
+
+            await reader.until(lambda: reader.of(Quoted))
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(market.history, "candles", down)
+                for hour in range(1, 31):
+                    venue.advance(3_600)
+                    await reader.until(lambda hour=hour: len(asked) == hour * len(pairs))  # type: ignore[misc]
+            assert not reader.of(BarClosed)
+            venue.advance(3_600)
+            await hours(24)
+            venue.advance(3_600)
+            await hours(25)
+
+            last = (NOW_MS + 32 * HOUR_MS) // HOUR_MS * HOUR_MS
+            for pair in pairs:
+                closes = [one.event_at // NS for one in reader.of(BarClosed, pair.listed.symbol)]
+                assert closes == [last - back * HOUR_MS for back in range(24, -1, -1)]
 
     run(work())
 

@@ -8,6 +8,7 @@ Values that cannot be are refused one by one, as in an import.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Final
 
 from carryfold.adapters.backfill.source import Candle, CandleKind, History, Settlement
@@ -20,7 +21,7 @@ from carryfold.domain.codec import encode, event_key
 from carryfold.domain.events import ActivityObserved, BarClosed, FundingPredicted, FundingSettled, PairChanged
 from carryfold.domain.premium import Terms, predicted_rates
 
-__all__ = ["bar_entries", "closed_bar", "predicted_entries", "priced_entry", "settled_entries"]
+__all__ = ["bar_entries", "closed_bars", "predicted_entries", "priced_entry", "settled_entries"]
 
 MS_PER_MINUTE: Final = 60_000
 
@@ -63,25 +64,24 @@ def bar_entries(
             yield _entry(event, event.event_at + rule.bar_delay_ns)
 
 
-async def closed_bar(
-    history: History, spec: PairSpec, minutes: int, until_ms: int
+async def closed_bars(
+    history: History, spec: PairSpec, minutes: int, since_ms: int, until_ms: int
 ) -> list[BarClosed | ActivityObserved]:
-    """The bar that closed at `until_ms`, as a backfill would write it; nothing where the venue has none that can be.
-    Raises VenueError."""
-    since = until_ms - minutes * MS_PER_MINUTE
+    """The bars that closed in since_ms < time <= until_ms, oldest first, as a backfill would write them; none where the
+    venue has none that can be. Both bounds are multiples of the length. Raises VenueError."""
     symbols: list[tuple[CandleKind, str]] = [
         ("perp", spec.listed.symbol), ("spot", spec.listed.spot_symbol), ("mark", spec.listed.symbol)
     ]  # fmt: skip
-    legs: list[Candle | None] = []
+    legs: list[dict[int, Candle]] = []
     for kind, symbol in symbols:
-        pages = [page async for page in history.candles(kind, symbol, minutes, since, until_ms)]
-        rows = [row for page in pages for row in page.rows]
-        legs.append(rows[0] if rows else None)
+        pages = [page async for page in history.candles(kind, symbol, minutes, since_ms, until_ms)]
+        legs.append({row.open_ms: row for page in pages for row in page.rows})
     perp, spot, mark = legs
-    try:
-        return [] if perp is None else _bar(spec, minutes, perp, spot, mark)
-    except RowRefused:
-        return []
+    events: list[BarClosed | ActivityObserved] = []
+    for at, candle in sorted(perp.items()):
+        with suppress(RowRefused):
+            events += _bar(spec, minutes, candle, spot.get(at), mark.get(at))
+    return events
 
 
 def _bar(

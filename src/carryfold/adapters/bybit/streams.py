@@ -6,7 +6,8 @@ each pair, nothing piles up.
 
 Once an hour the candles that closed are asked for and come as BarClosed and ActivityObserved, the very events that a
 backfill makes of them: a live log and one that is filled later agree, and neither counts a turnover twice. (The
-turnover in tickers is one of a sliding day, of which no difference is an hour's.)
+turnover in tickers is one of a sliding day, of which no difference is an hour's.) Hours that an outage took come with
+the next one, up to a day of them: a turnover that counts is one of a day.
 
 A change that was lost cannot be seen: changes carry no number that counts them. Prices put themselves right with the
 next change, and a crossed leg is not observed; but when the next settlement is may stay wrong for hours. So the
@@ -20,7 +21,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from carryfold.adapters.backfill.entries import closed_bar
+from carryfold.adapters.backfill.entries import closed_bars
 from carryfold.adapters.backfill.source import History
 from carryfold.adapters.bybit.client import Sleep
 from carryfold.adapters.bybit.endpoint import Endpoint
@@ -44,6 +45,7 @@ SILENCE_S: Final = 20.0
 COMPARED_EVERY_S: Final = 60.0
 HOUR_MINUTES: Final = 60
 HOUR_MS: Final = 3_600_000
+DAY_MS: Final = 24 * HOUR_MS
 HOUR_SETTLES_MS: Final = 10_000
 SPOT_TOPICS_A_REQUEST: Final = 10
 LINEAR_TOPICS_A_REQUEST: Final = 100
@@ -76,10 +78,11 @@ class _Leg:
 class _Picture:
     """What is known of one pair just now."""
 
-    __slots__ = ("pair", "perp", "spot", "ticker")
+    __slots__ = ("candles_ms", "pair", "perp", "spot", "ticker")
 
     def __init__(self, pair: PairSpec) -> None:
         self.pair = pair
+        self.candles_ms = 0
         self.ticker: dict[str, Any] = {}
         self.perp = _Leg()
         self.spot = _Leg()
@@ -150,18 +153,22 @@ class PublicStreams:
 
     async def _follow_hours(self, history: History) -> None:
         """The candles of each hour, once venue time has passed its end by a little."""
+        begun = 0
         while True:
             await self._hour_over.wait()
             self._hour_over.clear()
             until = self._hour_ms
+            begun = begun or until - HOUR_MS
             for one in self._pictures:
+                since = max(one.candles_ms or begun, until - DAY_MS)
                 try:
-                    events = await closed_bar(history, one.pair, HOUR_MINUTES, until)
+                    events = await closed_bars(history, one.pair, HOUR_MINUTES, since, until)
                 except VenueError:
-                    self.missed_hours += 1  # a backfill brings it: nothing is decided on a bar of its own
+                    self.missed_hours += 1
                     continue
+                one.candles_ms = until
                 for event in events:
-                    self.outbox.put((event.symbol, event.listing, type(event).__name__), event)
+                    self.outbox.put((event.symbol, event.listing, type(event).__name__, event.event_at), event)
 
     async def _compare(self, whole: Whole) -> None:
         """Begin the tickers anew when one of them has missed a change."""
