@@ -2,9 +2,9 @@
 
 The flush is what an append costs, so sharing it multiplies the durable rate. Guarantees: a submission is appended
 whole or not at all, as an instant of its own, together with what follows from it; submissions are committed in the
-order in which `submit` accepted them;
-every accepted future is resolved, also at `close`. When a commit fails, every future of that group gets the error and
-nothing of it was written. Later groups are still tried: a caller that needs an earlier one must wait for it.
+order in which `submit` accepted them; every accepted future is resolved, also at `close`. When a commit fails, every
+future of that group gets the error and nothing of it was written, though what follows may have been made. Later groups
+are still tried: a caller that needs an earlier one must wait for it.
 """
 
 from __future__ import annotations

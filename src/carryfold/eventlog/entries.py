@@ -1,7 +1,8 @@
 """What is handed to `append` and what comes back.
 
 Entries are checked here, before a transaction is open, so that a bad entry costs its own caller one error and nobody
-else anything: `columns` is called by the submitting thread, the writer only sees entries that can be stored.
+else anything: `columns` is called by the submitting thread, the writer only sees entries that can be stored. What
+follows from an append (`Follow`) is made inside its transaction, and an error there fails all that it holds.
 """
 
 from __future__ import annotations
@@ -62,7 +63,8 @@ class AppendResult(msgspec.Struct, frozen=True):
 
 Follow = Callable[[AppendResult], Sequence[AnyEntry]]
 """Makes, of an append that is written and not yet flushed, the entries that are appended right after it, in the same
-transaction. Called once, by the writer's thread, and only if something was written; an error fails the transaction."""
+transaction. Called once, by the writer's thread, and only if something was written; an error fails the transaction, and
+what else is in it. A transaction is open meanwhile: it must neither read this log nor write to it, and be quick."""
 
 
 class Columns(NamedTuple):

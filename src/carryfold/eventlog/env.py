@@ -2,7 +2,8 @@
 
 LMDB forbids a second open of the same environment in one process, forbids growing the map while a transaction is
 open, and must not be carried across a fork. `SharedEnv` keeps these three rules so that the rest of the package need
-not think of them: transactions run inside `read()` and `write()`, which are short and never held across a yield, and
+not think of them: transactions run inside `read()` and `write()`, which are short (a commit of the daemon lasts as
+long as the folds of its runs) and never held across a yield, and
 `exclusive` operations (grow, adopt another process's growth, forget pages, reopen after a failed commit) wait until no
 transaction of this process is open.
 

@@ -1,4 +1,4 @@
-"""Commit, fold, record: in this order, one after the other, to the end."""
+"""Write, fold, record, flush: in this order, one commit after the other, to the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ import pytest
 from carryfold.adapters.daemon.engine import Engine
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.run import Made
-from carryfold.domain.events import ClockTicked, ExitDecided, FundingRevised, FundingSettled, RunStopped
+from carryfold.domain.events import (
+    ClockTicked,
+    Event,
+    ExitDecided,
+    FillSimulated,
+    FundingRevised,
+    FundingSettled,
+    RunStopped,
+)
 from carryfold.domain.rows import Kind, Rows
 from carryfold.eventlog import AnyEntry, AppendResult, DiskFull, EventLog, Follow, LogClosed, LogReader
 from carryfold.eventlog.entries import Columns, columns
@@ -54,7 +62,7 @@ class Writer:
                 if self.error is not None:
                     raise self.error
                 future.set_result(self.log.append_columns([group])[0])
-            except DiskFull as error:
+            except (DiskFull, ArithmeticError) as error:
                 future.set_exception(error)
 
 
@@ -64,10 +72,14 @@ class Follower:
     def __init__(self) -> None:
         self.rows: list[Any] = []
         self.decides = False
+        self.fails = False
+        self.bookings: list[Event] = []
 
     def fold(self, rows: Rows) -> Made:
+        if self.fails:
+            raise ArithmeticError("a size is too large")
         self.rows += rows.tolist()
-        return Made([ExitDecided(1, 5, "v", "A", 1, 1, "r")] if self.decides else [], [])
+        return Made([ExitDecided(1, 5, "v", "A", 1, 1, "r")] if self.decides else [], self.bookings)
 
     def kinds(self) -> list[Kind]:
         return [Kind(row[4]) for row in self.rows]
@@ -177,6 +189,37 @@ def test_a_decision_is_on_the_disk_with_what_it_was_decided_on(tmp_path: Path) -
         run(work())
         assert seen == [(3, 3)]
         assert transactions_of(tmp_path) == before + 1
+
+
+def test_each_decision_of_several_runs_is_told_with_its_own_seq(tmp_path: Path) -> None:
+    booked = FillSimulated(1, 5, "v", "A", 1, "open", 1, {})
+    told: list[tuple[object, int]] = []
+
+    async def decided(follower: Any, _: Any, seq: int) -> None:
+        told.append((follower, seq))
+
+    with setting(tmp_path) as one:
+        other = Follower()
+        one.follower.decides = other.decides = True
+        one.follower.bookings = [booked, booked]
+        one.engine.runs.append(other)  # type: ignore[arg-type]
+        one.engine.decided = decided
+        run(one.engine.record([ClockTicked(7)]))
+        assert told == [(one.follower, 2), (other, 5)]
+    assert kinds_of(tmp_path) == ["ClockTicked", "ExitDecided", "FillSimulated", "FillSimulated", "ExitDecided"]
+
+
+def test_a_fold_that_fails_keeps_what_it_could_not_fold_out_of_the_log(tmp_path: Path) -> None:
+    with setting(tmp_path) as one:
+        one.follower.fails = True
+
+        async def work() -> None:
+            for _ in range(2):
+                with pytest.raises(ArithmeticError, match="too large"):
+                    await one.engine.record([ClockTicked(7)])
+
+        run(work())
+        assert one.engine.last_seq == 0
 
 
 def test_nothing_is_committed_after_the_end(tmp_path: Path) -> None:

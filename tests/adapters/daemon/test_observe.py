@@ -58,6 +58,7 @@ def test_metrics_tell_the_equity_of_each_run_and_what_the_daemon_did(tmp_path: P
             async with daemon(tmp_path, choice) as served:
                 held = served.runs[0].state.book["held"]
                 await until(lambda: bool(held[0] > 0))
+                await until(lambda: bool(served.runs[0].state.book["fees"][0]))
                 fees = -float(served.runs[0].state.book["fees"][0]) / 1e8
                 text = ""
                 while f'carryfold_pairs_held{{run="{served.runs[0].label}"}} 0' in text or "equity{" not in text:

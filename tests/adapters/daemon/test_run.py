@@ -58,8 +58,9 @@ def test_whoever_looks_while_the_writer_folds_waits_for_its_end(monkeypatch: pyt
         fold = pool.submit(run.fold, ordered([bar(1.0, 100.0)]))
         assert begun.wait(30)
         found = [pool.submit(look) for look in looks]
-        assert not wait(found, timeout=0.05).done
+        early = wait(found, timeout=0.05).done
         end.set()
+        assert not early
         fold.result(30)
         standing, busy, pending, *_ = [one.result(30) for one in found]
     assert (standing.halted, standing.may_enter) == (True, False)

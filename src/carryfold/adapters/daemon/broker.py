@@ -22,7 +22,7 @@ from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
 from carryfold.adapters.daemon.quotes import QuoteBoard
 from carryfold.adapters.daemon.reconciler import Reconciler
-from carryfold.adapters.daemon.restored import Logged, last_repair, restored_processes
+from carryfold.adapters.daemon.restored import last_repair, restored_processes
 from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.worker import Worker
 from carryfold.adapters.venue import Trading, VenueError
@@ -87,7 +87,7 @@ class Broker:
         self._repairs_rest: dict[str, int] = {}
         self._repair_seq = 0
         self._interrupted: list[Worker] = []
-        self._own: list[Logged] = []
+        self._stale: list[tuple[Decision, int]] = []
         self.rejected: Callable[[], None] = lambda: None
         """Told of each order that the venue refused: its rules may have changed."""
         self._failed: asyncio.Future[None] | None = None
@@ -140,7 +140,7 @@ class Broker:
 
     def load(self, reader: LogReader) -> None:
         """Books, and processes that a restart interrupted, from the log. Nothing is sent or asked yet."""
-        own = self._own = self.account.load(reader)
+        own = self.account.load(reader)
         for symbol in self.account.pairs:
             self.account.pair(symbol, *self.run.unit_of(symbol))
         self._repair_seq = last_repair(own)
@@ -151,6 +151,9 @@ class Broker:
             worker = self._employ(process)
             self._interrupted.append(worker)
             self.notices.say("process taken up again", process=process.spec.process, pair=worker.symbol)
+        decided = {event.symbol: (event, seq) for seq, _, event in own if isinstance(event, Decision)}
+        pending = {name.symbol for name, _ in self.run.pending()} - {*self._workers}
+        self._stale = [one for symbol, one in decided.items() if symbol in pending]
 
     async def work(self) -> None:
         """Take up what was interrupted, then keep log and venue together, for ever. Raises LogError."""
@@ -196,18 +199,14 @@ class Broker:
             self.notices.say("executions not told", reason=str(error))
 
     async def _finish_stale(self) -> None:
-        """Decisions that nobody began to carry out: exits begin now; an entry is given up, and decided again if it is
-        still wanted at today's rates and prices."""
-        last = {event.symbol: (seq, event) for seq, _, event in self._own if isinstance(event, Decision)}
-        self._own = []
-        for name, is_entry in self.run.pending():
-            if name.symbol in self._workers or name.symbol not in last:
-                continue
-            seq, decision = last[name.symbol]
-            if is_entry:
+        """Decisions of before that nobody began to carry out: exits begin now; an entry is given up, and decided again
+        if it is still wanted at today's rates and prices."""
+        for decision, seq in self._stale:
+            if isinstance(decision, EntryDecided):
                 await self._give_up(decision, seq, "the daemon was not running")
             else:
                 await self.decided(self.run, decision, seq)
+        self._stale = []
 
     # --- decisions ---------------------------------------------------------------------------------------------------
 

@@ -6,8 +6,9 @@ observation without its decisions, and a decision waits for the disk once.
 
 Guarantees: every commit is one instant of every run's fold, whatever it holds; what a run decides is on the disk before
 anybody acts on it; while no commit is on its way, the state of a run is the fold of the log; whoever is cancelled while
-one is does not take the fold of it along. If the log refuses a commit, the error is the caller's, and from then on
-everything is refused: it may have been folded though it is not in the log, and only a start puts that right.
+one is does not take the fold of it along. If the log refuses a commit, or a fold does, nothing of it is in the log and
+the error is the caller's. From then on everything is refused: some of it may have been folded, and only a start puts
+that right.
 """
 
 from __future__ import annotations

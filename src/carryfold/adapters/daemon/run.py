@@ -1,6 +1,7 @@
 """One run inside the daemon: its parameters, its fold, and the record of what it decides.
 
-The log's writer folds, and everybody else looks: whoever looks sees the state between two commits, never inside one.
+The log's writer folds, and everybody else looks: whoever looks sees the state between two folds, never inside one. The
+last one may not be on the disk yet, so nobody acts on what he sees before he has committed something himself.
 """
 
 from __future__ import annotations
@@ -95,7 +96,7 @@ class Run:
         )
 
     def standing(self) -> Standing:
-        """As of the last commit."""
+        """As of the last fold."""
         with self._looking:
             book = self.state.book[0].copy()
         return Standing(

@@ -2,8 +2,8 @@
 
 Order of a start: the venue's clock and ours, the lock, the venue's listings into the log, the runs, their folds, the
 settlements that were missed, (live: the account reconciled,) and only then armed. One asyncio loop does everything but
-the flush of the log, which has a thread of its own. Every queue is bounded: what cannot be taken in makes the stream
-wait, and a quote that waits is replaced by the next.
+commits, which the log's writer, a thread of its own, writes, folds and flushes. Every queue is bounded: what cannot be
+taken in makes the stream wait, and a quote that waits is replaced by the next.
 """
 
 from __future__ import annotations

@@ -152,7 +152,8 @@ def _new(info: RunInfo, tape: Tape) -> Run:
 
 
 def _take_up(info: RunInfo, tape: Tape, reader: LogReader, notices: Notices) -> tuple[Run, list[Event]] | None:
-    """The run folded up to the log's end, and what it decided and a killed daemon did not come to record."""
+    """The run folded up to the log's end, and what it decided that nobody recorded: on what came into the log while no
+    daemon ran."""
     run = Run(info, tape)
     made = run.warm_up(tape)
     missing = missing_records(reader, info, made)

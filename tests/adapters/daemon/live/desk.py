@@ -65,8 +65,10 @@ class Desk:
         return self.daemon.broker
 
     def figure(self, name: str) -> int:
-        """A figure of the fold's book."""
-        return int(self.daemon.runs[0].state.book[0][name])
+        """A figure of the fold's book, as no fold is going on."""
+        run = self.daemon.runs[0]
+        with run._looking:
+            return int(run.state.book[0][name])
 
     def resting(self) -> set[str]:
         """Pairs that are left alone because their entry came to nothing."""

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+from collections.abc import Sequence
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
+from carryfold.adapters.daemon.account import Account
+from carryfold.adapters.daemon.broker import Broker
 from carryfold.adapters.venue import VenueError
-from carryfold.domain.events import OrderCancelled, RunStarted
+from carryfold.domain.events import OrderCancelled, Resumed, RunStarted
+from carryfold.domain.execution.reports import FillReport
+from carryfold.eventlog import LogReader
 from tests.adapters.daemon.live.checker import check, events_of
 from tests.adapters.daemon.live.desk import exchange, run, settings_for, trading_on
 
@@ -90,6 +96,49 @@ def test_a_pair_rests_after_an_entry_that_came_to_nothing_also_over_a_restart(tm
     assert reasons[0] == "unwound"
     resting = [reason for reason in reasons[1:] if reason == "given up: resting: the last entry came to nothing"]
     assert len(resting) >= len(reasons) - 2, "but for one that the stop came between"
+
+
+def test_what_is_decided_while_a_start_asks_the_venue_is_no_decision_of_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Broker] = []
+    before: list[list[object]] = []
+    load, fills = Broker.load, Account.fills
+
+    def remember(self: Broker, reader: LogReader) -> None:
+        load(self, reader)
+        begun.append(self)
+        before.append([*self.run.pending()])
+
+    async def slow(self: Account) -> Sequence[FillReport]:
+        """Answers when an entry is decided that waits for its turn."""
+        (broker,) = begun
+        async with broker.turn:
+            await broker.engine.record([Resumed(0, broker.pace.now(), "test")])
+            async with asyncio.timeout(60):
+                while not broker.run.pending():
+                    await asyncio.sleep(0.01)
+            return await fills(self)
+
+    async def work() -> None:
+        async with exchange() as venue:
+            settings = settings_for(venue, pairs=PAIR)
+            async with trading_on(venue, tmp_path, settings) as desk:
+                await desk.open(1)
+                await desk.close()
+                await desk.halt()
+            monkeypatch.setattr(Broker, "load", remember)
+            monkeypatch.setattr(Account, "fills", slow)
+            async with trading_on(venue, tmp_path, settings, halted=False) as desk:
+                await desk.until(lambda: bool(desk.figure("held")) and desk.is_quiet, "an entry")
+                await desk.halt()
+                await desk.close()
+            check(tmp_path, venue)
+
+    run(work())
+    assert before == [[]]
+    ends = [event.reason for _, _, event in events_of(tmp_path) if isinstance(event, OrderCancelled) and event.ended]
+    assert "given up: the daemon was not running" not in ends
 
 
 @pytest.mark.parametrize("kind", ["entry", "exit"])
