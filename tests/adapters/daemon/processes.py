@@ -46,6 +46,17 @@ class Process:
         """A signal."""
         os.kill(self.pid, number)
 
+    def freeze(self) -> None:
+        """Stop it where it is. Whoever is in a system call, such as a flush, ends that first."""
+        self.send(signal.SIGSTOP)
+        end = time.monotonic() + WITHIN_S
+        while any(text.rpartition(")")[2].split()[0] != "T" for text in self._stats()):
+            assert time.monotonic() < end, "it does not stop"
+            time.sleep(0.01)
+
+    def _stats(self) -> list[str]:
+        return [file.read_text() for file in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+
     def wait(self) -> int:
         """Its exit code, once it has ended and everything it said was read."""
         code = self._child.wait(WITHIN_S)

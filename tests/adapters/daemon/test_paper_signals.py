@@ -33,7 +33,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert second.returncode == 1, second.stderr  # F10
         assert re.fullmatch(rf"carryfold: the log in .* is owned by process {process.pid}: .*\n", second.stderr)
         assert carryfold("halt", home=home).returncode == 0
-        process.send(signal.SIGSTOP)
+        process.freeze()
         exchange_lives_on(home)
         process.send(signal.SIGCONT)
         assert carryfold("resume", home=home).returncode == 0
