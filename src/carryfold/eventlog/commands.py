@@ -108,7 +108,9 @@ def send_command(home: Path, command: str, args: Mapping[str, Any] | None = None
             connection.sendall(msgspec.json.encode(Request(command, dict(args or {}))) + b"\n")
             reply = msgspec.json.decode(_read_line(connection), type=Reply)
         except (OSError, msgspec.MsgspecError) as error:
-            raise CommandUnanswered(f"the owner of {home} did not answer {command!r}: {error or 'timeout'}") from error
+            raise CommandUnanswered(
+                f"the owner of {home} did not answer {command!r} ({error or 'timeout'}): it may still obey it later"
+            ) from error
     if not reply.ok or reply.seq is None:
         raise CommandRefused(reply.error or "the owner gave no reason")
     return reply.seq

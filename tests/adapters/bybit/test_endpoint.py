@@ -55,18 +55,19 @@ def test_keys_are_never_sent_unencrypted_beyond_this_machine() -> None:
         Endpoint.at("http://192.168.1.2:8080")
 
 
-def test_the_key_comes_from_the_environment_before_the_file(tmp_path: Path) -> None:
+def test_the_key_comes_from_the_file_that_is_named_and_else_from_the_environment(tmp_path: Path) -> None:
     file = tmp_path / "key.toml"
     file.write_text('key = "other"\nsecret = "other"\n')
     file.chmod(0o600)
 
-    found = load_credentials(file, {"CARRYFOLD_BYBIT_KEY": KEY, "CARRYFOLD_BYBIT_SECRET": SECRET})
-    from_file = load_credentials(file, {})
+    environment = {"CARRYFOLD_BYBIT_KEY": KEY, "CARRYFOLD_BYBIT_SECRET": SECRET}
+    found = load_credentials(None, environment)
+    from_file = load_credentials(file, environment)
 
     assert found is not None
     assert (found.key.reveal(), found.secret.reveal()) == (KEY, SECRET)
     assert from_file is not None
-    assert from_file.key.reveal() == "other"
+    assert from_file.key.reveal() == "other", "the wrong account would be traded on"
     assert load_credentials(None, {}) is None
 
 

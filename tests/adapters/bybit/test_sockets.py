@@ -12,6 +12,7 @@ import pytest
 from aiohttp import WSMsgType, web
 
 from carryfold.adapters.bybit import Credentials, Endpoint
+from carryfold.adapters.bybit.client import release
 from carryfold.adapters.bybit.sockets import Socket, batches
 from carryfold.adapters.venue import VenueError
 from tests.adapters.bybit.test_streams import at_once
@@ -124,11 +125,15 @@ def test_a_topic_that_the_venue_refuses_does_not_take_the_others_with_it(names_i
     async def work() -> None:
         seen = Seen()
         async with serving(answer) as (endpoint, asked):
+            left = [["kept"], ["other"]]
+            topics = [["other"], ["kept", "gone"]]
             socket = await seen.follow(
-                endpoint, [["other"], ["kept", "gone"]], until="kept", and_then=lambda one: one.refused
+                endpoint,
+                topics,
+                until="kept",
+                and_then=lambda one: one.refused and sorted(subscribed(asked)[-2:]) == left,
             )
             assert socket.refused == {"gone"}
-            assert sorted(subscribed(asked)[-2:]) == [["kept"], ["other"]]
         assert "down: a subscription was refused" in seen.told
 
     run(work())
@@ -226,3 +231,23 @@ def test_a_server_that_is_not_there_is_told_once_and_tried_again() -> None:
 
 def test_topics_are_cut_into_batches() -> None:
     assert [list(batch) for batch in batches(["a", "b", "c"], 2)] == [["a", "b"], ["c"]]
+
+
+def test_an_exchange_is_closed_to_the_end_though_whoever_waits_is_cancelled() -> None:
+    class Slow:
+        is_closed = False
+
+        async def close(self) -> None:
+            await asyncio.sleep(0.05)
+            self.is_closed = True
+
+    async def work() -> None:
+        slow = Slow()
+        task = asyncio.ensure_future(release(slow))
+        await asyncio.sleep(0.01)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert task.cancelled()
+        assert slow.is_closed
+
+    run(work())

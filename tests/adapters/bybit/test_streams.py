@@ -69,7 +69,7 @@ class Reader:
 async def reading(**options: Any) -> AsyncIterator[tuple[SimExchange, BybitMarket, Reader, list[PairSpec]]]:
     silence_s, compared = options.pop("silence_s", 20.0), options.pop("compared", False)
     async with exchange(**{"history_days": 3, "push_ms": 20, "pairs": 5, **options}) as (venue, market):
-        pairs = list(await market.pairs())
+        pairs = [pair for pair in await market.pairs() if pair.status != "Closed"]
         endpoint = Endpoint.at(venue.endpoints.rest)
         streams = PublicStreams(
             endpoint, pairs, history=market.history, whole=market.tickers if compared else None, silence_s=silence_s,

@@ -49,6 +49,14 @@ def test_top_n_keeps_the_pairs_of_the_run_that_is_taken_up() -> None:
     assert chosen("A,C", specs, turnover, info("bybit/B/1", "bybit/C/1")) == ["A", "C"]
 
 
+def test_a_run_that_had_all_pairs_there_were_keeps_the_one_that_closed() -> None:
+    specs = [spec("A"), spec("B", status="Closed"), spec("C")]
+    all_there_were = info("bybit/A/1", "bybit/B/1", "bybit/C/1")
+
+    assert chosen("top:20", specs, {}, all_there_were) == ["A", "B", "C"]
+    assert chosen("top:20", [*specs, spec("D")], {}, all_there_were) == ["A", "C", "D"]
+
+
 def test_the_newest_run_that_fits_is_the_one_whose_pairs_are_kept() -> None:
     specs = [spec("A"), spec("B"), spec("C")]
     runs = [info("bybit/A/1", "bybit/B/1"), info("bybit/B/1", "bybit/C/1", run=5)]

@@ -21,7 +21,7 @@ from carryfold.adapters.bybit.errors import Verdict, judge, venue_error
 if TYPE_CHECKING:
     from types import ModuleType
 
-__all__ = ["Answer", "RestClient", "configure", "quieten"]
+__all__ = ["Answer", "RestClient", "configure", "quieten", "release"]
 
 PUBLIC_RATE_LIMIT_MS: Final = 5
 """ccxt counts market data at five of these: 40 questions a second, a third of what the venue allows an address."""
@@ -103,7 +103,7 @@ class RestClient:
 
     async def close(self) -> None:
         """Give up the connections."""
-        await self._exchange.close()
+        await release(self._exchange)
 
     async def _pause(self, error: Exception, attempt: int) -> float | None:
         """Seconds until the next attempt; None when there is to be none."""
@@ -186,3 +186,14 @@ def _answer(response: Any) -> Answer:
         raise ValueError(_BROKEN)  # noqa: TRY004 - it is the venue that is wrong
     time_ms = str(response.get("time"))
     return Answer(response["result"], int(time_ms) if time_ms.isdecimal() else 0)
+
+
+async def release(exchange: Any) -> None:
+    """Close an exchange of ccxt to the end, also if whoever waits is cancelled meanwhile: one that is half closed keeps
+    its connections."""
+    closing = asyncio.ensure_future(exchange.close())
+    try:
+        await asyncio.shield(closing)
+    finally:
+        if not closing.done():
+            await asyncio.wait([closing])

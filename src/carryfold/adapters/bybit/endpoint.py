@@ -106,8 +106,11 @@ class Credentials:
 
 
 def load_credentials(file: Path | None = None, environment: Mapping[str, str] | None = None) -> Credentials | None:
-    """The key from the environment, else from a TOML file with `key` and `secret` that only its owner can read; None
-    where there is neither. Raises VenueError for half a key, an open file or one that is not of that form."""
+    """The key from a TOML file with `key` and `secret` that only its owner can read; where none is named, from the
+    environment; None where there is neither. Raises VenueError for half a key, an open file or one that is not of that
+    form."""
+    if file is not None:
+        return _from_file(file)
     given = os.environ if environment is None else environment
     key, secret = given.get(KEY_VARIABLE, "").strip(), given.get(SECRET_VARIABLE, "").strip()
     if key and secret:
@@ -115,7 +118,7 @@ def load_credentials(file: Path | None = None, environment: Mapping[str, str] | 
     if key or secret:
         missing = SECRET_VARIABLE if key else KEY_VARIABLE
         raise VenueError(f"{missing} is not set: the key and its secret come together")
-    return None if file is None else _from_file(file)
+    return None
 
 
 def _from_file(file: Path) -> Credentials:

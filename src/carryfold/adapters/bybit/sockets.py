@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from carryfold.adapters.bybit.client import PRIVATE_RATE_LIMIT_MS, Sleep, configure
+from carryfold.adapters.bybit.client import PRIVATE_RATE_LIMIT_MS, Sleep, configure, release
 from carryfold.adapters.bybit.endpoint import Credentials, Endpoint
 from carryfold.adapters.bybit.errors import Verdict, judge
 from carryfold.adapters.bybit.inbox import Inbox
@@ -122,7 +122,7 @@ class Socket:
                 future.cancel()
                 if future.done() and not future.cancelled():
                     future.exception()  # looked at, so that nobody logs it
-            await exchange.close()
+            await release(exchange)
 
     async def _until_broken(self, waiting: Sequence[asyncio.Future[Any]]) -> None:
         loop = asyncio.get_running_loop()

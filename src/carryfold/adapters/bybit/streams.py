@@ -102,7 +102,8 @@ class PublicStreams:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         """`history` is asked for the candles of each hour that closed, `whole` for every ticker as it is now; without
-        them there are no candles and nothing is compared."""
+        them there are no candles and nothing is compared. Of a pair that has closed the spot leg alone is followed: its
+        coins may still have to be sold."""
         self.outbox: Outbox[StreamEvent] = Outbox()
         self.venue_ms = 0
         self.unreadable = 0
@@ -112,8 +113,8 @@ class PublicStreams:
         self._sleep = sleep
         self._hour_ms = 0
         self._hour_over = asyncio.Event()
-        self._pictures = [_Picture(pair) for pair in pairs if pair.status != "Closed" and pair.listed.spot_symbol]
-        self._by_perp = {one.pair.listed.symbol: one for one in self._pictures}
+        self._pictures = [_Picture(pair) for pair in pairs if pair.listed.spot_symbol]
+        self._by_perp = {one.pair.listed.symbol: one for one in self._pictures if one.pair.status != "Closed"}
         self._by_spot: dict[str, list[_Picture]] = {}
         for one in self._pictures:
             self._by_spot.setdefault(one.pair.listed.spot_symbol, []).append(one)
@@ -159,7 +160,7 @@ class PublicStreams:
             self._hour_over.clear()
             until = self._hour_ms
             begun = begun or until - HOUR_MS
-            for one in self._pictures:
+            for one in self._by_perp.values():
                 since = max(one.candles_ms or begun, until - DAY_MS)
                 try:
                     events = await closed_bars(history, one.pair, HOUR_MINUTES, since, until)

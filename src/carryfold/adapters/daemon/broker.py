@@ -26,7 +26,16 @@ from carryfold.adapters.daemon.restored import last_repair, restored_processes
 from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.worker import Worker
 from carryfold.adapters.venue import Trading, VenueError
-from carryfold.domain.events import EntryDecided, Event, ExitDecided, Halted, OrderCancelled, OrderRejected
+from carryfold.domain.events import (
+    EntryDecided,
+    Event,
+    ExitDecided,
+    Halted,
+    OrderCancelled,
+    OrderIntended,
+    OrderRejected,
+    ReconciliationCorrected,
+)
 from carryfold.domain.execution import (
     Execution,
     ExecutionLimits,
@@ -88,6 +97,8 @@ class Broker:
         self._repair_seq = 0
         self._interrupted: list[Worker] = []
         self._stale: list[tuple[Decision, int]] = []
+        self.is_new = True
+        """True if the log has nothing yet that the run did or found on the account."""
         self.rejected: Callable[[], None] = lambda: None
         """Told of each order that the venue refused: its rules may have changed."""
         self._failed: asyncio.Future[None] | None = None
@@ -141,6 +152,7 @@ class Broker:
     def load(self, reader: LogReader) -> None:
         """Books, and processes that a restart interrupted, from the log. Nothing is sent or asked yet."""
         own = self.account.load(reader)
+        self.is_new = not any(isinstance(event, OrderIntended | ReconciliationCorrected) for _, _, event in own)
         for symbol in self.account.pairs:
             self.account.pair(symbol, *self.run.unit_of(symbol))
         self._repair_seq = last_repair(own)
@@ -162,6 +174,7 @@ class Broker:
             self._spawn(self._resume(worker))
         self._interrupted = []
         await self._tell_missed()
+        await self.reconciler.reconcile()  # a leg may be gone: its pair has closed
         await self._finish_stale()
         reconciling = asyncio.ensure_future(self.reconciler.run())
         try:

@@ -1,17 +1,18 @@
-"""What live runs of the log still have on: two of them must not trade on one account."""
+"""What others still have on: two runs must not trade on one account."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from carryfold.adapters.venue import VenueError
 from carryfold.domain.codec import BATCH_DECODER
 from carryfold.domain.events import OrderFilled, ReconciliationCorrected
 from carryfold.domain.execution import OurBooks, run_tag
+from carryfold.domain.execution.reports import PositionReport
 from carryfold.eventlog import LogReader
 from carryfold.projections.runs import RunInfo
 
-__all__ = ["left_on", "refuse_leftovers"]
+__all__ = ["left_on", "refuse_leftovers", "refuse_strangers"]
 
 
 def left_on(reader: LogReader, info: RunInfo) -> list[str]:
@@ -43,3 +44,14 @@ def refuse_leftovers(reader: LogReader, known: Sequence[RunInfo]) -> None:
                 f"run {info.run} still has {', '.join(symbols)} on, under other parameters, pairs or another version:"
                 f" start it again as it was and flatten it before another run trades on its account"
             )
+
+
+def refuse_strangers(positions: Sequence[PositionReport], symbols: Container[str]) -> None:
+    """Before a live run trades for the first time: a position that it cannot have made may be the hedge of coins that
+    belong to somebody else, or to a home that is lost. Raises VenueError."""
+    found = sorted(one.symbol for one in positions if one.symbol in symbols and one.qty)
+    if found:
+        raise VenueError(
+            f"the account has positions in {', '.join(found)} that no run of this log has made: start with the home"
+            f" they belong to, or close them, or leave these pairs out"
+        )

@@ -41,7 +41,7 @@ class Metrics:
         self._fold = histogram("commit_to_fold_seconds", "From handing over a commit until it is durable and folded.")
         self._decision = histogram("commit_to_decision_seconds", "The same, where something was decided.")
         self._feed = gauge("feed_up", "1: the stream is connected.", "feed")
-        self._halted = gauge("halted", "1: no entries, by run.", "run")
+        self._halted = gauge("halted", "1: no entries, for a halt, a flatten or a clock that is off, by run.", "run")
         self._equity = gauge("equity", "Equity in quote, by run.", "run")
         self._held = gauge("pairs_held", "Pairs held, by run.", "run")
 

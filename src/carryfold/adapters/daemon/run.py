@@ -36,7 +36,6 @@ class Standing(NamedTuple):
 
     equity: float
     held: int
-    halted: bool
     may_enter: bool
     is_waiting: bool
     health: float
@@ -102,7 +101,6 @@ class Run:
         return Standing(
             equity=int(equity(book)) / E8,
             held=int(book["held"]),
-            halted=bool(book["halted"]),
             may_enter=not (book["halted"] or book["flatten"] or book["clock_off"]),
             is_waiting=bool(book["held"] or book["ordered"] or book["pending_entries"]),
             health=float(book["observed_health"]),

@@ -23,6 +23,7 @@ from carryfold.adapters.daemon.checks import check_key, check_log, check_time, c
 from carryfold.adapters.daemon.commands import Commands
 from carryfold.adapters.daemon.conflation import Conflator
 from carryfold.adapters.daemon.engine import Engine
+from carryfold.adapters.daemon.leftovers import refuse_strangers
 from carryfold.adapters.daemon.listings import ListingWatch
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
@@ -80,6 +81,8 @@ class Daemon:
         self.armed = asyncio.Event()
         self.runs: list[Run] = []
         self.pairs: list[PairSpec] = []
+        self._closed: list[PairSpec] = []
+        self._leaving: list[PairSpec] = []
         self._engine: Engine | None = None
         self._recorded_at = 0
 
@@ -163,16 +166,21 @@ class Daemon:
 
     async def _open_broker(self, trading: BybitTrading, reader: LogReader) -> None:
         """The live run's dealings, checked and restored. It reconciles once the streams are up: what was interrupted is
-        hedged at fresh prices."""
+        hedged at fresh prices. A pair that has closed may still have a leg on."""
         (run,) = self.runs
-        trading.add_pairs(self.pairs)
-        fees = {spec.listed.symbol: (await trading.fees(spec)).spot_taker for spec in self.pairs if is_trading(spec)}
-        account = Account(run.info, trading, self.pairs, fees, self.pace, self.board)
+        pairs = [*self.pairs, *(spec for spec in self._closed if spec.listed.symbol in run.symbols)]
+        trading.add_pairs(pairs)
+        fees = {spec.listed.symbol: (await trading.fees(spec)).spot_taker for spec in self.pairs}
+        account = Account(run.info, trading, pairs, fees, self.pace, self.board)
         limits = self.settings.limits
         broker = Broker(run, account, self.engine, self.pace, self.metrics, self.notices, limits, self.board)
         self.broker = broker  # it has to be stopped even if it does not get far
         self.engine.decided = broker.decided
         broker.load(reader)
+        on = {symbol for symbol, books in account.books.pairs.items() if books.spot_units or books.perp_units}
+        self._leaving = [spec for spec in self._closed if spec.listed.symbol in on]
+        if broker.is_new:
+            refuse_strangers(await trading.positions(), account.pairs)
 
     async def _list_pairs(self, log: EventLog, known: Sequence[RunInfo]) -> list[PairSpec]:
         """Choose pairs and record what the venue says of them; those that have closed are part of the choice."""
@@ -187,6 +195,7 @@ class Daemon:
         now = min(await self.market.server_time(), self.pace.now())
         numbered = await in_thread(lambda: record_listings(log, chosen, now).pairs)
         self.pairs = [spec for spec in numbered if is_trading(spec)]
+        self._closed = [spec for spec in numbered if spec.status == "Closed"]
         self.market.kept |= {spec.listed.symbol for spec in self.pairs}
         return numbered
 
@@ -246,7 +255,7 @@ class Daemon:
 
     async def _listen(self, desk: SettlementDesk, listings: ListingWatch) -> None:
         """The market's stream into the conflator."""
-        async for event in self.market.stream(self.pairs):
+        async for event in self.market.stream([*self.pairs, *self._leaving]):
             self.metrics.observed()
             if isinstance(event, Quoted):
                 self.board.see(event)
@@ -298,7 +307,7 @@ class Daemon:
                 await self.engine.record(events)
             for run in self.runs:
                 stands = run.standing()
-                self.metrics.book(run.label, stands.equity, stands.held, halted=stands.halted)
+                self.metrics.book(run.label, stands.equity, stands.held, halted=not stands.may_enter)
             if self.pace.now() - hour >= 3600 * _NS:
                 hour = self.pace.now()
                 log.reader_check()

@@ -39,14 +39,17 @@ def follow_pairs(
     candidates: Sequence[RunInfo],
 ) -> list[PairSpec]:
     """The pairs to follow. `top:N` chooses when a run begins: one of `candidates`, runs that could be taken up, that
-    has as many keeps its own pairs, whatever their turnover is today. Raises VenueError."""
-    if text.startswith(_TOP):
-        for info in reversed(candidates):
-            symbols = [label.split("/")[1] for label in info.pairs]
-            known = {spec.listed.symbol for spec in listed}
-            if text == f"{_TOP}{len(symbols)}" and known.issuperset(symbols):
-                return choose_pairs(",".join(symbols), listed, turnover, why_not)
-    return choose_pairs(text, listed, turnover, why_not)
+    has as many, or all there were, keeps its own pairs, whatever their turnover is today. Raises VenueError."""
+    chosen = choose_pairs(text, listed, turnover, why_not)
+    if not text.startswith(_TOP):
+        return chosen
+    for info in reversed(candidates):
+        symbols = [label.split("/")[1] for label in info.pairs]
+        known = {spec.listed.symbol for spec in listed}
+        had_all = f"{_TOP}{len(symbols)}" != text and {spec.listed.symbol for spec in chosen} <= {*symbols}
+        if (text == f"{_TOP}{len(symbols)}" or had_all) and known.issuperset(symbols):
+            return choose_pairs(",".join(symbols), listed, turnover, why_not)
+    return chosen
 
 
 def is_trading(spec: PairSpec) -> bool:

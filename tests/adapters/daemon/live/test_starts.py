@@ -18,6 +18,7 @@ from carryfold.domain.execution.reports import FillReport
 from carryfold.eventlog import LogReader
 from tests.adapters.daemon.live.checker import check, events_of
 from tests.adapters.daemon.live.desk import exchange, run, settings_for, trading_on
+from tests.adapters.daemon.live.money import ours, theirs
 
 PAIR = "BTCUSDT"
 
@@ -48,6 +49,53 @@ def test_a_run_of_other_parameters_is_refused_while_the_first_one_holds_somethin
 
     run(work())
     assert sum(isinstance(event, RunStarted) for _, _, event in events_of(tmp_path)) == 3
+
+
+def test_a_pair_that_closes_while_nobody_looks_is_settled_and_its_coins_are_sold_by_the_next_start(
+    tmp_path: Path,
+) -> None:
+    """F27 and F28."""
+
+    async def work() -> None:
+        async with exchange() as venue:
+            settings = settings_for(venue, pairs="top:20")
+            async with trading_on(venue, tmp_path, settings) as desk:
+                await desk.open()
+                held = {symbol for symbol, books in desk.broker.account.books.pairs.items() if books.perp_units}
+            assert "ETHUSDT" in held
+            venue.delist("ETHUSDT", 60.0)
+            venue.advance(120)
+            async with trading_on(venue, tmp_path, settings, halted=False) as desk:
+                await desk.until(lambda: desk.figure("held") == len(held) - 1 and desk.is_quiet, "the pair's end")
+                await desk.agree()
+                books = desk.broker.account.books.pairs["ETHUSDT"]
+                assert abs(books.spot_units) < books.pair.lot_units
+                await desk.close()
+                await desk.agree()
+                assert ours(desk) == theirs(venue)
+            check(tmp_path, venue)
+
+    run(work())
+    assert sum(isinstance(event, RunStarted) for _, _, event in events_of(tmp_path)) == 1
+
+
+def test_a_new_home_does_not_touch_what_another_one_has_on(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with exchange() as venue:
+            settings = settings_for(venue, pairs=PAIR)
+            async with trading_on(venue, tmp_path / "first", settings) as desk:
+                await desk.open(1)
+                orders = len(venue.exchange.desk.orders)
+                with pytest.raises(VenueError, match=rf"^the account has positions in {PAIR} that no run[^\n]*$"):
+                    async with trading_on(venue, tmp_path / "second", settings):
+                        raise AssertionError("it began")
+                assert len(venue.exchange.desk.orders) == orders
+                await desk.close()
+            async with trading_on(venue, tmp_path / "second", settings) as desk:
+                await desk.open(1)
+                await desk.close()
+
+    run(work())
 
 
 def test_an_open_order_of_somebody_else_keeps_the_run_from_trading(tmp_path: Path, output: io.StringIO) -> None:
