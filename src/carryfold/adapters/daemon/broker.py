@@ -174,7 +174,7 @@ class Broker:
             self._spawn(self._resume(worker))
         self._interrupted = []
         await self._tell_missed()
-        await self.reconciler.reconcile()  # a leg may be gone: its pair has closed
+        await self.reconciler.look()  # a leg may be gone: its pair has closed
         await self._finish_stale()
         reconciling = asyncio.ensure_future(self.reconciler.run())
         try:

@@ -74,11 +74,15 @@ class Reconciler:
         self._wake.set()
 
     async def run(self) -> None:
-        """For ever. Raises LogError."""
+        """From the second look on, for ever. Raises LogError."""
         while True:
-            await self.reconcile()
-            await self._arm()
             await self._pause()
+            await self.look()
+
+    async def look(self) -> None:
+        """Reconcile; the first time that nothing is left unexplained, the run is armed. Raises LogError."""
+        await self.reconcile()
+        await self._arm()
 
     async def reconcile(self) -> None:
         """Ask the venue, book what is found, judge, repair what stands apart."""
