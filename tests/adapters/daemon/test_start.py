@@ -55,6 +55,7 @@ def test_a_run_that_had_all_pairs_there_were_keeps_the_one_that_closed() -> None
 
     assert chosen("top:20", specs, {}, all_there_were) == ["A", "B", "C"]
     assert chosen("top:20", [*specs, spec("D")], {}, all_there_were) == ["A", "C", "D"]
+    assert chosen("top:2", specs, {}, all_there_were) == ["A", "C"], "fewer were asked for"
 
 
 def test_the_newest_run_that_fits_is_the_one_whose_pairs_are_kept() -> None:

@@ -43,11 +43,11 @@ def follow_pairs(
     chosen = choose_pairs(text, listed, turnover, why_not)
     if not text.startswith(_TOP):
         return chosen
+    number, known = int(text.removeprefix(_TOP)), {spec.listed.symbol for spec in listed}
     for info in reversed(candidates):
         symbols = [label.split("/")[1] for label in info.pairs]
-        known = {spec.listed.symbol for spec in listed}
-        had_all = f"{_TOP}{len(symbols)}" != text and {spec.listed.symbol for spec in chosen} <= {*symbols}
-        if (text == f"{_TOP}{len(symbols)}" or had_all) and known.issuperset(symbols):
+        had_all = len(symbols) < number and {spec.listed.symbol for spec in chosen} <= {*symbols}
+        if (len(symbols) == number or had_all) and known.issuperset(symbols):
             return choose_pairs(",".join(symbols), listed, turnover, why_not)
     return chosen
 
