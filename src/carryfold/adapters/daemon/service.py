@@ -32,7 +32,7 @@ from carryfold.adapters.daemon.quotes import QuoteBoard
 from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.settings import DaemonSettings
 from carryfold.adapters.daemon.settlements import SettlementDesk
-from carryfold.adapters.daemon.start import candidates, follow_pairs, is_trading, last_settled, open_runs
+from carryfold.adapters.daemon.start import candidates, follow_pairs, is_trading, last_settled, open_runs, pairs_listed
 from carryfold.adapters.daemon.threads import in_thread
 from carryfold.adapters.daemon.watch import ClockWatch, DiskWatch, FutureGuard
 from carryfold.adapters.venue import PairSpec, VenueError
@@ -81,7 +81,7 @@ class Daemon:
         self.armed = asyncio.Event()
         self.runs: list[Run] = []
         self.pairs: list[PairSpec] = []
-        self._closed: list[PairSpec] = []
+        self._not_trading: list[PairSpec] = []
         self._leaving: list[PairSpec] = []
         self._engine: Engine | None = None
         self._recorded_at = 0
@@ -168,7 +168,8 @@ class Daemon:
         """The live run's dealings, checked and restored. It reconciles once the streams are up: what was interrupted is
         hedged at fresh prices. A pair that has closed may still have a leg on."""
         (run,) = self.runs
-        pairs = [*self.pairs, *(spec for spec in self._closed if spec.listed.symbol in run.symbols)]
+        ended = [spec for spec in self._not_trading if set(pairs_listed([spec])) <= {*run.info.pairs}]
+        pairs = [*ended, *self.pairs]  # what is listed now stands for its symbol
         trading.add_pairs(pairs)
         fees = {spec.listed.symbol: (await trading.fees(spec)).spot_taker for spec in self.pairs}
         account = Account(run.info, trading, pairs, fees, self.pace, self.board)
@@ -178,7 +179,7 @@ class Daemon:
         self.engine.decided = broker.decided
         broker.load(reader)
         on = {symbol for symbol, books in account.books.pairs.items() if books.spot_units or books.perp_units}
-        self._leaving = [spec for spec in self._closed if spec.listed.symbol in on]
+        self._leaving = [spec for spec in ended if spec.listed.symbol in on]
         if broker.is_new:
             refuse_strangers(await trading.positions(), account.pairs)
 
@@ -195,7 +196,7 @@ class Daemon:
         now = min(await self.market.server_time(), self.pace.now())
         numbered = await in_thread(lambda: record_listings(log, chosen, now).pairs)
         self.pairs = [spec for spec in numbered if is_trading(spec)]
-        self._closed = [spec for spec in numbered if spec.status == "Closed"]
+        self._not_trading = [spec for spec in numbered if not is_trading(spec)]
         self.market.kept |= {spec.listed.symbol for spec in self.pairs}
         return numbered
 
