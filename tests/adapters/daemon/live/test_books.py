@@ -62,8 +62,11 @@ def test_the_books_tie_while_orders_requests_and_messages_go_wrong(tmp_path: Pat
 @pytest.mark.soak
 def test_a_thousand_trades_with_faults_on_tie_to_the_last_digit(tmp_path: Path) -> None:
     async def work() -> None:
-        async with exchange(start_ms=BEFORE_SETTLEMENT_MS - 600_000) as venue:
+        async with exchange(start_ms=BEFORE_SETTLEMENT_MS) as venue:
             async with trading_on(venue, tmp_path) as desk:
+                await desk.open()
+                await desk.until(lambda: desk.figure("payments") == 4, "funding of every pair")
+                await desk.close()
                 while desk.figure("trades") < 1_000:
                     unleash(venue, desk.figure("trades"), 0.3)
                     await _trade(desk, 5)
