@@ -107,7 +107,6 @@ class PublicStreams:
         self.outbox: Outbox[StreamEvent] = Outbox()
         self.venue_ms = 0
         self.unreadable = 0
-        self.missed_hours = 0
         self._history = history
         self._whole = whole
         self._sleep = sleep
@@ -165,8 +164,7 @@ class PublicStreams:
                 try:
                     events = await closed_bars(history, one.pair, HOUR_MINUTES, since, until)
                 except VenueError:
-                    self.missed_hours += 1
-                    continue
+                    continue  # they come with the next hour
                 one.candles_ms = until
                 for event in events:
                     self.outbox.put((event.symbol, event.listing, type(event).__name__, event.event_at), event)
