@@ -136,7 +136,8 @@ class PublicStreams:
         """For as long as it is iterated; close it to end the connections. Without pairs there are none."""
         if not self._pictures:
             return
-        tasks = [asyncio.ensure_future(socket.run()) for socket in self._sockets]
+        sockets = self._sockets if self._by_perp else self._sockets[1:]  # one without topics counts as lost
+        tasks = [asyncio.ensure_future(socket.run()) for socket in sockets]
         if self._history is not None:
             tasks.append(asyncio.ensure_future(self._follow_hours(self._history)))
         if self._whole is not None:

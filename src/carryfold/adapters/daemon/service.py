@@ -23,7 +23,7 @@ from carryfold.adapters.daemon.checks import check_key, check_log, check_time, c
 from carryfold.adapters.daemon.commands import Commands
 from carryfold.adapters.daemon.conflation import Conflator
 from carryfold.adapters.daemon.engine import Engine
-from carryfold.adapters.daemon.leftovers import refuse_strangers
+from carryfold.adapters.daemon.leftovers import left_on, refuse_strangers
 from carryfold.adapters.daemon.listings import ListingWatch
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
@@ -32,7 +32,15 @@ from carryfold.adapters.daemon.quotes import QuoteBoard
 from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.settings import DaemonSettings
 from carryfold.adapters.daemon.settlements import SettlementDesk
-from carryfold.adapters.daemon.start import candidates, follow_pairs, is_trading, last_settled, open_runs, pairs_listed
+from carryfold.adapters.daemon.start import (
+    candidates,
+    follow_pairs,
+    is_about,
+    is_trading,
+    last_settled,
+    open_runs,
+    pairs_listed,
+)
 from carryfold.adapters.daemon.threads import in_thread
 from carryfold.adapters.daemon.watch import ClockWatch, DiskWatch, FutureGuard
 from carryfold.adapters.venue import PairSpec, VenueError
@@ -122,7 +130,7 @@ class Daemon:
     ) -> list[Coroutine[Any, Any, None]]:
         """Everything before arming; what there is to do from then on."""
         known = await in_thread(lambda: list_runs(reader))
-        chosen = await self._list_pairs(log, known)
+        chosen = await self._list_pairs(log, reader, known)
         started = open_runs(log, reader, known, self.settings.mode, self.settings.sets, chosen, self.notices)
         committer = resources.enter_context(GroupCommitter(log))
         engine = Engine(log, committer, reader, RowBuilder(started.tape.pairs, started.tape.runs), self.metrics)
@@ -183,19 +191,21 @@ class Daemon:
         if broker.is_new:
             refuse_strangers(await trading.positions(), account.pairs)
 
-    async def _list_pairs(self, log: EventLog, known: Sequence[RunInfo]) -> list[PairSpec]:
-        """Choose pairs and record what the venue says of them; those that have closed are part of the choice."""
+    async def _list_pairs(self, log: EventLog, reader: LogReader, known: Sequence[RunInfo]) -> list[PairSpec]:
+        """Choose pairs and record what the venue says of them; those that have closed are part of the choice. One of
+        them must trade, or a live run still have something on."""
         settings = self.settings
         runs = candidates(known, settings.mode, settings.sets)
         self.market.kept |= {label.split("/")[1] for info in runs for label in info.pairs}
         listed = await self.market.pairs()
         turnover = await self.market.turnover() if settings.pairs.startswith("top:") else {}
         chosen = follow_pairs(settings.pairs, listed, turnover, self.market.why_not, runs)
-        if not any(is_trading(spec) for spec in chosen):
-            raise VenueError(f"none of the pairs '{settings.pairs}' is trading now")
         now = min(await self.market.server_time(), self.pace.now())
         numbered = await in_thread(lambda: record_listings(log, chosen, now).pairs)
         self.pairs = [spec for spec in numbered if is_trading(spec)]
+        on = (left_on(reader, info) for info in runs if info.live and is_about(info, numbered))
+        if not self.pairs and not any(on):
+            raise VenueError(f"none of the pairs '{settings.pairs}' is trading now")
         self._not_trading = [spec for spec in numbered if not is_trading(spec)]
         self.market.kept |= {spec.listed.symbol for spec in self.pairs}
         return numbered

@@ -24,7 +24,7 @@ from carryfold.projections.runs import RunInfo, pair_label, recorded
 from carryfold.projections.tape import Tape
 
 __all__ = [
-    "Started", "candidates", "follow_pairs", "is_trading", "last_settled", "missing_records", "open_runs",
+    "Started", "candidates", "follow_pairs", "is_about", "is_trading", "last_settled", "missing_records", "open_runs",
     "pairs_listed",
 ]  # fmt: skip
 
@@ -100,7 +100,7 @@ def open_runs(
     runs: list[Run | RunInfo] = []
     missing: list[Event] = []
     for one in sets:
-        same = [info for info in candidates(known, mode, [one]) if _is_about(info, specs)]
+        same = [info for info in candidates(known, mode, [one]) if is_about(info, specs)]
         taken_up = _take_up(same[-1], tape, reader, notices) if same else None
         if taken_up is None:
             if mode == "live":
@@ -125,7 +125,7 @@ def last_settled(tape: Tape) -> dict[str, int]:
     return {symbol: at for symbol, (_, at) in newest.items()}
 
 
-def _is_about(info: RunInfo, specs: Sequence[PairSpec]) -> bool:
+def is_about(info: RunInfo, specs: Sequence[PairSpec]) -> bool:
     """True if the run has every pair that trades, and no others but such as have closed since."""
     trading = {*pairs_listed([spec for spec in specs if is_trading(spec)])}
     return trading <= {*info.pairs} <= {*pairs_listed(specs)}

@@ -79,6 +79,27 @@ def test_a_pair_that_closes_while_nobody_looks_is_settled_and_its_coins_are_sold
     assert sum(isinstance(event, RunStarted) for _, _, event in events_of(tmp_path)) == 1
 
 
+def test_a_run_whose_only_pair_closes_while_nobody_looks_sells_its_coins_at_the_next_start(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with exchange() as venue:
+            settings = settings_for(venue, pairs="ETHUSDT")
+            async with trading_on(venue, tmp_path, settings) as desk:
+                await desk.open(1)
+            venue.delist("ETHUSDT", 60.0)
+            venue.advance(120)
+            async with trading_on(venue, tmp_path, settings, halted=False) as desk:
+                await desk.until(lambda: not desk.figure("held") and desk.is_quiet, "the pair's end")
+                await desk.agree()
+                assert ours(desk) == theirs(venue)
+            check(tmp_path, venue)
+            with pytest.raises(VenueError, match="none of the pairs 'ETHUSDT' is trading now"):
+                async with trading_on(venue, tmp_path, settings, halted=False):
+                    raise AssertionError("it has nothing to do")
+
+    run(work())
+    assert sum(isinstance(event, RunStarted) for _, _, event in events_of(tmp_path)) == 1
+
+
 def test_a_new_home_does_not_touch_what_another_one_has_on(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as venue:
