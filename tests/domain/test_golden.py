@@ -1,10 +1,11 @@
-"""Every log ever written decodes for ever: the bytes of each release, kept in golden/, still say what they said.
+"""Every log ever written decodes for ever: the bytes of each release, kept in golden/, still say what they said, and
+what they say in today's events is pinned as well.
 
 No test writes a golden file; `make_golden` prints the lines of a new release or of a new class.
 """
 
 import json
-from pathlib import Path
+from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
@@ -12,23 +13,58 @@ import pytest
 
 from carryfold.domain import codec
 from carryfold.domain import events as ev
-from tests.domain.make_golden import CLASSES, FOLDER, classes_in, fields_of, full, golden_lines, minimal
+from carryfold.domain.legacy import LEGACY
+from tests.domain.make_golden import (
+    CLASSES,
+    FILES,
+    FOLDER,
+    READ_FILES,
+    STORED,
+    fields_of,
+    full,
+    golden_lines,
+    kinds_in,
+    minimal,
+)
 
-FILES: Final = sorted(FOLDER.glob("*.jsonl"))
+RELEASED: Final = {
+    "0.1.0.jsonl": "637f18c932e0a2124ab6aa622799d872",
+    "0.1.0-read.jsonl": "4ce51c337a8362a24b02ca010d66f2fd",
+}
+"""Digests of the files that are never touched again."""
+
 LINES: Final = [json.loads(line) for path in FILES for line in path.read_text().splitlines()]
-BY_NAME: Final[dict[str, type[Any]]] = {cls.__name__: cls for cls in CLASSES}
+READ_LINES: Final = [json.loads(line) for path in READ_FILES for line in path.read_text().splitlines()]
+BY_TAG: Final[dict[str, type[Any]]] = {ev.tag_of(cls): cls for cls in STORED}
+OF_TODAY: Final = {tag for tag, cls in BY_TAG.items() if cls in CLASSES}
 
-every_line = pytest.mark.parametrize("line", LINES, ids=[f"{i}-{line['event']}" for i, line in enumerate(LINES)])
+
+def numbered(lines: list[dict[str, Any]]) -> list[str]:
+    return [f"{i}-{line['event']}" for i, line in enumerate(lines)]
+
+
+every_line = pytest.mark.parametrize("line", LINES, ids=numbered(LINES))
+every_read_line = pytest.mark.parametrize("line", READ_LINES, ids=numbered(READ_LINES))
 every_class = pytest.mark.parametrize("cls", CLASSES, ids=[cls.__name__ for cls in CLASSES])
+every_stored_class = pytest.mark.parametrize("cls", STORED, ids=[cls.__name__ for cls in STORED])
 
 
 def defaults_after(cls: type[Any], count: int) -> dict[str, Any]:
     """Plain defaults of the fields of `cls` beyond its first `count`."""
     later = msgspec.structs.fields(cls)[count:]
     assert all(not f.required for f in later), f"{cls.__name__} got a field without a default"
-    made = [f.default if f.default is not msgspec.NODEFAULT else f.default_factory() for f in later]
-    plain = {f.name: msgspec.to_builtins(value) for f, value in zip(later, made, strict=True)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()}
+    made = {f.name: f.default if f.default is not msgspec.NODEFAULT else f.default_factory() for f in later}
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(made))
+    return plain
+
+
+def told(line: dict[str, Any]) -> dict[str, Any]:
+    """The fields that a line tells, and the defaults of those that its class got later."""
+    fields: dict[str, Any] = line["fields"]
+    return fields | defaults_after(BY_TAG[line["event"]], len(fields))
+
+
+# --- the vocabulary ---------------------------------------------------------------------------------------------------
 
 
 def test_the_vocabulary_is_the_union_of_events() -> None:
@@ -38,19 +74,33 @@ def test_the_vocabulary_is_the_union_of_events() -> None:
     } - {"Event"}
 
 
+def test_no_two_classes_of_any_time_share_a_tag() -> None:
+    assert len(BY_TAG) == len(STORED)
+    assert {tag.encode() for tag in BY_TAG} == codec.TAGS
+
+
 def test_every_event_class_has_golden_lines() -> None:
     """A class that is new since the last release: `python -m tests.domain.make_golden --missing`."""
-    assert Path(FOLDER / "0.1.0.jsonl") in FILES
-    assert set().union(*(classes_in(path) for path in FILES)) == set(BY_NAME)
+    assert {FOLDER / "0.1.0.jsonl", FOLDER / "0.2.0.jsonl"} <= set(FILES)
+    assert set().union(*map(kinds_in, FILES)) == set(BY_TAG)
+    assert kinds_in(FOLDER / "0.2.0.jsonl") == OF_TODAY
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_a_released_file_is_never_changed(name: str) -> None:
+    assert blake2b((FOLDER / name).read_bytes(), digest_size=16).hexdigest() == RELEASED[name]
+
+
+# --- what was written -------------------------------------------------------------------------------------------------
 
 
 @every_line
 def test_a_golden_line_decodes_to_the_event_it_says(line: dict[str, Any]) -> None:
     event = codec.decode(bytes.fromhex(line["msgpack"]))
 
-    cls = BY_NAME[line["event"]]
+    cls = BY_TAG[line["event"]]
     assert type(event) is cls
-    assert fields_of(event) == line["fields"] | defaults_after(cls, len(line["fields"]))
+    assert fields_of(event) == told(line)
     assert list(line["fields"]) == list(cls.__struct_fields__)[: len(line["fields"])]
 
 
@@ -61,16 +111,52 @@ def test_encoding_a_golden_event_again_gives_the_same_bytes(line: dict[str, Any]
 
     again = codec.encode(codec.decode(stored))
 
-    if len(line["fields"]) == len(BY_NAME[line["event"]].__struct_fields__):
+    if len(line["fields"]) == len(BY_TAG[line["event"]].__struct_fields__):
         assert again == stored
     assert msgspec.msgpack.decode(again)[: 1 + len(line["fields"])] == msgspec.msgpack.decode(stored)
 
 
 @every_line
 def test_the_log_still_knows_a_golden_observation_by_its_key(line: dict[str, Any]) -> None:
+    """Of older classes, which nobody writes any more, no key is made."""
     key = codec.event_key(codec.decode(bytes.fromhex(line["msgpack"])))
 
-    assert (None if key is None else key.hex()) == line["key"]
+    assert (None if key is None else key.hex()) == (line["key"] if line["event"] in OF_TODAY else None)
+
+
+# --- what it says today -----------------------------------------------------------------------------------------------
+
+
+@every_line
+def test_a_golden_line_is_read_as_events_of_today(line: dict[str, Any]) -> None:
+    data = bytes.fromhex(line["msgpack"])
+
+    events = codec.read(data)
+
+    assert all(type(event) in CLASSES for event in events)
+    if line["event"] in OF_TODAY:
+        assert events == (codec.decode(data),)
+    assert list(codec.decode_batch(msgspec.msgpack.encode([(5, msgspec.Raw(data))] * 2), 8)) == [
+        (seq, 5, event) for seq in (8, 9) for event in events
+    ]
+
+
+@every_read_line
+def test_an_older_event_says_today_what_it_always_said(line: dict[str, Any]) -> None:
+    events = codec.read(bytes.fromhex(line["msgpack"]))
+
+    assert [ev.tag_of(type(event)) for event in events] == [one["event"] for one in line["read"]]
+    assert [fields_of(event) for event in events] == [told(one) for one in line["read"]]
+
+
+def test_every_older_event_of_a_golden_file_is_pinned() -> None:
+    pinned = {line["msgpack"] for line in READ_LINES}
+
+    assert {line["msgpack"] for line in LINES if line["event"] not in OF_TODAY} <= pinned
+    assert {line["event"] for line in READ_LINES} == {ev.tag_of(cls) for cls in LEGACY}
+
+
+# --- versions before and after ----------------------------------------------------------------------------------------
 
 
 @every_class
@@ -79,7 +165,7 @@ def test_old_bytes_decode_when_a_field_is_appended(cls: type[Any]) -> None:
     names = [
         (f.name, f.type) if f.required else (f.name, f.type, field_default(f)) for f in msgspec.structs.fields(cls)
     ]
-    options: dict[str, Any] = {"frozen": True, "array_like": True, "tag": cls.__name__}
+    options: dict[str, Any] = {"frozen": True, "array_like": True, "tag": ev.tag_of(cls)}
     grown = msgspec.defstruct(cls.__name__, [*names, ("added_later", int, 77)], **options)
     old = full(cls)
 
@@ -88,14 +174,14 @@ def test_old_bytes_decode_when_a_field_is_appended(cls: type[Any]) -> None:
     assert fields_of(event) == fields_of(old) | {"added_later": 77}
 
 
-@every_class
+@every_stored_class
 def test_bytes_of_a_later_version_decode_without_its_new_field(cls: type[Any]) -> None:
     stored = msgspec.msgpack.decode(codec.encode(full(cls)))
 
     assert codec.decode(msgspec.msgpack.encode([*stored, "from the future"])) == full(cls)
 
 
-@every_class
+@every_stored_class
 def test_bytes_without_the_optional_fields_decode_to_their_defaults(cls: type[Any]) -> None:
     """What a version would have written that had no optional field yet."""
     required = sum(f.required for f in msgspec.structs.fields(cls))

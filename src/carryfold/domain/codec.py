@@ -1,36 +1,64 @@
 """Events to bytes and back, and the keys under which the log recognises an observation it already has."""
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
 
 import msgspec
 
 from carryfold.domain import events as ev
+from carryfold.domain.instruments import Instrument
+from carryfold.domain.legacy import LEGACY, Legacy, upcast
 
-__all__ = ["BATCH_DECODER", "decode", "encode", "event_key", "pair_key_prefix"]
+__all__ = ["TAGS", "decode", "decode_batch", "encode", "event_key", "instrument_key_prefix", "read"]
+
+Stored = ev.Event | Legacy
 
 _ENCODER: Final = msgspec.msgpack.Encoder(decimal_format="string")
-_DECODER: Final = msgspec.msgpack.Decoder(ev.Event)
+_DECODER: Final = msgspec.msgpack.Decoder(Stored)
+_BATCH_DECODER: Final = msgspec.msgpack.Decoder(list[tuple[int, Stored]])
+_LEGACY: Final = frozenset(LEGACY)
 
-BATCH_DECODER: Final = msgspec.msgpack.Decoder(list[tuple[int, ev.Event]])
-"""Decodes the payload of a log batch: [(known_at, event), ...]."""
+TAGS: Final = frozenset(ev.tag_of(cls).encode() for cls in Stored.__args__)
+"""The first word of every event that this version can read."""
 
 encode = _ENCODER.encode
 """One event as msgpack bytes; equal events give equal bytes."""
 
 decode = _DECODER.decode
-"""The event of `encode`d bytes. Raises msgspec.ValidationError for an unknown kind or a malformed event."""
+"""The event of `encode`d bytes as it was written, of today's or of an older class. Raises msgspec.ValidationError for
+an unknown kind or a malformed event."""
+
+
+def read(data: bytes | msgspec.Raw) -> tuple[ev.Event, ...]:
+    """What the bytes of one event say in today's events: mostly one, of older classes also several or none."""
+    event = decode(data)
+    return upcast(event) if type(event) in _LEGACY else (event,)
+
+
+def decode_batch(payload: bytes, first_seq: int) -> Iterator[tuple[int, int, ev.Event]]:
+    """(seq, known_at, event) of a log batch's payload, [(known_at, event), ...], in today's events: several may share
+    a seq. Raises msgspec.ValidationError."""
+    event: Any
+    for seq, (known_at, event) in enumerate(_BATCH_DECODER.decode(payload), first_seq):
+        if type(event) in _LEGACY:
+            for one in upcast(event):
+                yield seq, known_at, one
+        else:
+            yield seq, known_at, event
+
 
 _KEY_KIND: Final[dict[type, bytes]] = {
-    ev.PairListed: b"\x01",
-    ev.PairChanged: b"\x02",
-    ev.PairDelisted: b"\x03",
+    # b"\x01" to b"\x03", b"\x06", b"\x07" and b"\x09" were those of pairs.
     ev.FundingSettled: b"\x04",
     ev.FundingPredicted: b"\x05",
-    ev.BarClosed: b"\x06",
-    ev.ActivityObserved: b"\x07",
     ev.FundingRevised: b"\x08",
-    ev.ObservationCorrected: b"\x09",
     # b"\x10" is taken: the importer keys DataRejected with it, by what was refused (adapters/importing/writer.py).
+    ev.InstrumentListed: b"\x11",
+    ev.InstrumentChanged: b"\x12",
+    ev.InstrumentDelisted: b"\x13",
+    ev.BarClosed: b"\x16",
+    ev.ActivityObserved: b"\x17",
+    ev.ObservationCorrected: b"\x19",
     ev.OrderFilled: b"\x20",
     ev.FundingPaid: b"\x21",
     ev.BorrowCharged: b"\x22",
@@ -38,62 +66,74 @@ _KEY_KIND: Final[dict[type, bytes]] = {
 }
 
 
-def event_key(event: ev.Event) -> bytes | None:
-    """The identity of an observation, or None for events that are never observed twice (quotes, decisions, ticks).
+def event_key(event: Stored) -> bytes | None:
+    """The identity of an observation, or None for events that are never observed twice (quotes, decisions, ticks), and
+    for those of older classes, which nobody writes any more.
 
-    Keys sort by kind, venue, symbol, listing, event time, so that imported history appends to the key table in order.
-    Kinds of which a pair may have several at one time carry what tells them apart at the end.
+    Kinds of which an instrument may have several at one time carry what tells them apart at the end.
     """
     kind = _KEY_KIND.get(type(event))
     if kind is None:
         return None
     match event:
-        case ev.PairListed():  # one with a known time and one assumed by an importer, whenever it was
+        case ev.InstrumentListed():  # one with a known time and one assumed by an importer, whenever it was
             known = b"\x01" if event.event_at else b"\x00"
-            return pair_key_prefix(kind, event.venue, event.symbol, event.listing) + known
-        case ev.PairChanged():
+            return instrument_key_prefix(kind, event.instrument) + known
+        case ev.InstrumentChanged():
             fields = [
                 event.lot,
                 event.min_notional,
-                event.priced,
+                event.tick,
                 event.delist_at,
                 event.interval_hours,
                 event.rate_cap,
             ]
             which = bytes(i for i, value in enumerate(fields) if value is not None)
-            return _pair_time_key(kind, event) + which
+            return _time_key(kind, event.instrument, event.event_at) + which
         case ev.FundingPredicted():
-            return _pair_time_key(kind, event) + event.next_at.to_bytes(8, "big", signed=True)
+            key = _perp_key(kind, event.venue, event.symbol, event.listing, event.event_at)
+            return key + event.next_at.to_bytes(8, "big", signed=True)
         case ev.BarClosed() | ev.ActivityObserved():
-            return _pair_time_key(kind, event) + event.minutes.to_bytes(4, "big")
+            return _time_key(kind, event.instrument, event.event_at) + event.minutes.to_bytes(4, "big")
         case ev.FundingRevised():
-            return _pair_time_key(kind, event) + repr(event.rate).encode()
+            return _perp_key(kind, event.venue, event.symbol, event.listing, event.event_at) + repr(event.rate).encode()
         case ev.ObservationCorrected():
-            return _pair_time_key(kind, event) + event.kind.encode() + repr(event.values).encode()
-        case ev.PairDelisted() | ev.FundingSettled():
-            return _pair_time_key(kind, event)
+            what = event.observation.encode() + repr(event.values).encode()
+            return _time_key(kind, event.instrument, event.event_at) + what
+        case ev.InstrumentDelisted():
+            return _time_key(kind, event.instrument, event.event_at)
+        case ev.FundingSettled():
+            return _perp_key(kind, event.venue, event.symbol, event.listing, event.event_at)
         case ev.OrderFilled():
             return _run_key(kind, event.run, event.fill_id)
         case ev.OrderIntended():
             return _run_key(kind, event.run, event.client_id)
         case ev.FundingPaid():
-            return _run_key(kind, event.run, f"{event.venue}\0{event.symbol}\0{event.listing}\0{event.settled_at}")
+            name = event.instrument
+            return _run_key(kind, event.run, f"{name.venue}\0{name.symbol}\0{name.listing}\0{event.settled_at}")
         case ev.BorrowCharged():
-            return _run_key(kind, event.run, event.venue_id or str(event.event_at))
+            venue = f"{event.venue}\0" if event.venue else ""
+            return _run_key(kind, event.run, venue + (event.venue_id or str(event.event_at)))
         case _:
             raise AssertionError(f"no key rule for {type(event).__name__}")
 
 
-def pair_key_prefix(kind: bytes, venue: str, symbol: str, listing: int) -> bytes:
-    """The common beginning of a pair's keys of one kind. Venue and symbol hold no NUL (checked at the door)."""
-    return b"%b%b\0%b\0%b" % (kind, venue.encode(), symbol.encode(), listing.to_bytes(2, "big"))
+def instrument_key_prefix(kind: bytes, name: Instrument) -> bytes:
+    """The common beginning of an instrument's keys of one kind. Venue and symbol hold no NUL (checked at the door)."""
+    spot_or_perp = name.kind[0].encode()
+    return b"%b%b\0%b\0%b%b" % (
+        kind, name.venue.encode(), name.symbol.encode(), spot_or_perp, name.listing.to_bytes(2, "big"),
+    )  # fmt: skip
 
 
-def _pair_time_key(kind: bytes, event: "ev.MarketEvent") -> bytes:
-    assert not isinstance(event, ev.DataRejected)
-    return pair_key_prefix(kind, event.venue, event.symbol, event.listing) + event.event_at.to_bytes(
-        8, "big", signed=True
-    )
+def _time_key(kind: bytes, name: Instrument, event_at: int) -> bytes:
+    return instrument_key_prefix(kind, name) + event_at.to_bytes(8, "big", signed=True)
+
+
+def _perp_key(kind: bytes, venue: str, symbol: str, listing: int, event_at: int) -> bytes:
+    """Funding is of perpetuals alone: its keys name no kind and are as old as the log."""
+    head = b"%b%b\0%b\0%b" % (kind, venue.encode(), symbol.encode(), listing.to_bytes(2, "big"))
+    return head + event_at.to_bytes(8, "big", signed=True)
 
 
 def _run_key(kind: bytes, run: int, name: str) -> bytes:
