@@ -5,14 +5,15 @@ import sys
 import numpy as np
 
 from carryfold.domain.fold import State, simulate, simulate_many
+from carryfold.domain.instruments import Instrument, carry_pair
 from carryfold.domain.params import Parameters
 from carryfold.domain.rows import ROW
 
 
 def main(kernel: str) -> None:
     """Run it on no rows."""
-    state = State(Parameters(), universe=1)
-    state.add_pairs([b"XUSDT"])
+    instruments = [Instrument("x", "XUSDT", "spot"), Instrument("x", "XUSDT", "perp")]
+    state = State(Parameters(), instruments, [carry_pair("x", "XUSDT", spot_symbol="XUSDT")])
     rows = np.zeros(0, ROW)
     if kernel == "simulate":
         simulate(state, rows)

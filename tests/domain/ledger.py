@@ -6,35 +6,41 @@ It knows nothing of costs, shares, holdings or slots, so it agrees with the fold
 from dataclasses import dataclass, field
 
 from carryfold.domain.rows import E8, Kind
-from tests.domain.live import UNIT, Values
+from tests.domain.live import EIGHTH, Value, legs_of
 
 __all__ = ["Ledger"]
 
 
 @dataclass
 class Leg:
-    """Units held (a short is negative) and the cash that trading them has moved, e8."""
+    """Eighths of a coin held (a short is negative) and the cash that trading them has moved, e8."""
 
-    units: int = 0
+    eighths: int = 0
     cash: int = 0
     price: float = 0.0
 
     @property
-    def pnl(self) -> int:
-        return self.cash + round(self.units * UNIT * self.price * E8)
+    def value(self) -> int:
+        return round(self.eighths / 8 * self.price * E8)
 
-    def trade(self, units: int, value: int) -> None:
-        self.units += units
-        self.cash -= value if units > 0 else -value
+    @property
+    def pnl(self) -> int:
+        return self.cash + self.value
+
+    def trade(self, eighths: int, value: int) -> None:
+        self.eighths += eighths
+        self.cash -= value if eighths > 0 else -value
 
 
 @dataclass
 class Ledger:
-    """The accounts of a run over `pairs` pairs."""
+    """The accounts of a run over `pairs` pairs: of spot and perpetual of one venue, or of perpetuals of two."""
 
     pairs: int
-    spot: list[Leg] = field(init=False)
-    perp: list[Leg] = field(init=False)
+    spread: bool = False
+    long: list[Leg] = field(init=False)
+    short: list[Leg] = field(init=False)
+    cash: list[int] = field(init=False)  # of each venue, what is neither long nor short P&L
     funding: int = 0
     fees: int = 0
     borrow: int = 0
@@ -42,29 +48,34 @@ class Ledger:
     halted: bool = False
 
     def __post_init__(self) -> None:
-        self.spot = [Leg() for _ in range(self.pairs)]
-        self.perp = [Leg() for _ in range(self.pairs)]
+        self.long = [Leg() for _ in range(self.pairs)]
+        self.short = [Leg() for _ in range(self.pairs)]
+        self.cash = [0, 0] if self.spread else [0]
 
-    def take(self, row: Values) -> None:
+    def take(self, row: Value) -> None:
         """Book one row."""
-        pair, kind, a, b, c, d = row
+        subject, kind, a, b, c = row
         match kind:
             case Kind.QUOTED:
-                self.spot[pair].price = (a + b) / 2
-                self.perp[pair].price = (c + d) / 2
-            case Kind.ORDER_FILLED:
-                (self.perp if int(d) & 1 else self.spot)[pair].trade(int(a), int(b))
+                legs = self.long if legs_of(subject // 2)[0] == subject else self.short
+                legs[subject // 2].price = (a + b) / 2
+            case Kind.LONG_FILLED | Kind.SHORT_FILLED:
+                legs, venue = (self.long, 0) if kind == Kind.LONG_FILLED else (self.short, -1)
+                legs[subject].trade(int(a) // EIGHTH, round(b))
                 self.fees += int(c)
-            case Kind.FUNDING_PAID:
+                self.cash[venue] -= int(c)
+            case Kind.FUNDING_PAID | Kind.FUNDING_CORRECTED:
                 self.funding += int(a)
+                self.cash[-1 if b else 0] += int(a)
             case Kind.BORROW_CHARGED:
                 self.borrow += int(a)
+                self.cash[0] -= int(a)
             case Kind.RECONCILIATION_CORRECTED:
                 self.fees -= int(c)
-                if pair >= 0:
-                    self.spot[pair].units += int(a)  # found or lost: no cash has moved
-                    short = self.perp[pair]
-                    short.trade(-int(b), round(abs(b) * UNIT * short.price * E8))
+                self.cash[-1 if subject >= 0 else 0] += int(c)
+                if subject >= 0:
+                    self._find(self.long[subject], int(a) // EIGHTH, worthless=self.spread)
+                    self._find(self.short[subject], -int(b) // EIGHTH, worthless=True)
             case Kind.HALTED:
                 self.halted = True
             case Kind.FLATTEN_REQUESTED:
@@ -72,12 +83,27 @@ class Ledger:
             case Kind.RESUMED:
                 self.halted = self.blocked = False
 
+    @staticmethod
+    def _find(leg: Leg, eighths: int, *, worthless: bool) -> None:
+        """Found or lost. No cash has moved: coins are worth their price, a perpetual is worth nothing as it comes."""
+        if worthless:
+            leg.trade(eighths, round(abs(eighths) / 8 * leg.price * E8))
+        else:
+            leg.eighths += eighths
+
     def pnl(self) -> dict[str, int]:
         """The attribution, as `Live.pnl` gives it."""
         return {
             "funding": self.funding,
-            "spot": sum(leg.pnl for leg in self.spot),
-            "perp": sum(leg.pnl for leg in self.perp),
+            "long": sum(leg.pnl for leg in self.long),
+            "short": sum(leg.pnl for leg in self.short),
             "fees": self.fees,
             "borrow": self.borrow,
         }
+
+    def equities(self) -> list[int]:
+        """What each venue's account has gained."""
+        gained = list(self.cash)
+        gained[0] += sum(leg.pnl for leg in self.long)
+        gained[-1] += sum(leg.pnl for leg in self.short)
+        return gained

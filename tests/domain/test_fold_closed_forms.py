@@ -7,23 +7,25 @@ import pytest
 from carryfold.domain.fold import State, simulate
 from carryfold.domain.params import Parameters
 from carryfold.domain.rows import E8
-from tests.domain.build import Row, announced, bar, delisted, known_at, listed, quote, settled
-from tests.domain.compiled import figures, fold_rows, ordered
+from tests.domain.build import Market, announced, bar, delisted, known_at, listed, quote, settled
+from tests.domain.compiled import carry, figures, fold_rows, ordered
 
 FREE_OF_SPREAD: dict[str, Any] = {"half_spread_bp": 0.0, "slippage_bp": 0.0, "impact": 0.0}
 
 
-def net_e8(rows: list[Row], params: Parameters) -> int:
+def net_e8(rows: Market, params: Parameters) -> int:
     """Equity at the end less the capital."""
-    f = figures(*fold_rows(ordered(rows), [b"XUSDT"], params))
-    return int(f["funding_e8"] + f["spot_pnl_e8"] + f["perp_pnl_e8"] - f["fees_e8"] - f["borrow_e8"])
+    f = figures(*fold_rows(ordered(rows), *carry("XUSDT"), params))
+    net = f["funding_e8"] + f["long_pnl_e8"] + f["short_pnl_e8"] - f["fees_e8"] - f["borrow_e8"]
+    assert f["equity_e8"] == f["capital_e8"] + net
+    return int(net)
 
 
-def carry_market(settlements: int, rate: float, prices: list[float] | None = None) -> list[Row]:
+def carry_market(settlements: int, rate: float, prices: list[float] | None = None) -> Market:
     """Entered on one settlement, held through `settlements` more, then announced for delisting and closed."""
     hours = 8 * (settlements + 3)
     price = prices or [100.0] * (hours + 1)
-    rows = [listed(), *(bar(h, price[min(h, len(price) - 1)]) for h in range(1, hours + 1))]
+    rows: Market = [listed(), *(bar(h, price[min(h, len(price) - 1)]) for h in range(1, hours + 1))]
     rows += [settled(8 * k, rate) for k in range(1, settlements + 2)]
     rows.append(announced(8 * (settlements + 1) + 0.5, hours + 100))
     return rows
@@ -67,9 +69,9 @@ def test_a_settlement_is_priced_by_the_mark_at_its_time_however_late_it_is_known
     late = settled(24, 0.001, known_after_s=7 * 3600)
     after = [bar(h, 200.0) for h in range(25, 35)]
 
-    f = figures(*fold_rows(ordered([*rows, late, *after]), [b"XUSDT"], Parameters(enter=0.001)))
+    f = figures(*fold_rows(ordered([*rows, late, *after]), *carry("XUSDT"), Parameters(enter=0.001)))
 
-    assert [amount for _, settled_at, _, amount in f["payments"] if settled_at == late[1]] == [E8]  # 10 coins at 100
+    assert [amount for _, settled_at, _, _, amount in f["payments"] if settled_at == late[1]] == [E8]  # 10 coins at 100
 
 
 def test_a_settlement_is_priced_by_the_mark_at_its_time_however_many_quotes_come_until_it_is_known() -> None:
@@ -77,11 +79,12 @@ def test_a_settlement_is_priced_by_the_mark_at_its_time_however_many_quotes_come
     rows = [listed(), settled(8, 0.001), *(bar(h, 100.0) for h in range(1, 24))]
     before = [quote(24 - s / 3600, 100.0) for s in range(60, 0, -1)]
     after = [quote(24 + s / 3600, 101.0) for s in range(1, 3_600)]
-    rows += [*before, quote(24, 102.0), *after, settled(24, 0.001, known_after_s=1_800)]
+    last = settled(24, 0.001, known_after_s=1_800)
+    rows += [*before, quote(24, 102.0), *after, last]
 
-    f = figures(*fold_rows(ordered(rows), [b"XUSDT"], Parameters(enter=0.001)))
+    f = figures(*fold_rows(ordered(rows), *carry("XUSDT"), Parameters(enter=0.001)))
 
-    assert [(settled_at, amount) for _, settled_at, _, amount in f["payments"]] == [(rows[-1][1], 102 * E8 // 100)]
+    assert [(at, leg, amount) for _, at, _, leg, amount in f["payments"]] == [(last[1], "short", 102 * E8 // 100)]
 
 
 def test_a_mark_that_comes_late_prices_what_is_known_after_it() -> None:
@@ -89,38 +92,40 @@ def test_a_mark_that_comes_late_prices_what_is_known_after_it() -> None:
     late = [known_at(27, bar(24, 103.0)), *(bar(h, 99.0) for h in (25, 26))]
     last = settled(24, 0.001, known_after_s=4 * 3600)
 
-    f = figures(*fold_rows(ordered([*rows, *late, last]), [b"XUSDT"], Parameters(enter=0.001)))
+    f = figures(*fold_rows(ordered([*rows, *late, last]), *carry("XUSDT"), Parameters(enter=0.001)))
 
-    assert [(settled_at, amount) for _, settled_at, _, amount in f["payments"]] == [(last[1], 103 * E8 // 100)]
+    assert [(at, leg, amount) for _, at, _, leg, amount in f["payments"]] == [(last[1], "short", 103 * E8 // 100)]
 
 
 def test_a_bar_is_invisible_before_its_close() -> None:
     """An order decided within the bar fills on the bar's close and not before that is known."""
-    rows = [listed(), *(bar(h, 100.0) for h in range(1, 9)), settled(8, 0.001), settled(8.25, 0.001), bar(9, 150.0)]
+    last = bar(9, 150.0)
+    rows = [listed(), *(bar(h, 100.0) for h in range(1, 9)), settled(8, 0.001), settled(8.25, 0.001), last]
 
-    f = figures(*fold_rows(ordered(rows), [b"XUSDT"], Parameters(enter=0.001, **FREE_OF_SPREAD)))
+    f = figures(*fold_rows(ordered(rows), *carry("XUSDT"), Parameters(enter=0.001, **FREE_OF_SPREAD)))
 
-    assert [(fill[0], fill[4]) for fill in f["fills"]] == [(rows[-1][0], 1_500 * E8)]  # 10 lots' worth decided at 100
+    assert [(fill[0], fill[4]) for fill in f["fills"]] == [(last[0][0], 1_500 * E8)]  # 10 lots' worth decided at 100
 
 
 @pytest.mark.parametrize(("silent_s", "exits"), [(3_600, 0), (8 * 86_400, 1)])
 def test_what_nobody_listened_to_is_no_end_of_a_pair_and_a_silence_of_its_own_is(silent_s: int, exits: int) -> None:
     """Two pairs are held, nothing at all comes for more than dead_s, then one of them speaks, and later the other."""
-    start = [listed(0), listed(1), *(bar(h, 100.0, pair=i) for h in range(1, 13) for i in (0, 1))]
+    start: Market = [listed(0), listed(1)]
+    start += [bar(h, 100.0, pair=i) for h in range(1, 13) for i in (0, 1)]
     start += [settled(8, 0.001, pair=0), settled(8, 0.001, pair=1)]
     later = 12 + 7 * 24 + 3
     first = [quote(later + s / 3600, 100.0, pair=0) for s in range(0, silent_s, max(silent_s // 1_000, 1))]
     rows = ordered([*start, *first, quote(later + silent_s / 3600, 100.0, pair=1)])
 
-    f = figures(*fold_rows(rows, [b"XUSDT", b"YUSDT"], Parameters(enter=0.001, exit=-1, dead_s=7 * 86_400)))
+    f = figures(*fold_rows(rows, *carry("XUSDT", "YUSDT"), Parameters(enter=0.001, exit=-1, dead_s=7 * 86_400)))
 
     assert len(f["fills"]) == 2 + exits
     assert f["open_positions"] == 2 - exits
 
 
 def test_nothing_is_paid_after_a_delisting() -> None:
-    rows = [listed(), *(bar(h, 100.0) for h in range(1, 18)), settled(8, 0.001), delisted(17.5)]
-    alive = [*rows, settled(16, 0.001)]
+    rows: Market = [listed(), *(bar(h, 100.0) for h in range(1, 18)), settled(8, 0.001), delisted(17.5)]
+    alive: Market = [*rows, settled(16, 0.001)]
     after = [*alive, settled(24, 0.001), settled(32, 0.001)]
     params = Parameters(enter=0.001)
 
@@ -128,11 +133,11 @@ def test_nothing_is_paid_after_a_delisting() -> None:
 
 
 def test_the_attribution_is_exact_at_every_day_close() -> None:
-    state = State(Parameters(enter=0.0001, exit=0.0001))
-    state.add_pairs([b"XUSDT"])
+    state = State(Parameters(enter=0.0001, exit=0.0001), *carry("XUSDT"))
 
     days = simulate(state, ordered(carry_market(31, 0.0001))).days
 
     assert len(days) > 5
-    parts = days["funding"] + days["spot_pnl"] + days["perp_pnl"] - days["fees"] - days["borrow"]
+    parts = days["funding"] + days["long_pnl"] + days["short_pnl"] - days["fees"] - days["borrow"]
     assert (days["equity"] - 10_000 * E8 == parts).all()
+    assert (days["spot_pnl"] == days["long_pnl"]).all()

@@ -30,7 +30,7 @@ def run(source: Path, cache: Path) -> list[str]:
 def test_an_edit_in_a_callee_is_seen_and_a_second_start_compiles_nothing(tmp_path: Path) -> None:
     package = Path(carryfold.__file__).parent
     shutil.copytree(package, tmp_path / "src" / "carryfold", ignore=shutil.ignore_patterns("__pycache__", "adapters"))
-    edited = tmp_path / "src" / "carryfold" / "domain" / "fold" / "arithmetic.py"
+    edited = tmp_path / "src" / "carryfold" / "domain" / "strategies" / "library.py"
 
     first = run(tmp_path / "src", tmp_path / "cache")
     second = run(tmp_path / "src", tmp_path / "cache")
@@ -43,11 +43,12 @@ def test_an_edit_in_a_callee_is_seen_and_a_second_start_compiles_nothing(tmp_pat
     assert third[1] != first[1]
 
 
-def test_any_file_of_the_fold_is_part_of_the_cache_folders_name() -> None:
+def test_any_file_that_decides_is_part_of_the_cache_folders_name() -> None:
     from carryfold.domain.fold import _compile
 
-    folder = Path(_compile.__file__).parent
-    sources = {path.name for path in _compile._SOURCES}
+    domain = Path(_compile.__file__).parent.parent
+    sources = {path.relative_to(domain) for path in _compile._SOURCES}
 
-    assert {path.name for path in folder.glob("*.py")} <= sources
-    assert {"params.py", "rows.py"} <= sources
+    for folder in ("fold", "strategies"):
+        assert {path.relative_to(domain) for path in (domain / folder).glob("*.py")} <= sources
+    assert {Path("params.py"), Path("rows.py"), Path("records.py"), Path("legacy.py")} <= sources

@@ -4,27 +4,45 @@ a ledger that only knows cash and units."""
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from carryfold.domain.fold import State, fold
 from carryfold.domain.fold.codes import ENTRY, NOTHING
+from carryfold.domain.fold.money import account_equity, equity
 from carryfold.domain.rows import E8, Kind
 from tests.domain.ledger import Ledger
-from tests.domain.live import FREE, PRICE, Live, Values, cancelled, corrected, filled, quote, rate, rejected
+from tests.domain.live import (
+    EIGHTH,
+    FREE,
+    PRICE,
+    Live,
+    Values,
+    cancelled,
+    corrected,
+    filled,
+    fresh,
+    quote,
+    rate,
+    rejected,
+    word,
+)
 
 PAIRS = 3
 PARAMS = FREE.changed({"max_positions": 2, "daily_loss_limit": 1.0})
 SIMPLE = (Kind.HALTED, Kind.RESUMED, Kind.FLATTEN_REQUESTED)
+UNHEEDED = (Kind.ORDER_ACCEPTED, Kind.ORDER_UNKNOWN)
 
 pairs = st.integers(0, PAIRS - 1)
 prices = st.integers(97, 103).map(float)
 cents = st.integers(-200, 200).map(lambda n: n / 64)
 flags = st.booleans()
+long_or_short = st.sampled_from([0.0, 1.0])
 
 fills = st.builds(
     filled,
-    st.sampled_from(["spot", "perp"]),
+    st.sampled_from(["long", "short"]),
     st.one_of(st.integers(-100, 100), *2 * [st.sampled_from([-80, 80])]),  # often just what is held
     prices,
     fee=cents,
@@ -32,22 +50,22 @@ fills = st.builds(
     pair=pairs,
 )
 market = st.one_of(
-    st.builds(lambda pair, spot, basis: quote(spot, spot + basis, pair=pair), pairs, prices, st.integers(-1, 1)),
+    st.builds(lambda pair, long, basis: quote(long, long + basis, pair=pair), pairs, prices, st.integers(-1, 1)),
     st.builds(lambda pair, value: rate(value, pair=pair), pairs, st.sampled_from([0.0, 0.002])),
 )
 money = st.one_of(
-    st.builds(lambda pair, kind, amount: (pair, kind, amount * E8, 0.0, 0.0, 0.0), st.integers(-1, PAIRS - 1),
-              st.sampled_from([Kind.FUNDING_PAID, Kind.BORROW_CHARGED]), cents),
+    st.builds(lambda pair, kind, amount, leg: ((pair, kind, amount * E8, leg, 0.0),), pairs,
+              st.sampled_from([Kind.FUNDING_PAID, Kind.FUNDING_CORRECTED]), cents, long_or_short),
+    st.builds(lambda amount: word(Kind.BORROW_CHARGED, amount * E8), cents),
     st.builds(corrected, st.integers(-90, 90), st.integers(-90, 90), cents, pair=pairs),
     st.builds(lambda cash: corrected(cash=cash, pair=-1), cents),
 )  # fmt: skip
 words = st.one_of(
     st.builds(rejected, ended=flags, pair=pairs),
     st.builds(cancelled, ended=flags, pair=pairs),
-    st.builds(lambda kind: (-1, kind, 0.0, 0.0, 0.0, 0.0), st.sampled_from(SIMPLE)),
-    st.builds(lambda health: (-1, Kind.MARGIN_OBSERVED, health, 0.0, 0.0, 0.0), st.sampled_from([0.0, 2.0, 50.0])),
-    st.builds(lambda kind, pair: (pair, kind, 0.0, 0.0, 0.0, 0.0),
-              st.sampled_from([Kind.ORDER_ACCEPTED, Kind.ORDER_UNKNOWN]), pairs),
+    st.builds(word, st.sampled_from(SIMPLE)),
+    st.builds(lambda health: word(Kind.MARGIN_OBSERVED, health), st.sampled_from([0.0, 2.0, 50.0])),
+    st.builds(lambda kind, pair: ((pair, kind, 0.0, 0.0, 0.0),), st.sampled_from(UNHEEDED), pairs),
 )  # fmt: skip
 histories = st.lists(st.one_of(fills, fills, market, money, words), max_size=60)
 thorough = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
@@ -59,25 +77,34 @@ class Orders:
     def __init__(self) -> None:
         self.open: dict[int, str] = {}
 
-    def end(self, row: Values) -> None:
-        pair, kind, *_, d = row
-        if (kind == Kind.ORDER_FILLED and d >= 2) or (kind in (Kind.ORDER_REJECTED, Kind.ORDER_CANCELLED) and d >= 1):
-            self.open.pop(pair, None)
+    def end(self, values: Values) -> None:
+        for subject, kind, *_ in values:
+            if kind == Kind.HEDGE_ENDED:
+                self.open.pop(subject, None)
 
 
 def check_sums(run: Live) -> None:
-    """The book's sums are those of its pairs, and a pair that is over has left nothing behind."""
-    b, p = run.book, run.state.pair
-    for name in ("spot_cost", "spot_value", "perp_entry", "perp_value", "margin", "held", "pending_e8"):
+    """The sums of the book and of its accounts are those of the pairs, and a pair that is over has left nothing
+    behind."""
+    b, p, accounts = run.book, run.state.pair, run.state.account
+    for name in ("long_cost", "long_value", "short_entry", "short_value", "held"):
         assert b[name] == p[name].sum(), f"the book's {name} is not the sum of the pairs'"
+    for name, of_leg in (("margin", "{}_margin"), ("pending_e8", "pending_{}_e8")):
+        legs = [p[of_leg.format(leg)].sum() for leg in ("long", "short")]
+        expected = legs if len(accounts) == 2 else [sum(legs)]
+        assert accounts[name].tolist() == expected, f"the accounts' {name} is not the sum of the pairs'"
+    assert sum(account_equity(account) for account in accounts) == equity(b)
     assert b["pending_entries"] == ((p["pending"] == ENTRY) & (p["held"] == 0)).sum()
     assert b["ordered"] == (p["pending"] != NOTHING).sum()
     assert b["entries"] - b["trades"] == b["held"]
     over = p[p["held"] == 0]
-    for name in ("spot_units", "perp_units", "spot_cost", "perp_entry", "spot_value", "perp_value", "margin"):
-        assert (over[name] == 0).all(), f"{name} is left of a holding that is over"
-    assert ((p["spot_cost"] == 0) | (p["spot_units"] != 0)).all()
-    assert ((p["perp_entry"] == 0) | (p["perp_units"] != 0)).all()
+    for name in ("units", "value", "margin"):
+        assert (over[f"long_{name}"] == 0).all() and (over[f"short_{name}"] == 0).all(), (
+            f"{name} is left of what is over"
+        )
+    assert (over["long_cost"] == 0).all() and (over["short_entry"] == 0).all()
+    assert ((p["long_cost"] == 0) | (p["long_units"] != 0)).all()
+    assert ((p["short_entry"] == 0) | (p["short_units"] != 0)).all()
 
 
 def check_decisions(run: Live, ledger: Ledger, orders: Orders, decided: list[tuple[int, str, int]]) -> None:
@@ -85,7 +112,7 @@ def check_decisions(run: Live, ledger: Ledger, orders: Orders, decided: list[tup
     for pair, action, lots in decided:
         assert pair not in orders.open
         assert lots > 0
-        flat = ledger.spot[pair].units == ledger.perp[pair].units == 0
+        flat = ledger.long[pair].eighths == ledger.short[pair].eighths == 0
         assert flat == (action == "enter")
         assert action == "exit" or not (ledger.halted or ledger.blocked)
         orders.open[pair] = action
@@ -93,25 +120,31 @@ def check_decisions(run: Live, ledger: Ledger, orders: Orders, decided: list[tup
     assert under_way == {pair: action == "enter" for pair, action in orders.open.items()}
 
 
+@pytest.mark.parametrize("spread", [False, True])
 @thorough
-@given(histories)
-@example([filled("spot", -10), corrected(20, 0), filled("spot", -10), cancelled(ended=True)])
-def test_the_attribution_is_that_of_a_plain_ledger_after_every_row(history: list[Values]) -> None:
-    run, ledger, orders = Live(PARAMS, PAIRS), Ledger(PAIRS), Orders()
+@given(history=histories)
+@example(history=[filled("long", -10), corrected(20, 0), filled("long", -10), cancelled(ended=True)])
+def test_the_attribution_is_that_of_a_plain_ledger_after_every_row(spread: bool, history: list[Values]) -> None:
+    run, ledger, orders = Live(PARAMS, PAIRS, spread=spread), Ledger(PAIRS, spread), Orders()
     held = [False] * PAIRS
     for pair in range(PAIRS):
-        ledger.take(quote(PRICE, pair=pair))
+        for row in quote(PRICE, pair=pair):
+            ledger.take(row)
         orders.open |= {i: action for i, action, _ in run.want(pair=pair)}
-    for row in history:
-        ledger.take(row)
-        orders.end(row)
-        on = [spot.units != 0 or perp.units != 0 for spot, perp in zip(ledger.spot, ledger.perp, strict=True)]
+    start = run.state.account["capital"].tolist()
+    for values in history:
+        for row in values:
+            ledger.take(row)
+        orders.end(values)
+        on = [long.eighths != 0 or short.eighths != 0 for long, short in zip(ledger.long, ledger.short, strict=True)]
         held = [on[i] or (held[i] and i in orders.open) for i in range(PAIRS)]
-        decided = run.give(row)
+        decided = run.give(values)
 
         assert run.pnl() == ledger.pnl()
-        assert [int(p["spot_units"]) for p in run.state.pair] == [leg.units for leg in ledger.spot]
-        assert [-int(p["perp_units"]) for p in run.state.pair] == [leg.units for leg in ledger.perp]
+        gained = [account_equity(account) - at for account, at in zip(run.state.account, start, strict=True)]
+        assert gained == ledger.equities()
+        assert [int(p["long_units"]) for p in run.state.pair] == [leg.eighths * EIGHTH for leg in ledger.long]
+        assert [-int(p["short_units"]) for p in run.state.pair] == [leg.eighths * EIGHTH for leg in ledger.short]
         assert [bool(p["held"]) for p in run.state.pair] == held, "a holding ends flat, and with its process"
         assert (run.book["halted"], run.book["flatten"]) == (ledger.halted, ledger.blocked)
         check_sums(run)
@@ -127,7 +160,7 @@ def test_a_live_fold_in_pieces_or_in_another_order_inside_instants_is_the_same(
     for instant in instants:
         run.give(*instant)
 
-    at_once, shuffled = fresh(), fresh()
+    at_once, shuffled = fresh(PARAMS, PAIRS), fresh(PARAMS, PAIRS)
     fold(at_once, np.concatenate(run.rows))
     for rows in run.rows:
         fold(shuffled, rows[data.draw(st.permutations(range(len(rows))))])
@@ -149,9 +182,3 @@ def test_a_live_state_goes_on_from_its_snapshot_as_if_it_had_never_stopped(histo
         fold(again, run.rows[-1])
 
     assert again.hash() == run.state.hash()
-
-
-def fresh() -> State:
-    state = State(PARAMS, simulated=False, universe=PAIRS)
-    state.add_pairs([b"P%d" % i for i in range(PAIRS)])
-    return state

@@ -5,10 +5,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carryfold.domain.fold.observe import keep_mark, mark_for
-from carryfold.domain.fold.state import MARKS_KEPT, NEVER, VIEW
+from carryfold.domain.fold.state import INSTRUMENT, MARKS_KEPT, NEVER
 from carryfold.domain.params import Parameters
 from tests.domain.build import HOUR, MIDNIGHT, bar, listed, quote
-from tests.domain.compiled import fold_rows, ordered
+from tests.domain.compiled import carry, fold_rows, ordered
 
 TIMES = st.one_of(
     st.integers(0, 24).map(lambda hour: hour * HOUR),
@@ -20,18 +20,18 @@ TIMES = st.one_of(
 @settings(deadline=None, max_examples=300)
 @given(times=st.lists(TIMES, min_size=1, max_size=40), asked=st.lists(TIMES, min_size=1, max_size=10))
 def test_of_each_of_the_newest_hours_the_newest_mark_is_kept(times: list[int], asked: list[int]) -> None:
-    view = np.zeros(1, VIEW)
-    view["mark_until"] = NEVER
+    market = np.zeros(1, INSTRUMENT)
+    market["mark_until"] = NEVER
     hours: dict[int, tuple[int, float]] = {}
     for number, at in enumerate(times, 1):
-        keep_mark(view[0], at, float(number))
+        keep_mark(market[0], at, float(number))
         hour = -(-at // HOUR)
         hours[hour] = max(hours.get(hour, (at, 0.0)), (at, float(number)))
         hours = dict(sorted(hours.items())[-MARKS_KEPT:])
 
         for wanted in (*asked, at):
             known = [one for one in hours.values() if one[0] <= wanted]
-            assert mark_for(view[0], wanted) == (max(known)[1] if known else 0.0)
+            assert mark_for(market[0], wanted) == (max(known)[1] if known else 0.0)
 
 
 def test_quotes_between_bars_change_neither_volatility_nor_turnover() -> None:
@@ -40,12 +40,13 @@ def test_quotes_between_bars_change_neither_volatility_nor_turnover() -> None:
     quotes = [quote(h + m / 60, price + m / 100) for h, price in enumerate(prices, 1) for m in range(60)]
 
     plain, live = (
-        fold_rows(ordered([listed(), *rows]), [b"XUSDT"], Parameters())[0].view[0] for rows in (bars, [*bars, *quotes])
+        fold_rows(ordered([listed(), *rows]), *carry("XUSDT"), Parameters())[0].market[1]
+        for rows in (bars, [*bars, *quotes])
     )
 
     assert plain["vol_count"] == live["vol_count"] == len(prices) - 1
     assert plain["vol_m"] == live["vol_m"] > 0
-    count = plain["perp_turnover_count"]
-    assert live["perp_turnover_count"] == count == len(prices)
-    assert live["perp_turnover"][:count].tolist() == [1e6 + h for h in range(1, count + 1)]
-    assert plain["perp_turnover"].tolist() == live["perp_turnover"].tolist()
+    count = plain["turnover_count"]
+    assert live["turnover_count"] == count == len(prices)
+    assert live["turnover"][:count].tolist() == [1e6 + h for h in range(1, count + 1)]
+    assert plain["turnover"].tolist() == live["turnover"].tolist()

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from carryfold.domain.instruments import Instrument
 from carryfold.domain.params import Parameters
-from carryfold.domain.rows import Kind
 
-from .naive_rates import HOUR, Counters, Row
+from .naive_market import PairMarket
+from .naive_pairs import assumed_carry
+from .naive_rates import HOUR, Counters
 from .naive_strategy import break_even, correlation_room
-from .naive_view import Market
+from .naive_view import View
 
 __all__ = ["Signals", "break_even", "correlation_room", "signals_of"]
 
@@ -38,23 +40,25 @@ def signals_of(
     enough: bool = True,
 ) -> Signals:
     """Feeds one settled rate per interval, from the start of an 8 h bucket; `enough`: few make a conviction."""
-    market = Market(b"PAIR", params, Counters())
+    pair, counters = assumed_carry(Instrument("venue", "PAIR", "perp")), Counters()
+    long, short = View(pair.long, params, counters), View(pair.short, params, counters)
+    market = PairMarket(pair, long, short, params, counters)
     for number, rate in enumerate(rates, 1):
-        at = 7 * 24 * HOUR + number * interval_h * HOUR
-        market.observe([Row(at, at, number, 0, int(Kind.FUNDING_SETTLED), 0, rate, float(interval_h), 0.0, 0.0)], True)
+        short.rates.interval_h, short.rates.x = float(interval_h), rate * 8.0 / interval_h
+        market.observe_rates(7 * 24 * HOUR + number * interval_h * HOUR, {pair.short: rate})
     if basis_z is not None:
         market.basis_samples, market.basis_z = 49, basis_z
-    rates_seen = market.rates
+    averages = market.rates
     if enough:
-        rates_seen.x_count += 9
-    regression = rates_seen.regression
+        averages.x_count += 9
+    regression = averages.regression
     phi, mu = regression.phi_mu()
     return Signals(
-        rates_seen.ema_fast,
-        rates_seen.ema_slow,
-        rates_seen.dx,
-        market.scores(rates_seen.x),
-        market.conviction(rates_seen.x),
+        averages.ema_fast,
+        averages.ema_slow,
+        averages.dx,
+        market.scores(averages.x),
+        market.conviction(averages.x),
         regression.mx,
         regression.v,
         regression.c,

@@ -3,31 +3,59 @@
 Hypothesis draws and shrinks the shape of the market; `random_case` makes the same kind of case from one number.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import nextafter
 from random import Random
 from typing import Any
 
 from hypothesis import strategies as st
 
+from carryfold.domain.instruments import Listing, Pair
 from carryfold.domain.params import Parameters
 
-from .market_rows import EPOCH, FEEDS, FLAGS, HOUR, RowTuple, Shape, as_rows, rows_of
+from .market_rows import EPOCH, FEEDS, FLAGS, HOUR, VENUES, RowTuple, Shape, as_rows, rows_of
+from .naive_pairs import pairs_among, venues_of
 
-__all__ = ["Case", "Shape", "as_rows", "cases", "make_case", "parameters_of", "random_case", "rows_of", "shape_of"]
+__all__ = ["Case", "Shape", "as_rows", "cases", "parameters_of", "random_case", "rows_of", "shape_of"]
 
 
 @dataclass(frozen=True)
 class Case:
-    """One differential test: a market, parameters and the bounds of the run."""
+    """One differential test: a market, parameters, the run's pairs in pair order and the bounds of the run. All of it
+    is made from a shape and a second seed."""
 
-    rows: list[RowTuple]
-    symbols: list[bytes]
-    params: Parameters
-    since: int
-    until: int | None
-    selected: set[int] | None
-    universe: int | None
+    shape: Shape
+    params_seed: int
+    rows: list[RowTuple] = field(init=False)
+    listings: list[Listing] = field(init=False)
+    params: Parameters = field(init=False)
+    pairs: list[Pair] = field(init=False)
+    since: int = field(init=False)
+    until: int | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        rng = Random(f"bounds {self.params_seed}")
+        shape = self.shape
+        rows, listings = rows_of(shape)
+        params = parameters_of(self.params_seed)
+        if not pairs_among(listings, params):
+            params = params.changed({"legs": "both"})
+        pairs = pairs_among(listings, params)
+        if len(pairs) > 1 and rng.random() < 0.2:
+            pairs = [pair for pair in pairs if rng.random() < 0.6] or pairs[:1]
+        venues = venues_of(pairs)
+        if len(venues) == len(VENUES) and rng.random() < 0.3:
+            share = rng.choice([0.1, 0.35, 0.5, 0.9])
+            params = params.changed({"split": f"{venues[0]}={share},{venues[1]}={round(1 - share, 2)}"})
+        begin = EPOCH + shape.start_h * HOUR
+        since, until = 0, None
+        if rng.random() < 0.3:
+            since = begin + rng.randrange(0, max(1, shape.hours // 2)) * HOUR
+        if rng.random() < 0.2:
+            until = begin + rng.randrange(shape.hours // 2, shape.hours) * HOUR
+        made = {"rows": rows, "listings": listings, "params": params, "pairs": pairs, "since": since, "until": until}
+        for name, value in made.items():
+            object.__setattr__(self, name, value)
 
 
 def shape_of(seed: int) -> Shape:
@@ -35,13 +63,14 @@ def shape_of(seed: int) -> Shape:
     rng = Random(f"shape {seed}")
     trouble = rng.choice([0.1, 0.25, 0.5])
     flags: dict[str, Any] = {name: rng.random() < trouble for name in FLAGS}
+    two_venues = rng.random() < 0.6
     return Shape(
         seed=seed,
-        pairs=rng.choice([1, 2, 3, 4, 6]),
-        hours=rng.choice([24, 72, 100, 200, 400]),
+        coins=rng.choice([1, 2, 2] if two_venues else [1, 2, 3, 4, 6]),
+        hours=rng.choice([24, 72, 100, 200] if two_venues else [24, 72, 100, 200, 400]),
         start_h=rng.randrange(0, 24),
         feed=rng.choice(FEEDS),
-        **{**flags, "jumps": rng.random() < 0.5},
+        **{**flags, "jumps": rng.random() < 0.5, "two_venues": two_venues},
     )
 
 
@@ -63,6 +92,11 @@ def parameters_of(seed: int) -> Parameters:
             account="uta", margin_fraction=0.0, notional=1000.0, capital=rng.choice([1010.0, 2020.0, 3050.0])
         )
         settings.update(mmr=rng.choice([0.005, 0.9, 0.9]), borrow_apr=rng.choice([0.1, 5.0]))
+    elif profile < 0.65:
+        settings.update(
+            account="uta", margin_fraction=rng.choice([0.02, 0.1, 0.3333]), mmr=rng.choice([0.02, 0.1, 0.3])
+        )
+        settings.update(capital=rng.choice([700.0, 1500.0, 3000.0]), notional=rng.choice([100.0, 600.0, 1000.0]))
     if rng.random() < 0.5:
         settings.update(spot_taker_bp=rng.choice([0.0, 1.0]), perp_taker_bp=rng.choice([0.0, 0.7]))
     if rng.random() < 0.3:
@@ -73,45 +107,36 @@ def parameters_of(seed: int) -> Parameters:
         del settings["exit"]
     if rng.random() < 0.05:
         settings = {"strategy": settings["strategy"]}
-    return Parameters(**settings)
-
-
-def make_case(shape: Shape, params_seed: int) -> Case:
-    """A case from its two seeds; the bounds of the run come from the second."""
-    rng = Random(f"bounds {params_seed}")
-    rows, symbols = rows_of(shape)
-    begin = EPOCH + shape.start_h * HOUR
-    since, until = 0, None
-    selected: set[int] | None = None
+    legs: dict[str, Any] = {"legs": rng.choice(["carry", "spread", "both"])}
+    legs["carry_across"] = rng.random() < 0.3
+    if rng.random() < 0.25:
+        legs["leg_skew_s"] = rng.choice([0, 1, 60, 3600])
     if rng.random() < 0.3:
-        since = begin + rng.randrange(0, max(1, shape.hours // 2)) * HOUR
-    if rng.random() < 0.2:
-        until = begin + rng.randrange(shape.hours // 2, shape.hours) * HOUR
-    if shape.pairs > 1 and rng.random() < 0.2:
-        selected = set(rng.sample(range(shape.pairs), rng.randrange(1, shape.pairs)))
-    universe = rng.choice([None, None, None, 1, 2, 10])
-    return Case(rows, symbols, parameters_of(params_seed), since, until, selected, universe)
+        legs["fees"] = rng.choice(FEES)
+    return Parameters(**settings, **legs)
 
 
 def random_case(seed: int) -> Case:
     """A case from one number."""
-    return make_case(shape_of(seed), seed)
+    return Case(shape_of(seed), seed)
 
 
 @st.composite
-def cases(draw: st.DrawFn, pairs_max: int = 4, hours_max: int = 200) -> Case:
+def cases(draw: st.DrawFn, coins_max: int = 3, hours_max: int = 150) -> Case:
     """Hypothesis strategy: shapes shrink towards the dullest market, numbers do not."""
     flags: dict[str, Any] = {name: draw(st.booleans()) for name in FLAGS}
     shape = Shape(
         seed=draw(st.integers(0, 2**32)),
-        pairs=draw(st.integers(1, pairs_max)),
+        coins=draw(st.integers(1, coins_max)),
         hours=draw(st.integers(12, hours_max)),
         start_h=draw(st.integers(0, 23)),
         feed=draw(st.sampled_from(FEEDS)),
         **flags,
     )
-    return make_case(shape, draw(st.integers(0, 2**32)))
+    return Case(shape, draw(st.integers(0, 2**32)))
 
+
+FEES = ["beta:perp=4.5", "alpha:spot=1,beta:perp=0.2", "alpha:perp=-0.5,beta:spot=20", "beta:spot=0,beta:perp=0"]
 
 _CHOICES: dict[str, list[Any]] = {
     "enter": [0.0001, 0.0002, 0.0006],

@@ -11,28 +11,45 @@ from itertools import groupby
 from math import floor
 from typing import Any
 
+from carryfold.domain.instruments import Instrument, Listing, Pair
 from carryfold.domain.params import Parameters
 from carryfold.domain.rows import Kind
 
-from .naive_book import Book, Fill, Order, Payment, Seat, SizeOutOfRange, e8
-from .naive_rates import DAY, HOUR, SECOND, Counters, Row, canonical, clip
+from .naive_book import Book, Fill, Order, Payment, Seat, SizeOutOfRange
+from .naive_market import PairMarket
+from .naive_pairs import pair_order, pairs_among
+from .naive_rates import DAY, GROUP, HOUR, PHASE, SECOND, Counters, Row, canonical, clip
 from .naive_strategy import (
     GATES,
     Moment,
     candidates,
     entry_size,
     failed_gates,
-    is_dead,
     lots_of,
-    spot_mid,
+    sizing_mid,
     wants_exit,
 )
-from .naive_view import Market
+from .naive_view import View
 
-__all__ = ["GATES", "Result", "SizeOutOfRange", "run"]
+__all__ = ["GATES", "Result", "SizeOutOfRange", "VenueResult", "run"]
 
-Decision = tuple[int, str, str, int]
-"""t, symbol, "enter" or "exit", lots."""
+Decision = tuple[int, Pair, str, int]
+"""t, pair, "enter" or "exit", lots."""
+
+
+@dataclass
+class VenueResult:
+    """What a run leaves in the account at one venue, in 1e-8."""
+
+    capital: int
+    funding: int
+    long_pnl: int
+    short_pnl: int
+    fees: int
+    borrow: int
+    equity: int
+    free: int
+    min_free: int
 
 
 @dataclass
@@ -44,21 +61,23 @@ class Result:
     payments: list[Payment] = field(default_factory=list)
     revisions: list[Payment] = field(default_factory=list)
     days: list[tuple[int, int]] = field(default_factory=list)  # day that begins, equity
+    venues: dict[str, VenueResult] = field(default_factory=dict)
     capital_e8: int = 0
     funding_e8: int = 0
-    spot_pnl_e8: int = 0
-    perp_pnl_e8: int = 0
+    long_pnl_e8: int = 0
+    short_pnl_e8: int = 0
     fees_e8: int = 0
     borrow_e8: int = 0
     equity_e8: int = 0
     slippage_e8: int = 0
     liquidation_e8: int = 0
-    min_free_e8: int = 0
+    liquidations: int = 0
     max_drawdown: float = 0.0
     min_health: float = float("inf")
     rows: int = 0
     settlements: int = 0
     payments_count: int = 0
+    edge_payments: int = 0
     no_mark: int = 0
     gaps: int = 0
     suspect: int = 0
@@ -71,54 +90,56 @@ class Result:
 
 def run(
     rows: Iterable[Any],
-    symbols: Sequence[bytes | str],
+    listings: Sequence[Listing],
     params: Parameters,
     *,
+    pairs: Sequence[Pair] | None = None,
     since: int = 0,
     until: int | None = None,
-    selected: set[int] | None = None,
-    universe: int | None = None,
 ) -> Result:
-    """Simulates one run over `rows` (ROW's fields, any order inside an instant). Raises SizeOutOfRange."""
-    chosen = set(range(len(symbols))) if selected is None else selected
-    simulation = Simulation(symbols, params, chosen, len(chosen) if universe is None else universe)
-    for t, instant in instants(rows, chosen, until):
+    """Simulates one run over `rows` (ROW's fields, any order inside an instant, `subject` an index into `listings`).
+    `pairs`: those of the run, default all that its parameters allow. Raises SizeOutOfRange."""
+    chosen = pairs_among(listings, params) if pairs is None else sorted(pairs, key=pair_order)
+    instruments = [one.instrument for one in listings]
+    legs = {leg for pair in chosen for leg in pair}
+    simulation = Simulation(instruments, chosen, params)
+    wanted = {subject for subject, instrument in enumerate(instruments) if instrument in legs}
+    for t, instant in instants(rows, wanted, until):
         simulation.step(t, instant, running=t >= since)
     return simulation.finish()
 
 
-def instants(rows: Iterable[Any], chosen: set[int], until: int | None) -> Iterator[tuple[int, list[Row]]]:
-    """Rows of the chosen pairs (and of no pair), one list per known_at."""
+def instants(rows: Iterable[Any], wanted: set[int], until: int | None) -> Iterator[tuple[int, list[Row]]]:
+    """Rows of the wanted instruments (and of none), one list per known_at."""
     records = rows.tolist() if hasattr(rows, "tolist") else rows
-    wanted = (Row(*(int(v) for v in r[:6]), *(float(v) for v in r[6:])) for r in map(tuple, records))
-    wanted = (row for row in wanted if row.pair < 0 or row.pair in chosen)
-    for t, group in groupby(wanted, key=lambda row: row.known_at):
+    typed = (Row(*(int(v) for v in r[:6]), *(float(v) for v in r[6:])) for r in map(tuple, records))
+    kept = (row for row in typed if row.subject < 0 or row.subject in wanted)
+    for t, group in groupby(kept, key=lambda row: row.known_at):
         if until is not None and t >= until:
             return
         yield t, list(group)
 
 
 class Simulation:
-    def __init__(self, symbols: Sequence[bytes | str], params: Parameters, chosen: set[int], universe: int) -> None:
+    def __init__(self, instruments: Sequence[Instrument], pairs: list[Pair], params: Parameters) -> None:
         self.params = params
-        self.universe = universe
         self.counters = Counters()
         self.result = Result()
-        names = [symbol.encode() if isinstance(symbol, str) else symbol for symbol in symbols]
-        self.seat_of = {pair: Seat(Market(names[pair], params, self.counters)) for pair in chosen}
-        in_order = sorted(chosen, key=lambda pair: (names[pair], pair))
-        self.book = Book(params, [self.seat_of[pair] for pair in in_order])
-        self.rank = {pair: rank for rank, pair in enumerate([-1, *in_order])}  # rows of no pair first
-        self.accepted: set[int] = set()  # id() of seats with an accepted price row in this instant
+        named = {*instruments, *(leg for pair in pairs for leg in pair)}
+        views = {instrument: View(instrument, params, self.counters) for instrument in named}
+        self.views = {subject: views[instrument] for subject, instrument in enumerate(instruments)}
+        self.markets = [PairMarket(p, views[p.long], views[p.short], params, self.counters) for p in pairs]
+        self.book = Book(params, [Seat(market) for market in self.markets])
+        self.accepted: set[Pair] = set()  # pairs with an accepted pair row in this instant
+        self.capital = sum(account.capital for account in self.book.accounts.values())
         self.halted = False
         self.hour: int | None = None
         self.day: int | None = None
         self.period: int | None = None
         self.theta = 1.0
-        self.day_start_equity = self.book.capital
-        self.throttle_peak = float(self.book.capital)
-        self.drawdown_peak = self.book.capital
-        self.min_free: int | None = None
+        self.day_start_equity = self.capital
+        self.throttle_peak = float(self.capital)
+        self.drawdown_peak = self.capital
         self.before: int | None = None  # the last instant
         self.heard_since = 0
 
@@ -129,11 +150,16 @@ class Simulation:
         self.before = t
         if running:
             self._begin_day(t)
-        by_pair: dict[int, list[Row]] = defaultdict(list)
+        by_subject: dict[int, list[Row]] = defaultdict(list)
         for row in rows:
-            by_pair[row.pair].append(row)
-        ordered = {pair: canonical(by_pair[pair]) for pair in sorted(by_pair, key=lambda pair: self.rank[pair])}
-        self._watch(ordered, running)
+            by_subject[row.subject].append(row)
+        ordered = {subject: canonical(found) for subject, found in sorted(by_subject.items())}
+        clocks = ordered.pop(-1, [])
+        self._watch_prices(ordered, running)
+        self._watch_rates(ordered, running)
+        for row in clocks:
+            if row.kind == Kind.CLOCK_STEPPED:
+                self.halted = row.a != 0
         if running:
             self.result.rows += len(rows)
             self._settle(t, ordered)
@@ -153,66 +179,108 @@ class Simulation:
 
     # Phases 1 to 3 --------------------------------------------------------------------------------------------
 
-    def _watch(self, ordered: dict[int, list[Row]], running: bool) -> None:
+    def _watch_prices(self, ordered: dict[int, list[Row]], counting: bool) -> None:
+        """Prices of instruments, then pair rows, then what depends on whether these are suspect."""
+        for view in self.views.values():
+            view.begin_instant()
+        for subject, rows in ordered.items():
+            for row in rows:
+                if PHASE[row.kind] == 1:
+                    self.views[subject].take_price(row, counting)
         self.accepted = set()
-        for pair, rows in ordered.items():
-            if pair >= 0:
-                seat = self.seat_of[pair]
-                if seat.market.observe(rows, running):
-                    self.accepted.add(id(seat))
-            else:
-                for row in rows:
-                    if row.kind == Kind.CLOCK_STEPPED:
-                        self.halted = row.a != 0
+        held_back: set[Instrument] = set()
+        for market in self.markets:
+            verdict = market.end_prices(counting)
+            if verdict == "accepted":
+                self.accepted.add(market.pair)
+            elif verdict == "suspect" and market.is_one_venue_carry:
+                held_back.update(market.pair)
+        for subject in ordered:
+            self.views[subject].end_prices(self.views[subject].instrument in held_back)
+
+    def _watch_rates(self, ordered: dict[int, list[Row]], counting: bool) -> None:
+        """Settlements of all instruments by their time, then everything else of phase 2."""
+        settled: dict[int, list[tuple[View, Row, float]]] = defaultdict(list)
+        for subject, rows in ordered.items():
+            for row in rows:
+                if row.kind == Kind.FUNDING_SETTLED:
+                    settled[row.event_at].append((self.views[subject], row, told_hours(row, rows)))
+        for settled_at in sorted(settled):
+            raw = {}
+            for view, row, hours in settled[settled_at]:
+                view.live(row)
+                if not view.is_late(row, counting) and view.rates.settle(row, hours, counting):
+                    raw[view.instrument] = row.a
+            for market in self.markets:
+                market.observe_rates(settled_at, raw)
+        for subject, rows in ordered.items():
+            for row in rows:
+                if PHASE[row.kind] == 2 and GROUP[row.kind] != "settled":
+                    self.views[subject].take(row, counting)
+        for market in self.markets:
+            market.end_turnover()
 
     def _settle(self, t: int, ordered: dict[int, list[Row]]) -> None:
-        for pair, rows in ordered.items():
+        for subject, rows in ordered.items():
             for row in rows:
                 if row.kind == Kind.FUNDING_SETTLED:
                     self.result.settlements += 1
-                    self.book.settle(t, self.seat_of[pair], row.event_at, row.a)
+                    self.book.settle(t, self.views[subject], row.event_at, row.a)
+        for subject, rows in ordered.items():
             for row in rows:
                 if row.kind == Kind.FUNDING_REVISED and row.a != row.c:
-                    self.book.revise(t, self.seat_of[pair], row.event_at, row.a, row.c)
+                    self.book.revise(t, self.views[subject], row.event_at, row.a, row.c)
 
     # Phases 5 to 7 --------------------------------------------------------------------------------------------
 
     def _fill(self, t: int) -> None:
-        """Liquidations, then exits and left-over spot legs, then entries, of pairs with an accepted row."""
-        seats = [seat for seat in self.book.seats if id(seat) in self.accepted]
+        """Liquidations, exits of one leg, exits, entries, each in pair order."""
+        seats = [seat for seat in self.book.seats if seat.pair in self.accepted]
         if self.params.account == "split":
             for seat in seats:
-                if self.book.is_liquidated(t, seat):
-                    self.book.liquidate(t, seat)
+                self.book.liquidate_legs(t, seat)
+        else:
+            self.book.liquidate_accounts(t)
+        for seat in self.book.seats:
+            position = seat.position
+            if position is not None and position.last_leg is not None and is_due(position.last_leg, t):
+                (leg,) = position.legs
+                if seat.market.view(leg).priced_row is not None:
+                    self.book.close_last_leg(t, seat)
         for seat in seats:
             position = seat.position
             if position is None:
                 continue
-            exit_is_due = position.exit is not None and t >= position.exit.due and t > position.exit.decided_at
-            spot_is_due = position.liquidated_at is not None and t > position.liquidated_at
-            if exit_is_due or spot_is_due:
+            if position.exit is not None and is_due(position.exit, t):
                 self.book.close(t, seat)
+            elif position.liquidated_at is not None and t > position.liquidated_at:
+                self.book.close(t, seat, "leg closed")
         for seat in seats:
-            order = seat.entry
-            if order is not None and t >= order.due and t > order.decided_at:
-                self.book.open(t, seat, order, unpriced=False)
+            if seat.entry is not None and is_due(seat.entry, t):
+                self.book.open(t, seat, seat.entry, unpriced=False)
 
     def _delist(self, t: int, ordered: dict[int, list[Row]], running: bool) -> None:
         gone = []
-        for pair, rows in ordered.items():
+        for subject, rows in ordered.items():
             for row in rows:
-                if row.kind == Kind.PAIR_DELISTED:
-                    self.seat_of[pair].market.delisted_at = row.event_at
-                    gone.append(id(self.seat_of[pair]))
+                if row.kind == Kind.INSTRUMENT_DELISTED:
+                    self.views[subject].delisted_at = row.event_at
+                    gone.append(self.views[subject])
         if running:
             for seat in self.book.seats:
-                if id(seat) in gone:
-                    self.book.delist(t, seat, "delisted")
+                if any(view in gone for view in seat.market.views):
+                    self._end(t, seat, "delisted")
 
     def _bury_dead(self, t: int) -> None:
         for seat in self.book.seats:
-            if is_dead(seat, t, self.params, self.heard_since):
-                self.book.delist(t, seat, "data ended")
+            if seat.market.dead_views(t, self.heard_since):
+                self._end(t, seat, "data ended")
+
+    def _end(self, t: int, seat: Seat, reason: str) -> None:
+        """A leg trades no more, which ends the pair: another leg closes at its own price if it still trades."""
+        dead = seat.market.dead_views(t, self.heard_since)
+        gone = [view for view in seat.market.views if view.delisted_at is not None or view in dead]
+        self.book.end(t, seat, reason, gone)
 
     def _charge_borrow(self, t: int) -> None:
         hour = t // HOUR
@@ -224,18 +292,18 @@ class Simulation:
 
     def _decide(self, t: int) -> None:
         for seat in self.book.seats:
-            if seat.entry is not None and t - seat.entry.decided_at > self.params.stale_s * SECOND:
+            if seat.entry is not None and t - seat.entry.decided_at > seat.market.stale_ns():
                 seat.entry = None
                 self.book.dropped += 1
         self._throttle()
         for seat in self.book.seats:
             if wants_exit(self.params, seat, t):
                 self._exit(t, seat)
-        moment = Moment(t, self.theta, self.halted, self.day_start_equity, self.universe, self.heard_since)
+        moment = Moment(t, self.theta, self.halted, self.day_start_equity, self.heard_since)
         for candidate in candidates(self.params, self.book.seats, t):
             seat = candidate.seat
             size = entry_size(self.book, candidate, moment)
-            lots = lots_of(size, spot_mid(seat), seat.market.lot)
+            lots = lots_of(size, sizing_mid(seat.market), seat.market.lot())
             failed = failed_gates(self.book, candidate, moment, size, lots)
             for gate in failed:
                 self.result.refused[gate] += 1
@@ -243,8 +311,8 @@ class Simulation:
                 self._enter(t, seat, size, lots)
 
     def _enter(self, t: int, seat: Seat, size: float, lots: int) -> None:
-        self.result.decisions.append((t, seat.market.symbol.decode(), "enter", lots))
-        order = Order(lots, seat.market.lot, size, t, self._due(t))
+        self.result.decisions.append((t, seat.pair, "enter", lots))
+        order = Order(lots, seat.market.lot(), size, t, self._due(t))
         unpriced = not seat.market.priced
         if unpriced or self.params.fill == "same":
             self.book.open(t, seat, order, unpriced)
@@ -254,7 +322,7 @@ class Simulation:
     def _exit(self, t: int, seat: Seat) -> None:
         position = seat.position
         assert position is not None
-        self.result.decisions.append((t, seat.market.symbol.decode(), "exit", position.lots))
+        self.result.decisions.append((t, seat.pair, "exit", position.lots))
         if position.unpriced or self.params.fill == "same":
             self.book.close(t, seat)
         else:
@@ -289,9 +357,10 @@ class Simulation:
     def _sample(self) -> None:
         """Phase 9."""
         self._sample_drawdown(self.book.equity())
-        free = self.book.free()
-        self.min_free = free if self.min_free is None else min(self.min_free, free)
-        self.result.min_health = min(self.result.min_health, self.book.health())
+        for venue, account in self.book.accounts.items():
+            free = self.book.free(venue)
+            account.min_free = free if account.min_free is None else min(account.min_free, free)
+            self.result.min_health = min(self.result.min_health, self.book.health(venue))
 
     def _sample_drawdown(self, equity: int) -> None:
         self.drawdown_peak = max(self.drawdown_peak, equity)
@@ -300,16 +369,41 @@ class Simulation:
 
     def finish(self) -> Result:
         result, book, counters = self.result, self.book, self.counters
-        spot, perp = book.unrealised()
+        for venue, account in book.accounts.items():
+            open_pnl, free = book.unrealised(venue), book.free(venue)
+            result.venues[venue] = VenueResult(
+                account.capital,
+                account.funding,
+                account.long_pnl + open_pnl["long"],
+                account.short_pnl + open_pnl["short"],
+                account.fees,
+                account.borrow,
+                book.equity(venue),
+                free,
+                free if account.min_free is None else account.min_free,
+            )
+        for name in ("capital", "funding", "long_pnl", "short_pnl", "fees", "borrow", "equity"):
+            setattr(result, name + "_e8", sum(getattr(venue, name) for venue in result.venues.values()))
         result.fills, result.payments, result.revisions = book.fills, book.payments, book.revisions
-        result.capital_e8, result.funding_e8 = e8(self.params.capital), book.funding
-        result.spot_pnl_e8, result.perp_pnl_e8 = book.spot_pnl + spot, book.perp_pnl + perp
-        result.fees_e8, result.borrow_e8 = book.fees, book.borrow
-        result.equity_e8 = book.equity()
-        result.slippage_e8, result.liquidation_e8 = book.slippage, book.liquidation
-        result.min_free_e8 = book.free() if self.min_free is None else self.min_free
-        result.payments_count, result.trades, result.dropped = book.payments_booked, book.trades, book.dropped
+        result.slippage_e8 = book.slippage
+        result.liquidation_e8, result.liquidations = book.liquidation, book.liquidations
+        result.payments_count, result.edge_payments = book.payments_booked, book.edge_payments
+        result.trades, result.dropped = book.trades, book.dropped
         result.no_mark, result.gaps = counters.no_mark, counters.gaps
         result.suspect, result.late = counters.suspect, counters.late
         result.open_positions = len(book.held())
         return result
+
+
+def told_hours(settled: Row, rows: list[Row]) -> float:
+    """The interval that a settlement gives, or another source for the same rate in the same instant; 0: none does."""
+    told = [
+        row.b
+        for row in rows
+        if row.kind == Kind.FUNDING_REVISED and row.event_at == settled.event_at and row.a == row.c == settled.a
+    ]
+    return settled.b or max(told, default=0.0)
+
+
+def is_due(order: Order, t: int) -> bool:
+    return t >= order.due and t > order.decided_at

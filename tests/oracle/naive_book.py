@@ -1,18 +1,24 @@
-"""The money of a simulated run: orders, positions, fills, payments, equity, and the answers to "may we afford it".
+"""The money of a simulated run: orders, positions of two legs, an account for each venue, fills, payments, equity.
 
-Amounts are whole numbers of 1e-8 quote; every product is rounded once, when it is made. Nothing here decides anything.
+Amounts are whole numbers of 1e-8 quote; every product is rounded once, when it is made. Nothing here decides anything
+but what a venue decides: liquidations.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from carryfold.domain.instruments import Pair
 from carryfold.domain.params import Parameters
 
+from .naive_market import LegPrice, PairMarket, leg_price
+from .naive_pairs import LEGS, capital_by_venue, in_one_account, taker_bp, venues_of
 from .naive_rates import SECOND
-from .naive_view import Market, Turnover
+from .naive_view import View
 
 EDGE = 5 * SECOND
 CLOSED_HOLDINGS_KEPT = 4
 EXACT = 2.0**53
+SPOT_AS_COLLATERAL = 0.9
 
 
 class SizeOutOfRange(ValueError):
@@ -24,7 +30,11 @@ class SizeOutOfRange(ValueError):
 
 def e8(amount: float) -> int:
     """An amount in whole 1e-8, half to even."""
-    scaled = amount * 1e8
+    return whole(amount * 1e8)
+
+
+def whole(scaled: float) -> int:
+    """A number of 1e-8, half to even."""
     if abs(scaled) >= EXACT:
         raise SizeOutOfRange
     return round(scaled)
@@ -32,7 +42,7 @@ def e8(amount: float) -> int:
 
 @dataclass
 class Holding:
-    """What was held when: all that a settlement needs to know."""
+    """What was held of one leg, and when: all that a settlement needs to know."""
 
     lots: int
     lot: float
@@ -64,325 +74,472 @@ class Order:
 
 
 @dataclass
+class OpenLeg:
+    """One leg of a position: its value at entry (a perpetual's notional, a spot leg's cost) and its entry price."""
+
+    entry: int
+    price: float
+    holding: Holding
+
+
+@dataclass
 class Position:
+    """A held pair. A leg that was closed before the other one is no longer in `legs`."""
+
     lots: int
     lot: float
     size: float
     unpriced: bool
-    holding: Holding
-    spot_cost: int
-    perp_entry: int
-    perp_price: float
+    legs: dict[str, OpenLeg] = field(default_factory=dict)
+    closed: dict[str, Holding] = field(default_factory=dict)
     exit: Order | None = None
-    liquidated_at: int | None = None  # the short is gone and the spot leg waits for its sale
+    last_leg: Order | None = None  # the other leg is gone: this one closes at a price of its own instrument
+    liquidated_at: int | None = None  # the short of a split account's carry is gone: the spot waits for a pair row
 
     @property
     def quantity(self) -> float:
         return self.lots * self.lot
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.legs) == 2
 
 
 @dataclass
 class Seat:
     """One pair in the book."""
 
-    market: Market
+    market: PairMarket
     entry: Order | None = None
     position: Position | None = None
-    closed: list[Holding] = field(default_factory=list)
+    closed: list[dict[str, Holding]] = field(default_factory=list)  # by leg, of trades that are closed or half closed
     ever_entered: bool = False
 
+    @property
+    def pair(self) -> Pair:
+        return self.market.pair
 
-Fill = tuple[int, str, str, int, int, int, int, int]
-"""t, symbol, action, lots, spot value, perp value, spot fee, perp fee; amounts in 1e-8."""
+    @property
+    def taken(self) -> bool:
+        return self.position is not None or self.entry is not None
 
-Payment = tuple[int, int, str, int]
-"""t, T, symbol, amount in 1e-8."""
+
+class Fill(NamedTuple):
+    """A booking that opened or closed legs. Amounts in 1e-8; those of a leg that had no part in it are 0."""
+
+    t: int
+    pair: Pair
+    action: str
+    lots: int
+    long_value: int
+    short_value: int
+    long_fee: int
+    short_fee: int
+
+
+class Payment(NamedTuple):
+    """Funding of one leg for the settlement at `settled_at`; received > 0, in 1e-8."""
+
+    t: int
+    settled_at: int
+    pair: Pair
+    leg: str
+    amount: int
+
+
+@dataclass
+class Account:
+    """Everything booked at one venue."""
+
+    capital: int
+    funding: int = 0
+    long_pnl: int = 0  # realised
+    short_pnl: int = 0  # realised
+    fees: int = 0
+    borrow: int = 0
+    min_free: int | None = None
+
+    def cash(self) -> int:
+        return self.capital + self.funding + self.long_pnl + self.short_pnl - self.fees - self.borrow
 
 
 @dataclass
 class Book:
     params: Parameters
-    seats: list[Seat]  # in symbol order
+    seats: list[Seat]  # in pair order
 
-    funding: int = 0
-    spot_pnl: int = 0  # realised
-    perp_pnl: int = 0  # realised
-    fees: int = 0
-    borrow: int = 0
+    accounts: dict[str, Account] = field(init=False)  # by venue, in byte order
     slippage: int = 0
     liquidation: int = 0
+    liquidations: int = 0
     trades: int = 0
     dropped: int = 0
     payments_booked: int = 0
+    edge_payments: int = 0
     fills: list[Fill] = field(default_factory=list)
     payments: list[Payment] = field(default_factory=list)
     revisions: list[Payment] = field(default_factory=list)
 
-    @property
-    def capital(self) -> int:
-        return e8(self.params.capital)
+    def __post_init__(self) -> None:
+        capital = capital_by_venue(self.params, venues_of(seat.pair for seat in self.seats))
+        self.accounts = {venue: Account(amount) for venue, amount in capital.items()}
+        self.fee_bp = {i: taker_bp(self.params, i) for seat in self.seats for i in seat.pair}
+
+    def account(self, seat: Seat, leg: str) -> Account:
+        return self.accounts[seat.market.instrument(leg).venue]
+
+    def taker(self, seat: Seat, leg: str) -> float:
+        return self.fee_bp[seat.market.instrument(leg)]
 
     # Fills ----------------------------------------------------------------------------------------------------
 
     def open(self, t: int, seat: Seat, order: Order, unpriced: bool) -> None:
-        """Buys the spot and sells the perp of a decided entry."""
-        holding = Holding(order.lots, order.lot, unpriced, t)
-        position = Position(order.lots, order.lot, order.size, unpriced, holding, 0, 0, 1.0)
-        notionals = (order.size, order.size)
-        if unpriced:
-            position.spot_cost = position.perp_entry = e8(position.quantity)
-            fees = self._unpriced_costs(seat, position.quantity, notionals)
-        else:
-            spot, perp = self._prices(seat, position, notionals, buying_spot=True)
-            position.spot_cost, position.perp_entry = e8(position.quantity * spot), e8(position.quantity * perp)
-            position.perp_price = perp
-            fees = self._fees(position.quantity, spot, perp)
-        seat.entry, seat.position, seat.ever_entered = None, position, True
-        self._record(t, seat, "enter", position.lots, (position.spot_cost, position.perp_entry), fees)
-
-    def close(self, t: int, seat: Seat) -> None:
-        """Sells the spot and buys the perp back; only the spot where the short was liquidated before."""
-        position = seat.position
-        assert position is not None
+        """Buys the long leg and sells the short one of a decided entry."""
+        position = Position(order.lots, order.lot, order.size, unpriced)
         quantity = position.quantity
-        if position.unpriced:
-            values = (e8(quantity), e8(quantity))
-            fees = self._unpriced_costs(seat, quantity, (quantity, quantity))
-            self._end(t, seat, "exit", values, fees)
-            return
-        price = seat.market.price
-        assert price is not None
-        notionals = (quantity * price.spot_mid, quantity * price.perp_mid)
-        both = position.liquidated_at is None
-        spot, perp = self._prices(seat, position, notionals, buying_spot=False)
-        spot_fee, perp_fee = self._fees(quantity, spot, perp)
-        if both:
-            self._end(t, seat, "exit", (e8(quantity * spot), e8(quantity * perp)), (spot_fee, perp_fee))
-        else:
-            self._end(t, seat, "spot sold", (e8(quantity * spot), 0), (spot_fee, 0))
+        values, fees = {}, {}
+        for leg in LEGS:
+            price = 1.0
+            if unpriced:
+                self._book_cost(seat, leg, quantity, order.size)
+                fees[leg] = self._fee(seat, leg, quantity, 1.0)
+            else:
+                assert seat.market.price is not None
+                price = self._fill_price(seat, leg, position, order.size, buying=leg == "long")
+                fees[leg] = self._fee(seat, leg, quantity, price)
+            values[leg] = e8(quantity * price)
+            position.legs[leg] = OpenLeg(values[leg], price, Holding(order.lots, order.lot, unpriced, t))
+            self.account(seat, leg).fees += fees[leg]
+        seat.entry, seat.position, seat.ever_entered = None, position, True
+        self._record(t, seat, "enter", position.lots, values, fees)
 
-    def liquidate(self, t: int, seat: Seat) -> None:
-        """The venue buys a short back at the perp mid; the spot leg stays until it is sold."""
-        position, price = seat.position, seat.market.price
-        assert position is not None
-        assert price is not None
-        value = e8(position.quantity * price.perp_mid)
-        fee = e8(position.quantity * price.perp_mid * self.params.perp_taker_bp / 1e4)
-        self.perp_pnl += position.perp_entry - value
-        self.liquidation += position.perp_entry - value
-        position.liquidated_at, position.exit = t, None
-        self._end_holding(t, seat)
-        self._record(t, seat, "liquidated", position.lots, (0, value), (0, fee))
+    def close(self, t: int, seat: Seat, action: str = "exit") -> None:
+        """Closes every open leg at the pair's last accepted row, or at the notional of a pair without prices."""
+        position = self._position(seat)
+        quantity, values, fees = position.quantity, {}, {}
+        for leg in list(position.legs):
+            if position.unpriced:
+                self._book_cost(seat, leg, quantity, quantity)
+                fees[leg], values[leg] = self._fee(seat, leg, quantity, 1.0), e8(quantity)
+            else:
+                notional = quantity * self._price(seat, leg).mid
+                price = self._fill_price(seat, leg, position, notional, buying=leg == "short")
+                fees[leg], values[leg] = self._fee(seat, leg, quantity, price), e8(quantity * price)
+        self._end(t, seat, action, values, fees)
 
-    def is_liquidated(self, t: int, seat: Seat) -> bool:
-        p, position, price = self.params, seat.position, seat.market.price
-        if position is None or position.unpriced or position.liquidated_at is not None or price is None:
-            return False
-        limit = position.perp_price * (1.0 + p.margin_fraction) / (1.0 + p.mmr + p.perp_taker_bp / 1e4)
-        return t > position.holding.opened_at and price.perp_mid >= limit
+    def close_last_leg(self, t: int, seat: Seat) -> None:
+        """Closes the leg that is left at its own instrument's last price."""
+        (leg,) = self._position(seat).legs
+        value, fee = self._at_own_price(seat, leg)
+        self._end(t, seat, "leg closed", {leg: value}, {leg: fee})
 
-    def delist(self, t: int, seat: Seat, reason: str) -> None:
-        """Ends whatever the pair has, at its last prices."""
+    def end(self, t: int, seat: Seat, reason: str, concerned: list[View]) -> None:
+        """The data of `concerned` legs has ended: they and all else of the pair end at the last prices."""
         p, position, market = self.params, seat.position, seat.market
         if seat.entry is not None:
             seat.entry = None
             self.dropped += 1
         if position is None:
             return
-        quantity, kept = position.quantity, 1.0 - p.delist_haircut
         if position.unpriced:
-            self.spot_pnl -= e8(quantity * p.delist_haircut)
-            fees = (e8(quantity * p.spot_taker_bp / 1e4), e8(quantity * p.perp_taker_bp / 1e4))
-            self._end(t, seat, reason, (e8(quantity), e8(quantity)), fees)
+            loss = e8(position.quantity * p.delist_haircut)
+            self.account(seat, "long").long_pnl -= loss
+            values = {leg: e8(position.quantity) for leg in position.legs}
+            fees = {leg: self._fee(seat, leg, position.quantity, 1.0) for leg in position.legs}
+            self._end(t, seat, reason, values, fees)
             return
-        assert market.price is not None
-        spot = market.price.spot_mid
-        spot_value, spot_fee = e8(quantity * spot * kept), e8(quantity * spot * kept * p.spot_taker_bp / 1e4)
-        perp_value = perp_fee = 0
-        if position.liquidated_at is None:
-            mark = market.newest_mark()
-            perp_value, perp_fee = e8(quantity * mark), e8(quantity * mark * p.perp_taker_bp / 1e4)
-        self._end(t, seat, reason, (spot_value, perp_value), (spot_fee, perp_fee))
+        values, fees = {}, {}
+        for leg in position.legs:
+            view = market.view(leg)
+            if not market.is_one_venue_carry and view not in concerned:
+                values[leg], fees[leg] = self._at_own_price(seat, leg, as_bar=True)
+                continue
+            if view.is_perp:
+                price = view.newest_mark()
+                amount = position.quantity * price
+            else:
+                amount = position.quantity * self._price(seat, leg).mid * (1.0 - p.delist_haircut)
+            values[leg], fees[leg] = e8(amount), e8(amount * self.taker(seat, leg) / 1e4)
+        self._end(t, seat, reason, values, fees)
 
-    def _end(self, t: int, seat: Seat, action: str, values: tuple[int, int], fees: tuple[int, int]) -> None:
-        position = seat.position
-        assert position is not None
-        self.spot_pnl += values[0] - position.spot_cost
-        if position.liquidated_at is None:
-            self.perp_pnl += position.perp_entry - values[1]
-            self._end_holding(t, seat)
-        self.trades += 1
-        seat.position = None
+    def _position(self, seat: Seat) -> Position:
+        assert seat.position is not None
+        return seat.position
+
+    def _price(self, seat: Seat, leg: str) -> LegPrice:
+        assert seat.market.price is not None
+        return seat.market.price.leg(leg)
+
+    def _end(self, t: int, seat: Seat, action: str, values: dict[str, int], fees: dict[str, int]) -> None:
+        """Realises the legs that are closed. When no leg is left the trade is over."""
+        position = self._position(seat)
+        for leg, value in values.items():
+            entry, account = position.legs[leg].entry, self.account(seat, leg)
+            if leg == "long":
+                account.long_pnl += value - entry
+            else:
+                account.short_pnl += entry - value
+            account.fees += fees[leg]
+            holding = position.legs.pop(leg).holding
+            holding.closed_at = t
+            if not position.closed:
+                seat.closed.append(position.closed)
+                del seat.closed[:-CLOSED_HOLDINGS_KEPT]
+            position.closed[leg] = holding
+        if not position.legs:
+            self.trades += 1
+            seat.position = None
         self._record(t, seat, action, position.lots, values, fees)
 
-    def _end_holding(self, t: int, seat: Seat) -> None:
-        assert seat.position is not None
-        seat.position.holding.closed_at = t
-        seat.closed.append(seat.position.holding)
-        del seat.closed[:-CLOSED_HOLDINGS_KEPT]
+    def _record(self, t: int, seat: Seat, action: str, lots: int, values: dict[str, int], fees: dict[str, int]) -> None:
+        amounts = [amount.get(leg, 0) for amount in (values, fees) for leg in LEGS]
+        self.fills.append(Fill(t, seat.pair, action, lots, *amounts))
 
-    def _record(
-        self, t: int, seat: Seat, action: str, lots: int, values: tuple[int, int], fees: tuple[int, int]
-    ) -> None:
-        self.fees += fees[0] + fees[1]
-        self.fills.append((t, seat.market.symbol.decode(), action, lots, *values, *fees))
+    # Prices and costs of fills --------------------------------------------------------------------------------
 
-    def _fees(self, quantity: float, spot: float, perp: float) -> tuple[int, int]:
+    def _fee(self, seat: Seat, leg: str, quantity: float, price: float) -> int:
+        return e8(quantity * price * self.taker(seat, leg) / 1e4)
+
+    def _book_cost(self, seat: Seat, leg: str, quantity: float, notional: float) -> int:
+        """Books and returns spread, slippage and impact of a leg without prices."""
         p = self.params
-        return e8(quantity * spot * p.spot_taker_bp / 1e4), e8(quantity * perp * p.perp_taker_bp / 1e4)
+        cost = e8(quantity * (p.half_spread_bp + p.slippage_bp + seat.market.impact_bp(leg, notional)) / 1e4)
+        if leg == "long":
+            self.account(seat, leg).long_pnl -= cost
+        else:
+            self.account(seat, leg).short_pnl -= cost
+        self.slippage += cost
+        return cost
 
-    def _unpriced_costs(self, seat: Seat, quantity: float, notionals: tuple[float, float]) -> tuple[int, int]:
-        """Books spread, slippage and impact of both legs of a pair without prices; returns the two fees."""
-        spot_cost = self._modelled_cost(seat.market, seat.market.spot_turnover, quantity, notionals[0])
-        perp_cost = self._modelled_cost(seat.market, seat.market.perp_turnover, quantity, notionals[1])
-        self.spot_pnl -= spot_cost
-        self.perp_pnl -= perp_cost
-        self.slippage += spot_cost + perp_cost
-        return self._fees(quantity, 1.0, 1.0)
+    def _fill_price(self, seat: Seat, leg: str, position: Position, notional: float, *, buying: bool) -> float:
+        """The price of a leg on the pair's last accepted row; books the slippage figure."""
+        impact = seat.market.impact_bp(leg, notional)
+        return self._worse(self._price(seat, leg), position, impact, buying=buying)
 
-    def _modelled_cost(self, market: Market, leg: Turnover, quantity: float, notional: float) -> int:
+    def _at_own_price(self, seat: Seat, leg: str, *, as_bar: bool = False) -> tuple[int, int]:
+        """Value and fee of a leg that closes alone, at its instrument's last price and without impact. `as_bar`: at
+        its mid less half spread, also where it was quoted."""
+        position, price = self._position(seat), leg_price(seat.market.view(leg))
+        filled = self._worse(price, position, 0.0, buying=leg == "short", as_bar=as_bar)
+        return e8(position.quantity * filled), self._fee(seat, leg, position.quantity, filled)
+
+    def _worse(
+        self, price: LegPrice, position: Position, impact: float, *, buying: bool, as_bar: bool = False
+    ) -> float:
         p = self.params
-        return e8(quantity * (p.half_spread_bp + p.slippage_bp + market.impact_bp(leg, notional)) / 1e4)
+        if price.quoted and not as_bar:
+            worse = (p.slippage_bp + impact) / 1e4
+            base = price.ask if buying else price.bid
+        else:
+            worse = (p.half_spread_bp + p.slippage_bp + impact) / 1e4
+            base = price.mid
+        filled = base * (1.0 + worse) if buying else base * max(0.0, 1.0 - worse)
+        self.slippage += e8(abs(filled - price.mid) * position.lots * position.lot)
+        return filled
 
-    def _prices(
-        self, seat: Seat, position: Position, notionals: tuple[float, float], *, buying_spot: bool
-    ) -> tuple[float, float]:
-        """Fill prices of the spot and the perp leg on the pair's last accepted row; books the slippage figure."""
-        p, market, price = self.params, seat.market, seat.market.price
-        assert price is not None
-        spot_impact = market.impact_bp(market.spot_turnover, notionals[0])
-        perp_impact = market.impact_bp(market.perp_turnover, notionals[1])
-        if price.quoted:
-            spot_worse = (p.slippage_bp + spot_impact) / 1e4
-            perp_worse = (p.slippage_bp + perp_impact) / 1e4
-            spot_base = price.spot_ask if buying_spot else price.spot_bid
-            perp_base = price.perp_bid if buying_spot else price.perp_ask
-        else:
-            spot_worse = (p.half_spread_bp + p.slippage_bp + spot_impact) / 1e4
-            perp_worse = (p.half_spread_bp + p.slippage_bp + perp_impact) / 1e4
-            spot_base, perp_base = price.spot_mid, price.perp_mid
-        if buying_spot:
-            spot, perp = spot_base * (1.0 + spot_worse), perp_base * max(0.0, 1.0 - perp_worse)
-        else:
-            spot, perp = spot_base * max(0.0, 1.0 - spot_worse), perp_base * (1.0 + perp_worse)
-        self.slippage += e8(abs(spot - price.spot_mid) * position.lots * position.lot)
-        if position.liquidated_at is None:
-            self.slippage += e8(abs(perp - price.perp_mid) * position.lots * position.lot)
-        return spot, perp
+    # Liquidations ---------------------------------------------------------------------------------------------
+
+    def liquidate_legs(self, t: int, seat: Seat) -> None:
+        """Split accounts: each perpetual leg by its own entry, at an accepted pair row."""
+        p, position = self.params, seat.position
+        if position is None or position.unpriced or seat.market.price is None:
+            return
+        for leg in reversed(list(position.legs)):
+            if not seat.market.view(leg).is_perp or t <= position.legs[leg].holding.opened_at:
+                continue
+            price, entry = self._price(seat, leg).mid, position.legs[leg].price
+            fee = self.taker(seat, leg) / 1e4
+            if leg == "short":
+                hit = price >= entry * (1.0 + p.margin_fraction) / (1.0 + p.mmr + fee)
+            else:
+                hit = price <= entry * (1.0 - p.margin_fraction) / (1.0 - p.mmr - fee)
+            if hit:
+                self._liquidate_leg(t, seat, leg)
+
+    def liquidate_accounts(self, t: int) -> None:
+        """One account a venue: where it no longer covers the maintenance margin, every perpetual there is closed."""
+        if all(in_one_account(seat.pair) for seat in self.seats):
+            return
+        for venue in self.accounts:
+            spot, perp = self._collateral(venue)
+            covered = float(self.before_margin(venue)) + SPOT_AS_COLLATERAL * float(spot)
+            if perp <= 0 or covered >= self.params.mmr * float(perp):
+                continue
+            for seat in self.seats:
+                for leg in LEGS:
+                    if seat.position is not None and leg in seat.position.legs:
+                        instrument = seat.market.instrument(leg)
+                        if instrument.kind == "perp" and instrument.venue == venue:
+                            self._liquidate_leg(t, seat, leg)
+
+    def _liquidate_leg(self, t: int, seat: Seat, leg: str) -> None:
+        """The venue closes a perpetual leg; the other one is closed as soon as it has a price."""
+        p, position = self.params, self._position(seat)
+        self.liquidations += 1
+        quantity = position.quantity
+        if position.unpriced:
+            costs = {each: self._book_cost(seat, each, quantity, quantity) for each in LEGS}
+            fees = {each: self._fee(seat, each, quantity, 1.0) for each in LEGS}
+            self.liquidation -= costs["short"] + fees["short"]
+            self._end(t, seat, "liquidated", dict.fromkeys(LEGS, e8(quantity)), fees)
+            return
+        price, entry = self._price(seat, leg).mid, position.legs[leg].entry
+        value, fee = e8(quantity * price), self._fee(seat, leg, quantity, price)
+        self.liquidation += (value - entry if leg == "long" else entry - value) - fee
+        position.exit = position.last_leg = None
+        self._end(t, seat, "liquidated", {leg: value}, {leg: fee})
+        if position.legs and p.account == "split" and not seat.market.is_spread:
+            position.liquidated_at = t
+        elif position.legs:
+            position.last_leg = Order(position.lots, position.lot, position.size, t, t + p.latency_ms * 10**6)
 
     # Settlements ----------------------------------------------------------------------------------------------
 
-    def settle(self, t: int, seat: Seat, settled_at: int, rate: float) -> None:
-        """Books a settled rate on everything that was held then."""
-        for holding, full, mark in self._held_at(seat, settled_at):
-            amount = e8(holding.lots * holding.lot * mark * rate)
+    def settle(self, t: int, view: View, settled_at: int, rate: float) -> None:
+        """Books a settled rate on everything that was held of a perpetual then."""
+        for seat, leg, holding, full, mark in self._held_at(view, settled_at):
+            amount = received(leg, holding, mark, rate)
             if full or amount < 0:
-                self.funding += amount
+                self.account(seat, leg).funding += amount
                 self.payments_booked += 1
-                self.payments.append((t, settled_at, seat.market.symbol.decode(), amount))
+                self.edge_payments += not full
+                self.payments.append(Payment(t, settled_at, seat.pair, leg, amount))
 
-    def revise(self, t: int, seat: Seat, settled_at: int, rate: float, old_rate: float) -> None:
+    def revise(self, t: int, view: View, settled_at: int, rate: float, old_rate: float) -> None:
         """Books the difference that a corrected rate makes."""
-        for holding, full, mark in self._held_at(seat, settled_at):
-            new = e8(holding.lots * holding.lot * mark * rate)
-            old = e8(holding.lots * holding.lot * mark * old_rate)
+        for seat, leg, holding, full, mark in self._held_at(view, settled_at):
+            new, old = received(leg, holding, mark, rate), received(leg, holding, mark, old_rate)
             if not full:
                 new, old = min(new, 0), min(old, 0)
             if new != old:
-                self.funding += new - old
-                self.revisions.append((t, settled_at, seat.market.symbol.decode(), new - old))
+                self.account(seat, leg).funding += new - old
+                self.revisions.append(Payment(t, settled_at, seat.pair, leg, new - old))
 
-    def _held_at(self, seat: Seat, settled_at: int) -> list[tuple[Holding, bool, float]]:
-        """Holdings that count for a settlement: each, whether held all through it, and the mark (1 without prices)."""
-        market = seat.market
-        if market.delisted_at is not None and settled_at > market.delisted_at:
+    def _held_at(self, view: View, settled_at: int) -> list[tuple[Seat, str, Holding, bool, float]]:
+        """Holdings that count for a settlement: whether held all through it, and the mark (1 without prices)."""
+        if view.delisted_at is not None and settled_at > view.delisted_at:
             return []
-        holdings = list(seat.closed)
-        if seat.position is not None and seat.position.liquidated_at is None:
-            holdings.append(seat.position.holding)
         found = []
-        for holding in holdings:
-            full = holding.is_full(settled_at)
-            if not full and not holding.is_edge(settled_at):
-                continue
-            mark = 1.0 if holding.unpriced else market.mark_for(settled_at)
-            if mark is None:
-                market.counters.no_mark += 1
-                continue
-            found.append((holding, full, mark))
+        for seat in self.seats:
+            for leg in LEGS:
+                if seat.market.view(leg) is not view:
+                    continue
+                holdings = [trade[leg] for trade in seat.closed if leg in trade]
+                if seat.position is not None and leg in seat.position.legs:
+                    holdings.append(seat.position.legs[leg].holding)
+                for holding in holdings:
+                    full = holding.is_full(settled_at)
+                    if not full and not holding.is_edge(settled_at):
+                        continue
+                    mark = 1.0 if holding.unpriced else view.mark_for(settled_at)
+                    if mark is None:
+                        view.counters.no_mark += 1
+                        continue
+                    found.append((seat, leg, holding, full, mark))
         return found
 
-    # State of the account -------------------------------------------------------------------------------------
+    # State of the accounts ------------------------------------------------------------------------------------
 
     def held(self) -> list[Position]:
         return [seat.position for seat in self.seats if seat.position is not None]
 
-    def _spot_value(self, seat: Seat) -> int:
-        """The open spot leg at the last accepted mid."""
-        assert seat.position is not None
-        if seat.position.unpriced:
-            return e8(seat.position.quantity)
-        assert seat.market.price is not None
-        return e8(seat.position.quantity * seat.market.price.spot_mid)
+    def _open_legs(self, venue: str) -> list[tuple[Seat, Position, str, OpenLeg]]:
+        return [
+            (seat, seat.position, leg, open_leg)
+            for seat in self.seats
+            if seat.position is not None
+            for leg, open_leg in seat.position.legs.items()
+            if seat.market.instrument(leg).venue == venue
+        ]
 
-    def _perp_notional(self, seat: Seat) -> float:
-        """The open perp leg at the last accepted mid, 0 where it was liquidated."""
-        assert seat.position is not None
-        if seat.position.liquidated_at is not None:
-            return 0.0
-        if seat.position.unpriced:
-            return seat.position.quantity
-        assert seat.market.price is not None
-        return seat.position.quantity * seat.market.price.perp_mid
+    def _notional(self, seat: Seat, position: Position, leg: str) -> float:
+        """An open leg at the pair's last accepted row."""
+        return position.quantity if position.unpriced else position.quantity * self._price(seat, leg).mid
 
-    def unrealised(self) -> tuple[int, int]:
-        """Unrealised P&L of the open spot and perp legs."""
+    def _collateral(self, venue: str) -> tuple[int, int]:
+        """The value of the spot there and the notional of the perpetuals."""
         spot = perp = 0
-        for seat in self.seats:
-            position = seat.position
-            if position is not None and not position.unpriced:
-                spot += self._spot_value(seat) - position.spot_cost
-                if position.liquidated_at is None:
-                    perp += position.perp_entry - e8(self._perp_notional(seat))
+        for seat, position, leg, _ in self._open_legs(venue):
+            value = e8(self._notional(seat, position, leg))
+            if seat.market.view(leg).is_perp:
+                perp += value
+            else:
+                spot += value
         return spot, perp
 
-    def realised(self) -> int:
-        return self.capital + self.funding + self.spot_pnl + self.perp_pnl - self.fees - self.borrow
+    def unrealised(self, venue: str, kinds: tuple[str, ...] = ("spot", "perp")) -> dict[str, int]:
+        """Unrealised P&L of the open legs of these kinds, by leg."""
+        pnl = dict.fromkeys(LEGS, 0)
+        for seat, position, leg, open_leg in self._open_legs(venue):
+            if seat.market.instrument(leg).kind in kinds and not position.unpriced:
+                value = e8(self._notional(seat, position, leg))
+                pnl[leg] += value - open_leg.entry if leg == "long" else open_leg.entry - value
+        return pnl
 
-    def equity(self) -> int:
-        return self.realised() + sum(self.unrealised())
+    def equity(self, venue: str | None = None) -> int:
+        if venue is None:
+            return sum(self.equity(each) for each in self.accounts)
+        return self.accounts[venue].cash() + sum(self.unrealised(venue).values())
 
-    def before_margin(self) -> int:
-        """Cash left after paying for the open spot legs, with the perp legs' profit or loss."""
-        return self.realised() - sum(position.spot_cost for position in self.held()) + self.unrealised()[1]
+    def before_margin(self, venue: str) -> int:
+        """Cash left after paying for the open spot legs, with the perpetuals' profit or loss."""
+        legs = self._open_legs(venue)
+        spot_cost = sum(open_leg.entry for seat, _, leg, open_leg in legs if not seat.market.view(leg).is_perp)
+        return self.accounts[venue].cash() - spot_cost + sum(self.unrealised(venue, ("perp",)).values())
 
-    def free(self) -> int:
-        p = self.params
-        free = self.before_margin()
+    def free(self, venue: str) -> int:
+        free = self.before_margin(venue)
+        for seat, position, leg, _ in self._open_legs(venue):
+            if seat.market.view(leg).is_perp:
+                free -= e8(self.params.margin_fraction * self._notional(seat, position, leg))
         for seat in self.seats:
-            if seat.position is not None:
-                free -= e8(p.margin_fraction * self._perp_notional(seat))
             if seat.entry is not None:
-                free -= e8((1.0 + p.margin_fraction) * seat.entry.size)
+                free -= self._pending(seat, venue, seat.entry.size)
         return free
 
-    def health(self) -> float:
-        """How many times the maintenance margin is covered, infinite without a short or with split accounts."""
+    def _pending(self, seat: Seat, venue: str, size: float) -> int:
+        """What a pending entry blocks at a venue; the legs of one venue's carry pair are rounded together."""
+        return sum(e8(part) for part in self._parts(seat, venue, size))
+
+    def _parts(self, seat: Seat, venue: str, size: float) -> list[float]:
+        p, market = self.params, seat.market
+        if market.is_one_venue_carry:
+            return [(1.0 + p.margin_fraction) * size] if seat.pair.long.venue == venue else []
+        return [
+            p.margin_fraction * size if market.view(leg).is_perp else size
+            for leg in LEGS
+            if market.instrument(leg).venue == venue
+        ]
+
+    def need(self, seat: Seat, venue: str, size: float) -> float:
+        """What an entry of `size` needs at a venue, in quote."""
+        p = self.params
+        if seat.market.is_one_venue_carry:
+            bp = self.taker(seat, "long") + self.taker(seat, "short") + 2.0 * (p.half_spread_bp + p.slippage_bp)
+        else:
+            (leg,) = (leg for leg in LEGS if seat.market.instrument(leg).venue == venue)
+            bp = self.taker(seat, leg) + p.half_spread_bp + p.slippage_bp
+        (part,) = self._parts(seat, venue, size)
+        return part + size * bp / 1e4
+
+    def health(self, venue: str) -> float:
+        """How many times the maintenance margin is covered, infinite without perpetuals or with split accounts."""
         if self.params.account == "split":
             return float("inf")
-        spot_value = perp_notional = 0
-        for seat in self.seats:
-            if seat.position is not None:
-                spot_value += self._spot_value(seat)
-                perp_notional += e8(self._perp_notional(seat))
-        if perp_notional <= 0:
+        spot, perp = self._collateral(venue)
+        if perp <= 0:
             return float("inf")
-        return (float(self.before_margin()) + 0.9 * float(spot_value)) / (self.params.mmr * float(perp_notional))
+        covered = float(self.before_margin(venue)) + SPOT_AS_COLLATERAL * float(spot)
+        return covered / (self.params.mmr * float(perp))
 
     def charge_borrow(self, hours: int) -> None:
-        missing = -self.before_margin()
-        if missing > 0:
-            amount = float(missing) * self.params.borrow_apr / 8760.0 * float(hours)
-            if abs(amount) >= EXACT:
-                raise SizeOutOfRange
-            self.borrow += round(amount)
+        for venue, account in self.accounts.items():
+            missing = -self.before_margin(venue)
+            if missing > 0:
+                account.borrow += whole(float(missing) * self.params.borrow_apr / 8760.0 * float(hours))
+
+
+def received(leg: str, holding: Holding, mark: float, rate: float) -> int:
+    """The short leg receives a positive rate, the long one pays it."""
+    amount = e8(holding.lots * holding.lot * mark * rate)
+    return amount if leg == "short" else -amount

@@ -1,4 +1,4 @@
-"""Funding rates of one pair: interval, moving averages, autoregression, and the rate estimate of the strategies.
+"""Funding rates: what one perpetual settles and predicts, and the averages that a pair makes of its legs' rates.
 
 Also the row type and the few helpers that every part of the oracle needs. Plain Python on purpose: every method follows
 docs/semantics.md line by line, and nothing is shared with the compiled fold but the numbering of the row kinds.
@@ -22,13 +22,12 @@ class Row(NamedTuple):
     known_at: int
     event_at: int
     seq: int
-    pair: int
+    subject: int
     kind: int
     slot: int
     a: float
     b: float
     c: float
-    d: float
 
 
 PHASE = {int(kind): spec.phase for kind, spec in KINDS.items()}
@@ -36,8 +35,8 @@ GROUP = {int(kind): spec.group for kind, spec in KINDS.items()}
 
 
 def canonical(rows: list[Row]) -> list[Row]:
-    """The rows of one pair and instant in the only order that counts."""
-    return sorted(rows, key=lambda r: (PHASE[r.kind], r.event_at, r.kind, r.a, r.b, r.c, r.d, r.slot))
+    """The rows of one instrument and instant in the only order that counts."""
+    return sorted(rows, key=lambda r: (PHASE[r.kind], r.event_at, r.kind, r.a, r.b, r.c, r.slot))
 
 
 def clip(v: float) -> float:
@@ -69,14 +68,84 @@ def interval_ns(hours: float) -> int:
 @dataclass
 class Prediction:
     rate: float
-    interval_h: float  # 0: as the pair's current interval
+    interval_h: float  # 0: as the perpetual's current interval
     event_at: int
     next_at: int
 
 
 @dataclass
+class PerpRates:
+    """Settled and predicted rates of one perpetual."""
+
+    params: Parameters
+    counters: Counters
+
+    settled_at: int | None = None
+    interval_h: float = 0.0  # 0: not known yet
+    longer_h: float = 0.0  # a longer spacing seen once, 0: none
+    x: float | None = None
+    prediction: Prediction | None = None
+
+    def predict(self, row: Row) -> None:
+        self.prediction = Prediction(row.a, row.slot / 60.0, row.event_at, int(row.c) * 10**6)
+
+    def settle(self, row: Row, told_h: float, counting: bool) -> bool:
+        """True: the settlement gave a rate. `told_h`: the interval that the row or another source gives, 0: none."""
+        before = self.settled_at
+        self.settled_at = row.event_at
+        self._learn_interval(told_h, None if before is None else row.event_at - before)
+        if self.interval_h <= 0:
+            return False
+        if before is not None and row.event_at - before > interval_ns(self.interval_h) + 10 * MINUTE:
+            self.counters.gaps += counting
+        self.x = row.a * 8.0 / self.interval_h
+        return True
+
+    def _learn_interval(self, given_h: float, spacing: int | None) -> None:
+        if given_h > 0:
+            self.interval_h, self.longer_h = given_h, 0.0
+            return
+        snapped = 0.0
+        if spacing is not None:
+            fits = [float(h) for h in (1, 2, 4, 6, 8) if abs(spacing - h * HOUR) <= 10 * MINUTE]
+            snapped = fits[0] if fits else 0.0
+        if snapped == 0:
+            self.longer_h = 0.0
+        elif self.interval_h <= 0 or snapped <= self.interval_h or self.longer_h == snapped:
+            self.interval_h, self.longer_h = snapped, 0.0
+        else:
+            self.longer_h = snapped
+
+    def is_fresh(self, t: int) -> bool:
+        """Whether the last settlement is not older than one and a half intervals."""
+        if self.settled_at is None or self.interval_h <= 0:
+            return False
+        return float(t - self.settled_at) <= 1.5 * self.interval_h * 3600e9
+
+    def estimate(self, t: int) -> float | None:
+        """The rate estimate q of this perpetual at t, an 8 h-equivalent."""
+        x = self.x
+        if x is None or self.params.rate_source == "settled" or self.prediction is None:
+            return x
+        said = self.prediction
+        hours = said.interval_h if said.interval_h > 0 else self.interval_h
+        if hours <= 0:
+            return x
+        start = said.next_at - interval_ns(hours)
+        if said.event_at < start + 60 * SECOND or t < start + 60 * SECOND:
+            return x
+        if t > said.next_at - 10 * SECOND or t - said.event_at > 300 * SECOND:
+            return x
+        f = float(t - start) / float(interval_ns(hours))
+        rate = said.rate * 8.0 / hours
+        if self.params.rate_source == "predicted":
+            return rate if f >= 0.5 else x
+        return f * f * rate + (1.0 - f * f) * x
+
+
+@dataclass
 class AutoRegression:
-    """AR(1) of the raw rates summed per 8 h bucket."""
+    """AR(1) of a pair's raw rates summed per 8 h bucket."""
 
     k: int = 0
     y_prev: float = 0.0
@@ -123,15 +192,11 @@ class AutoRegression:
 
 
 @dataclass
-class Rates:
-    """Settled and predicted rates of a pair, and what follows from them."""
+class PairRates:
+    """Averages of a pair's observed rates, each the short leg's 8 h-equivalent less the long leg's."""
 
     params: Parameters
-    counters: Counters
 
-    settled_at: int | None = None
-    interval_h: float = 0.0  # 0: not known yet
-    longer_h: float = 0.0  # a longer spacing seen once, 0: none
     x: float | None = None
     x_count: int = 0
     x_step: float = 0.0
@@ -139,23 +204,11 @@ class Rates:
     ema_slow: float = 0.0
     dx: float = 0.0
     run: float = 0.0
-    prediction: Prediction | None = None
     regression: AutoRegression = field(default_factory=AutoRegression)
 
-    def predict(self, row: Row) -> None:
-        self.prediction = Prediction(row.a, row.b, row.event_at, int(row.d) * 10**6)
-
-    def settle(self, row: Row, told_h: float, counting: bool) -> None:
-        """`told_h`: the interval that the row or another source gives, 0: none does."""
-        before = self.settled_at
-        self.settled_at = row.event_at
-        self._learn_interval(told_h, None if before is None else row.event_at - before)
-        if self.interval_h <= 0:
-            return
-        if before is not None and row.event_at - before > interval_ns(self.interval_h) + 10 * MINUTE:
-            self.counters.gaps += counting
+    def observe(self, settled_at: int, x: float, interval_h: float, raw: float) -> None:
+        """One observation: x now, the hours it stands for, and the raw rates that settled just then."""
         p = self.params
-        x = row.a * 8.0 / self.interval_h
         if self.x is None:
             self.ema_fast = self.ema_slow = x
             self.x_step = 0.0
@@ -166,43 +219,8 @@ class Rates:
             self.ema_slow += ema_weight(p.ema_slow) * (x - self.ema_slow)
         self.x = x
         self.x_count += 1
-        self.run = self.run + self.interval_h / 8.0 if x >= p.enter else 0.0
-        self.regression.settle(row.event_at, row.a)
-
-    def _learn_interval(self, given_h: float, spacing: int | None) -> None:
-        if given_h > 0:
-            self.interval_h, self.longer_h = given_h, 0.0
-            return
-        snapped = 0.0
-        if spacing is not None:
-            fits = [float(h) for h in (1, 2, 4, 6, 8) if abs(spacing - h * HOUR) <= 10 * MINUTE]
-            snapped = fits[0] if fits else 0.0
-        if snapped == 0:
-            self.longer_h = 0.0
-        elif self.interval_h <= 0 or snapped <= self.interval_h or self.longer_h == snapped:
-            self.interval_h, self.longer_h = snapped, 0.0
-        else:
-            self.longer_h = snapped
-
-    def estimate(self, t: int) -> float | None:
-        """The rate estimate q at t, an 8 h-equivalent."""
-        x = self.x
-        if x is None or self.params.rate_source == "settled" or self.prediction is None:
-            return x
-        said = self.prediction
-        hours = said.interval_h if said.interval_h > 0 else self.interval_h
-        if hours <= 0:
-            return x
-        start = said.next_at - interval_ns(hours)
-        if said.event_at < start + 60 * SECOND or t < start + 60 * SECOND:
-            return x
-        if t > said.next_at - 10 * SECOND or t - said.event_at > 300 * SECOND:
-            return x
-        f = float(t - start) / float(interval_ns(hours))
-        rate = said.rate * 8.0 / hours
-        if self.params.rate_source == "predicted":
-            return rate if f >= 0.5 else x
-        return f * f * rate + (1.0 - f * f) * x
+        self.run = self.run + interval_h / 8.0 if x >= p.enter else 0.0
+        self.regression.settle(settled_at, raw)
 
     def scores(self, q: float | None) -> tuple[float, float, float] | None:
         """Level, trend and persistence at the estimate q."""

@@ -5,8 +5,10 @@ from math import floor, sqrt
 
 from carryfold.domain.params import Parameters
 
-from .naive_book import EXACT, Book, Seat, SizeOutOfRange
-from .naive_rates import SECOND, clip
+from .naive_book import EXACT, Book, Seat, SizeOutOfRange, whole
+from .naive_market import PairMarket
+from .naive_pairs import venues_of
+from .naive_rates import clip
 
 GATES = (
     "listed",
@@ -20,6 +22,7 @@ GATES = (
     "capital",
     "min_notional",
     "slots",
+    "busy",
     "break_even",
     "age",
     "interval",
@@ -47,19 +50,18 @@ class Moment:
     theta: float
     halted: bool
     day_start_equity: int
-    universe: int
     heard_since: int
 
 
 def candidates(params: Parameters, seats: list[Seat], t: int) -> list[Candidate]:
-    """Pairs wanted at t, best first; `seats` come in symbol order and sorting is stable."""
+    """Pairs wanted at t, best first; `seats` come in pair order and sorting is stable."""
     found = []
     for seat in seats:
-        if seat.position is not None or seat.entry is not None:
+        if seat.taken:
             continue
-        q = seat.market.rates.estimate(t)
+        q = seat.market.estimate(t)
         if params.strategy == "hold":
-            if not seat.ever_entered:
+            if not seat.ever_entered and not seat.market.is_spread:
                 found.append(Candidate(seat, 0.0, 0.0))
         elif q is None:
             continue
@@ -78,15 +80,15 @@ def candidates(params: Parameters, seats: list[Seat], t: int) -> list[Candidate]
 
 
 def wants_exit(params: Parameters, seat: Seat, t: int) -> bool:
-    """Whether an open position without an exit on its way is to be closed."""
+    """Whether a position with both legs and without an exit on its way is to be closed."""
     position = seat.position
-    if position is None or position.exit is not None or position.liquidated_at is not None:
+    if position is None or position.exit is not None or not position.is_whole:
         return False
-    if seat.market.delisting:
+    if seat.market.delisting():
         return True
     if params.strategy == "hold":
         return False
-    q = seat.market.rates.estimate(t)
+    q = seat.market.estimate(t)
     return q is not None and q < params.exit
 
 
@@ -103,16 +105,11 @@ def correlation_room(sizes: list[float], rho: float, k: float) -> float:
     return -rho * g + sqrt(max(0.0, inner))
 
 
-def spot_mid(seat: Seat) -> float | None:
-    """What sizes are divided by: 1 without prices, None while a price is missing."""
-    if not seat.market.priced:
+def sizing_mid(market: PairMarket) -> float | None:
+    """What sizes are divided by, the long leg's price: 1 without prices, None while a price is missing."""
+    if not market.priced:
         return 1.0
-    return seat.market.price.spot_mid if seat.market.price is not None else None
-
-
-def entry_cost_bp(params: Parameters) -> float:
-    p = params
-    return p.spot_taker_bp + p.perp_taker_bp + 2.0 * (p.half_spread_bp + p.slippage_bp)
+    return market.price.long.mid if market.price is not None else None
 
 
 def entry_size(book: Book, candidate: Candidate, moment: Moment) -> float:
@@ -120,7 +117,8 @@ def entry_size(book: Book, candidate: Candidate, moment: Moment) -> float:
     if p.strategy == "simple":
         return p.notional
     if p.strategy == "hold":
-        return float(p.max_positions) * p.notional / float(moment.universe)
+        known = sum(not seat.market.is_spread and seat.market.known() for seat in book.seats)
+        return float(p.max_positions) * p.notional / float(max(known, 1))
     return min(composite_sizes(book, candidate, moment).values())
 
 
@@ -137,7 +135,7 @@ def composite_sizes(book: Book, candidate: Candidate, moment: Moment) -> dict[st
                 gross += position.quantity
             else:
                 assert seat.market.price is not None
-                gross += position.quantity * seat.market.price.spot_mid
+                gross += position.quantity * seat.market.price.long.mid
             decided.append(position.size)
         elif seat.entry is not None:
             gross += seat.entry.size
@@ -146,9 +144,12 @@ def composite_sizes(book: Book, candidate: Candidate, moment: Moment) -> dict[st
         "conviction": p.notional * (p.size_floor + (p.size_cap - p.size_floor) * over) * moment.theta,
         "pair": p.pair_cap,
         "book": p.book_cap - gross,
-        "capital": float(book.free()) / 1e8 / ((1.0 + p.margin_fraction) + entry_cost_bp(p) / 1e4),
         "correlation": correlation_room(decided, p.funding_corr, p.corr_cap),
     }
+    for venue in venues_of([candidate.seat.pair]):
+        of_one = book.need(candidate.seat, venue, 1.0)
+        if of_one != 0:
+            sizes["capital " + venue] = float(book.free(venue)) / 1e8 / of_one
     turnover = candidate.seat.market.smaller_turnover()
     if turnover is not None:
         sizes["liquidity"] = p.liquidity_cap * turnover
@@ -168,13 +169,6 @@ def lots_of(size: float, mid: float | None, lot: float) -> int:
 # Gates --------------------------------------------------------------------------------------------------------
 
 
-def needed(params: Parameters, size: float) -> int:
-    amount = ((1.0 + params.margin_fraction) * size + size * entry_cost_bp(params) / 1e4) * 1e8
-    if abs(amount) >= EXACT:
-        raise SizeOutOfRange
-    return round(amount)
-
-
 def break_even(q: float, phi: float, mu: float, cost: float) -> tuple[int, float] | None:
     """The first 8 h bucket by which the expected rates have paid the cost, with their sum; None within 90 buckets."""
     g, total = q - mu, 0.0
@@ -186,15 +180,15 @@ def break_even(q: float, phi: float, mu: float, cost: float) -> tuple[int, float
     return None
 
 
-def round_trip_cost(params: Parameters, seat: Seat, size: float) -> float:
+def round_trip_cost(book: Book, seat: Seat, size: float) -> float:
     """Fees, spreads, slippage and impact of both legs in and out, as a fraction of the size."""
-    p, market = params, seat.market
-    spot_impact = market.impact_bp(market.spot_turnover, max(size, 0.0))
-    perp_impact = market.impact_bp(market.perp_turnover, max(size, 0.0))
+    p = book.params
+    long_impact = seat.market.impact_bp("long", max(size, 0.0))
+    short_impact = seat.market.impact_bp("short", max(size, 0.0))
     cost_bp = (
-        2.0 * (p.spot_taker_bp + p.perp_taker_bp)
+        2.0 * (book.taker(seat, "long") + book.taker(seat, "short"))
         + 4.0 * (p.half_spread_bp + p.slippage_bp)
-        + 2.0 * (spot_impact + perp_impact)
+        + 2.0 * (long_impact + short_impact)
     )
     return cost_bp / 1e4
 
@@ -202,47 +196,38 @@ def round_trip_cost(params: Parameters, seat: Seat, size: float) -> float:
 def failed_gates(book: Book, candidate: Candidate, moment: Moment, size: float, lots: int) -> list[str]:
     """The names of all gates that forbid this entry, in the order of `GATES`."""
     p, seat, market, t = book.params, candidate.seat, candidate.seat.market, moment.t
-    rates, price = market.rates, market.price
-    mid = spot_mid(seat)
+    price, mid, venues = market.price, sizing_mid(market), venues_of([seat.pair])
+    taken = [other.pair for other in book.seats if other.taken]
     passed = {
-        "listed": is_listed(seat, moment, p),
+        "listed": is_listed(market, moment),
         "prices": not market.priced or price is not None,
-        "stale_price": not market.priced or (price is not None and t - price.event_at <= p.stale_s * SECOND),
-        "stale_rate": rates.settled_at is not None
-        and rates.interval_h > 0
-        and float(t - rates.settled_at) <= 1.5 * rates.interval_h * 3600e9,
+        "stale_price": not market.priced or (price is not None and t - price.event_at <= market.stale_ns()),
+        "stale_rate": all(view.rates.is_fresh(t) for view in market.perps),
         "halted": not moment.halted,
-        "delisting": not market.delisting,
+        "delisting": not market.delisting(),
         "daily_loss": float(moment.day_start_equity - book.equity()) < p.daily_loss_limit * p.capital * 1e8,
-        "margin": book.health() >= HEALTH_MIN,
-        "capital": p.strategy == "composite" or book.free() >= needed(p, size),
-        "min_notional": lots >= 1 and mid is not None and lots * market.lot * mid >= market.min_notional,
-        "slots": p.strategy == "hold"
-        or sum(s.position is not None or s.entry is not None for s in book.seats) < p.max_positions,
+        "margin": all(book.health(venue) >= HEALTH_MIN for venue in venues),
+        "capital": p.strategy == "composite"
+        or all(book.free(venue) >= whole(book.need(seat, venue, size) * 1e8) for venue in venues),
+        "min_notional": lots >= 1 and mid is not None and lots * market.lot() * mid >= market.min_notional(),
+        "slots": p.strategy == "hold" or len(taken) < p.max_positions,
+        "busy": not any(leg in pair for pair in taken for leg in seat.pair),
         "break_even": True,
         "age": True,
         "interval": True,
         "too_small": True,
     }
     if p.strategy == "composite":
-        phi, mu = rates.regression.phi_mu()
-        since = market.listed_at if market.listed_at > 0 else market.first_event_at
-        assert since is not None
-        passed["break_even"] = break_even(candidate.q, phi, mu, round_trip_cost(p, seat, size)) is not None
-        passed["age"] = float(t - since) / 86400e9 >= p.min_age_d
-        passed["interval"] = rates.interval_h > 0 and rates.interval_h >= p.min_interval_h
+        phi, mu = market.rates.regression.phi_mu()
+        since, hours = market.born_at(), market.interval_h()
+        passed["break_even"] = break_even(candidate.q, phi, mu, round_trip_cost(book, seat, size)) is not None
+        passed["age"] = since is not None and float(t - since) / 86400e9 >= p.min_age_d
+        passed["interval"] = hours > 0 and hours >= p.min_interval_h
         passed["too_small"] = size >= 0.5 * p.size_floor * p.notional
     return [name for name in GATES if not passed[name]]
 
 
-def is_listed(seat: Seat, moment: Moment, params: Parameters) -> bool:
-    market, t = seat.market, moment.t
-    known = market.listing_seen and market.listed_at <= t
-    return known and market.delisted_at is None and not is_dead(seat, t, params, moment.heard_since)
-
-
-def is_dead(seat: Seat, t: int, params: Parameters, heard_since: int) -> bool:
-    """No market row for so long that the pair counts as gone, until another one comes; not before anything at all was
-    heard for as long."""
-    last = seat.market.last_known_at
-    return last is not None and t - max(last, heard_since) > params.dead_s * SECOND
+def is_listed(market: PairMarket, moment: Moment) -> bool:
+    """Every leg is listed, none is delisted, and the data of none has ended."""
+    listed = all(view.listing_seen and view.listed_at <= moment.t for view in market.traded_views)
+    return listed and not market.delisted() and not market.dead_views(moment.t, moment.heard_since)

@@ -1,37 +1,44 @@
-"""What one pair looks like to somebody who only watches: listing, prices, turnover, signals. No money here."""
+"""What one instrument looks like to somebody who only watches: listing, prices, marks, turnover, rates."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import sqrt
 
+from carryfold.domain.instruments import Instrument
 from carryfold.domain.params import Parameters
 from carryfold.domain.rows import Kind
 
-from .naive_rates import DAY, GROUP, HOUR, Counters, Rates, Row, clamp, clip, ema_weight
+from .naive_rates import DAY, GROUP, HOUR, Counters, PerpRates, Row, ema_weight
 
-SUSPECT_STEP = 0.03
 HOURS_OF_MARKS = 16
 TURNOVER_HOURS_KEPT = 24
-SETTLEMENTS_BEFORE_CONVICTION = 9
-BASIS_SAMPLES_BEFORE_SCORE = 48
 
 
-@dataclass
+@dataclass(frozen=True)
 class Price:
-    """The last accepted price row: what a fill and the equity of this pair are made from."""
+    """The last price of an instrument, in its own units; `bid` and `ask` of a quote, `mark` and `minutes` of a bar."""
 
     event_at: int
-    quoted: bool
-    spot_mid: float
-    perp_mid: float
-    spot_bid: float = 0.0
-    spot_ask: float = 0.0
-    perp_bid: float = 0.0
-    perp_ask: float = 0.0
+    mid: float
+    quoted: bool = False
+    bid: float = 0.0
+    ask: float = 0.0
+    mark: float = 0.0
+    minutes: int = 0
+
+
+def price_of(row: Row) -> Price | None:
+    """The price in a price row; a quote needs both sides."""
+    if row.kind == Kind.QUOTED:
+        if row.a > 0 and row.b > 0:
+            return Price(row.event_at, (row.a + row.b) / 2.0, True, row.a, row.b)
+    elif row.a > 0:
+        return Price(row.event_at, row.a, mark=max(row.b, 0.0), minutes=row.slot)
+    return None
 
 
 @dataclass
 class Turnover:
-    """Turnover of one leg in hour buckets, newest last."""
+    """Turnover of an instrument in hour buckets, newest last."""
 
     hours: list[list[float]] = field(default_factory=list)  # [bucket, event_at, value]; the two times are ints
     per_hour: float | None = None
@@ -50,6 +57,9 @@ class Turnover:
         self.per_hour = value * 60.0 / minutes
         return True
 
+    def is_older_than(self, event_at: int) -> bool:
+        return not self.hours or event_at > self.hours[-1][1]
+
     def day(self) -> float | None:
         """Turnover of the 24 h up to the newest entry, None where unknown or nothing."""
         if not self.hours:
@@ -63,10 +73,10 @@ class Turnover:
 
 
 @dataclass
-class Market:
-    """One pair as its rows show it."""
+class View:
+    """One instrument as its rows show it."""
 
-    symbol: bytes
+    instrument: Instrument
     params: Parameters
     counters: Counters
 
@@ -75,228 +85,138 @@ class Market:
     listed_at: int = 0
     lot: float = 0.0
     min_notional: float = 0.0
-    priced: bool = False
+    multiplier: float = 1.0
     delisting: bool = False
     delisted_at: int | None = None
 
-    # Lateness and life.
+    # Lateness and life. Prices and settlements are market rows.
     newest: dict[str, int] = field(default_factory=dict)  # per group: event_at of its last row in order
-    first_event_at: int | None = None
-    last_known_at: int | None = None
+    first_market_at: int | None = None
+    last_market_known_at: int | None = None
 
     # Prices.
     price: Price | None = None
-    accepted_basis: float = 0.0
-    previous_both: tuple[float, bool] | None = None  # basis of the row with both prices before, and was it suspect
     marks: dict[int, tuple[int, float]] = field(default_factory=dict)  # by the number of the hour that it is of
-    perp_before: tuple[int, float] | None = None
+    return_from: tuple[int, float] | None = None
     hour_variance: float | None = None
-    spot_turnover: Turnover = field(default_factory=Turnover)
-    perp_turnover: Turnover = field(default_factory=Turnover)
-    volume_24: float | None = None
-    volume_168: float | None = None
+    turnover: Turnover = field(default_factory=Turnover)
 
-    # Basis signal.
-    basis_hour: int | None = None
-    basis_samples: int = 0
-    basis_m: float = 0.0
-    basis_d: float = 0.0
-    basis_z: float = 0.0
+    # What the present instant brought.
+    price_rows: list[tuple[Row, bool]] = field(default_factory=list)  # each with: was it late
+    priced_row: Row | None = None  # the one that `price` is from, None where no new price came
+    turnover_entered: bool = False
 
     def __post_init__(self) -> None:
-        self.rates = Rates(self.params, self.counters)
+        self.rates = PerpRates(self.params, self.counters)
 
-    def observe(self, rows: list[Row], counting: bool) -> bool:
-        """Phases 1 and 2 of one instant for this pair, rows in canonical order. True: a price row was accepted."""
-        accepted = False
-        for row in rows:
-            group = GROUP[row.kind]
-            late = False
-            if group:
-                if self.first_event_at is None:
-                    self.first_event_at = row.event_at
-                self.last_known_at = row.known_at
-                self._keep_mark(row)
-                late = group in self.newest and row.event_at <= self.newest[group]
-                if late:
-                    self.counters.late += counting
-                    hours = self.perp_turnover.hours
-                    if row.kind == Kind.BAR_CLOSED and row.d >= 0 and (not hours or row.event_at > hours[-1][1]):
-                        self._turnover(row.event_at, -1.0, row.d, row.slot)
-                    continue
-                self.newest[group] = row.event_at
-            if group == "price":
-                accepted = self._price_row(row, counting) or accepted
-            elif group == "settled":
-                told = [
-                    r.b for r in rows
-                    if r.kind == Kind.FUNDING_REVISED and r.event_at == row.event_at and r.a == r.c == row.a
-                ]  # fmt: skip
-                self.rates.settle(row, row.b or max(told, default=0.0), counting)
-            elif group == "predicted":
-                self.rates.predict(row)
-            elif group == "activity":
-                self._turnover(row.event_at, row.a, row.b, row.slot)
-            elif row.kind == Kind.PAIR_LISTED:
-                if row.event_at == 0 and self.listing_seen:
-                    continue  # an assumed listing never overrides a real one
-                self.listing_seen, self.listed_at = True, row.event_at
-                self.lot, self.min_notional, self.priced = row.a, row.b, self.priced or row.d != 0
-            elif row.kind == Kind.PAIR_CHANGED:
-                self._changed(row)
-        return accepted
+    @property
+    def is_perp(self) -> bool:
+        return self.instrument.kind == "perp"
 
-    def _changed(self, row: Row) -> None:
-        if row.a > 0:
-            self.lot = row.a
-        if row.b >= 0:
-            self.min_notional = row.b
-        if row.c >= 0:
-            self.delisting = row.c > 0
-        if row.d >= 0:
-            self.priced = row.d != 0
+    def begin_instant(self) -> None:
+        self.price_rows, self.priced_row, self.turnover_entered = [], None, False
 
-    # Prices ---------------------------------------------------------------------------------------------------
+    def is_late(self, row: Row, counting: bool) -> bool:
+        """Whether a row comes after a newer one of its group; else it is the newest now."""
+        group = GROUP[row.kind]
+        if group in self.newest and row.event_at <= self.newest[group]:
+            self.counters.late += counting
+            return True
+        self.newest[group] = row.event_at
+        return False
 
-    def _keep_mark(self, row: Row) -> None:
-        mark = 0.0
-        if row.kind == Kind.BAR_CLOSED:
-            mark = row.c if row.c > 0 else row.b
-        elif row.kind == Kind.QUOTED:
-            mark = (row.c + row.d) / 2.0 if row.c > 0 and row.d > 0 else 0.0
-        elif row.kind == Kind.FUNDING_PREDICTED:
-            mark = row.c
-        if mark > 0:
-            hour = -(-row.event_at // HOUR)
-            if hour not in self.marks or row.event_at >= self.marks[hour][0]:
-                self.marks[hour] = (row.event_at, mark)
+    def live(self, row: Row) -> None:
+        """A market row came."""
+        if self.first_market_at is None:
+            self.first_market_at = row.event_at
+        self.last_market_known_at = row.known_at
+
+    # Phase 1 --------------------------------------------------------------------------------------------------
+
+    def take_price(self, row: Row, counting: bool) -> None:
+        """A price row: its mark and, unless it is late, its price. Volatility and turnover wait for `end_prices`."""
+        self.live(row)
+        price = price_of(row)
+        if row.kind == Kind.BAR_CLOSED and row.b > 0:
+            self.keep_mark(row.event_at, row.b)
+        elif price is not None:
+            self.keep_mark(row.event_at, price.mid)
+        completes = price is None and row.event_at == self.newest.get("price")  # what came before of the same time
+        if completes and self.price is not None and self.price.event_at == row.event_at and row.kind == Kind.BAR_CLOSED:
+            self.price = replace(self.price, mark=row.b if row.b > 0 else self.price.mark)
+        late = completes or self.is_late(row, counting)
+        self.price_rows.append((row, late))
+        if price is not None and not late:
+            self.price, self.priced_row = price, row
+
+    def end_prices(self, held_back: bool) -> None:
+        """Once it is known whether the price of this instant is part of a suspect pair row: then no row of the instant
+        enters volatility or turnover, but a late bar's."""
+        for row, late in self.price_rows:
+            if held_back and not late:
+                continue
+            price = None if late else price_of(row)
+            if price is not None and self.is_perp:
+                self._sample_return(row.event_at, price.mid)
+            if row.kind == Kind.BAR_CLOSED and row.c >= 0 and (not late or self.turnover.is_older_than(row.event_at)):
+                self._add_turnover(row.event_at, row.c, row.slot)
+
+    def keep_mark(self, event_at: int, mark: float) -> None:
+        if self.is_perp and mark > 0:
+            hour = -(-event_at // HOUR)
+            if hour not in self.marks or event_at >= self.marks[hour][0]:
+                self.marks[hour] = (event_at, mark)
             self.marks = dict(sorted(self.marks.items())[-HOURS_OF_MARKS:])
 
     def mark_for(self, settled_at: int) -> float | None:
+        """The mark in force at a settlement, per coin."""
         not_after = [kept for kept in self.marks.values() if kept[0] <= settled_at]
-        return max(not_after)[1] if not_after else None
+        return max(not_after)[1] / self.multiplier if not_after else None
 
     def newest_mark(self) -> float:
-        if self.marks:
-            return max(self.marks.values())[1]
-        assert self.price is not None
-        return self.price.perp_mid
+        """Per coin. There is one wherever a price has been."""
+        return max(self.marks.values())[1] / self.multiplier
 
-    def _price_row(self, row: Row, counting: bool) -> bool:
-        quoted = row.kind == Kind.QUOTED
-        if quoted:
-            spot = (row.a + row.b) / 2.0 if row.a > 0 and row.b > 0 else 0.0
-            perp = (row.c + row.d) / 2.0 if row.c > 0 and row.d > 0 else 0.0
-        else:
-            spot, perp = max(row.a, 0.0), max(row.b, 0.0)
-        both = spot > 0 and perp > 0
-        if both:
-            basis = perp / spot - 1.0
-            suspect = not self._plausible(row.event_at, basis)
-            self.previous_both = (basis, suspect)
-            if suspect:
-                self.counters.suspect += counting
-                return False
-        if perp > 0:
-            self._perp_return(row.event_at, perp)
-        if not quoted and row.d >= 0:
-            self._turnover(row.event_at, -1.0, row.d, row.slot)
-        if not both:
-            return False
-        self.accepted_basis = basis
-        if quoted:
-            self.price = Price(row.event_at, True, spot, perp, row.a, row.b, row.c, row.d)
-        else:
-            self.price = Price(row.event_at, False, spot, perp)
-        self._sample_basis(row.event_at, spot, row.c if not quoted and row.c > 0 else perp)
-        return True
-
-    def _plausible(self, event_at: int, basis: float) -> bool:
-        if self.price is None or abs(basis) <= SUSPECT_STEP or abs(basis - self.accepted_basis) <= SUSPECT_STEP:
-            return True
-        if self.previous_both is not None:
-            before, was_suspect = self.previous_both
-            if was_suspect and abs(basis - before) <= SUSPECT_STEP:
-                return True
-        return event_at - self.price.event_at > DAY
-
-    def _perp_return(self, event_at: int, perp: float) -> None:
-        """The first row of each hour of the clock is a sample."""
-        if self.perp_before is not None:
-            e0, p0 = self.perp_before
+    def _sample_return(self, event_at: int, price: float) -> None:
+        """The first price of each hour of the clock is a sample."""
+        if self.return_from is not None:
+            e0, p0 = self.return_from
             if event_at // HOUR == e0 // HOUR:
                 return
-            r = perp / p0 - 1.0
+            r = price / p0 - 1.0
             s = r * r * 3600e9 / float(event_at - e0)
             if self.hour_variance is None:
                 self.hour_variance = s
             else:
                 self.hour_variance += ema_weight(168) * (s - self.hour_variance)
-        self.perp_before = (event_at, perp)
+        self.return_from = (event_at, price)
 
     def sigma_day(self) -> float:
         return 0.0 if self.hour_variance is None else sqrt(24.0 * self.hour_variance)
 
-    def _turnover(self, event_at: int, spot: float, perp: float, minutes: int) -> None:
-        given = False
-        if spot >= 0:
-            given = self.spot_turnover.add(event_at, spot, minutes) or given
-        if perp >= 0:
-            given = self.perp_turnover.add(event_at, perp, minutes) or given
-        if not given:
-            return
-        h = min(leg.per_hour for leg in (self.spot_turnover, self.perp_turnover) if leg.per_hour is not None)
-        if self.volume_24 is None or self.volume_168 is None:
-            self.volume_24 = self.volume_168 = h
-        else:
-            self.volume_24 += ema_weight(24) * (h - self.volume_24)
-            self.volume_168 += ema_weight(168) * (h - self.volume_168)
+    def _add_turnover(self, event_at: int, value: float, minutes: int) -> None:
+        if self.turnover.add(event_at, value, minutes):
+            self.turnover_entered = True
 
-    def smaller_turnover(self) -> float | None:
-        known = [v for v in (self.spot_turnover.day(), self.perp_turnover.day()) if v is not None]
-        return min(known) if known else None
+    # Phase 2, but for settlements -----------------------------------------------------------------------------
 
-    def impact_bp(self, leg: Turnover, notional: float) -> float:
-        day = leg.day()
-        if day is None:
-            return 0.0
-        return self.params.impact * self.sigma_day() * sqrt(notional / day) * 1e4
-
-    def _sample_basis(self, event_at: int, spot: float, mark: float) -> None:
-        hour = event_at // HOUR
-        if self.basis_hour is not None and hour <= self.basis_hour:
-            return
-        self.basis_hour = hour
-        b = mark / spot - 1.0
-        if self.basis_samples == 0:
-            self.basis_m, self.basis_d, self.basis_z = b, 5e-4, 0.0
-        else:
-            width = max(self.basis_d, 1e-4)
-            enough = self.basis_samples >= BASIS_SAMPLES_BEFORE_SCORE
-            self.basis_z = (b - self.basis_m) / (1.2533 * width) if enough else 0.0
-            limit = 4.0 * width
-            e = clamp(b - self.basis_m, -limit, limit)
-            self.basis_m += ema_weight(168) * e
-            self.basis_d += ema_weight(168) * (abs(e) - self.basis_d)
-        self.basis_samples += 1
-
-    def conviction(self, q: float | None) -> float | None:
-        """The weighted mean of the known scores, None before there is one."""
-        if self.rates.x_count < SETTLEMENTS_BEFORE_CONVICTION:
-            return None
-        top = bottom = 0.0
-        for name, score in self.scores(q).items():
-            if score is not None:
-                weight: float = getattr(self.params, "w_" + name)
-                top += weight * score
-                bottom += weight
-        return top / bottom if bottom != 0 else None
-
-    def scores(self, q: float | None) -> dict[str, float | None]:
-        """The five components in the order in which they are summed."""
-        level, trend, persistence = self.rates.scores(q) or (None, None, None)
-        basis = clip(0.5 + self.basis_z / 4.0) if self.basis_samples > 0 else None
-        volume = None
-        if self.volume_24 is not None and self.volume_168 is not None and self.volume_168 > 0:
-            volume = clip(self.volume_24 / self.volume_168 - 0.5)
-        return {"level": level, "trend": trend, "persistence": persistence, "basis": basis, "volume": volume}
+    def take(self, row: Row, counting: bool) -> None:
+        if row.kind == Kind.FUNDING_PREDICTED:
+            self.keep_mark(row.event_at, row.b)
+            if not self.is_late(row, counting):
+                self.rates.predict(row)
+        elif row.kind == Kind.ACTIVITY_OBSERVED:
+            if not self.is_late(row, counting) and row.a >= 0:
+                self._add_turnover(row.event_at, row.a, row.slot)
+        elif row.kind == Kind.INSTRUMENT_LISTED:
+            if row.event_at == 0 and self.listing_seen:
+                return  # an assumed listing never overrides a real one
+            self.listing_seen, self.listed_at = True, row.event_at
+            self.lot, self.min_notional, self.multiplier = row.a, row.b, row.c
+        elif row.kind == Kind.INSTRUMENT_CHANGED:
+            if row.a > 0:
+                self.lot = row.a
+            if row.b >= 0:
+                self.min_notional = row.b
+            if row.c >= 0:
+                self.delisting = row.c > 0

@@ -1,10 +1,11 @@
 """Strategy and simulation parameters: one frozen value, validated once, and its image for the compiled fold.
 
 Numbers given as text are read as decimals and converted once to the nearest double, so `exit = 0.0001` is exactly the
-double that a venue's "0.0001" becomes. Parameters never change inside a run.
+double that a venue's "0.0001" becomes. Parameters never change inside a run. A user's strategy brings parameters of its
+own, which are named and set like all others and kept in `own`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Literal, get_args
 
@@ -12,9 +13,14 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["LIMITS_OF_EXECUTION", "PARAMS", "ParameterError", "Parameters", "parse_settings"]
+from carryfold.domain.instruments import InstrumentKind, Legs
+from carryfold.domain.strategies.registry import READS, Strategy, StrategyError, registered, strategy_named
 
-Strategy = Literal["simple", "composite", "hold"]
+__all__ = [
+    "LIMITS_OF_EXECUTION", "SHARED_GATES", "ParameterError", "Parameters", "parameter_names", "params_dtype",
+    "parse_settings",
+]  # fmt: skip
+
 RateSource = Literal["settled", "predicted", "blend"]
 FillRule = Literal["next", "same"]
 Account = Literal["uta", "split"]
@@ -25,10 +31,12 @@ class ParameterError(ValueError):
 
 
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Every parameter of the three strategies and of the simulated venue. Units are in the names: `_bp` basis points,
-    `_s` seconds, `_ms` milliseconds, `_d` days, `_h` hours; rates are 8 h-equivalent fractions, amounts are quote."""
+    """Every parameter of the built-in strategies and of the simulated venue. Units are in the names: `_bp` basis
+    points, `_s` seconds, `_ms` milliseconds, `_d` days, `_h` hours; rates are 8 h-equivalent fractions, amounts are
+    quote. `fees`: taker fees in bp that differ, as `venue:kind=bp,...`; `split`: shares of the capital by venue, as
+    `venue=share,...` (default equal ones); `own`: parameters of a user's strategy."""
 
-    strategy: Strategy = "simple"
+    strategy: str = "simple"
     enter: float = 0.0003
     exit: float = 0.0001
     notional: float = 1000.0
@@ -72,6 +80,12 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     corr_cap: float = 3750.0
     drawdown_limit: float = 0.05
     daily_loss_limit: float = 0.02
+    legs: Legs = "carry"
+    carry_across: bool = False
+    leg_skew_s: int = 5
+    fees: str = ""
+    split: str = ""
+    own: dict[str, float] = {}
 
     def __post_init__(self) -> None:
         for name, (low, high) in _BOUNDS.items():
@@ -84,23 +98,68 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 raise ParameterError(f"{later} must not be below {earlier}")
         if self.level_full == self.exit:
             raise ParameterError("level_full must be above exit")
+        try:
+            strategy_named(self.strategy)
+        except StrategyError as error:
+            raise ParameterError(str(error)) from None
+        bounds = _own_bounds()
+        for name, value in self.own.items():
+            if name not in bounds:
+                raise ParameterError(f"unknown parameter '{name}'; known: {', '.join(parameter_names())}")
+            _, low, high = bounds[name]
+            if not low <= value <= high:
+                raise ParameterError(f"{name} = {value:g} is out of range: {low:g} to {high:g}")
+        self.taker_bp("", "spot")
+        self.shares([])
+
+    def taker_bp(self, venue: str, kind: InstrumentKind) -> float:
+        """The taker fee of an instrument of this venue and kind, in bp."""
+        given = _by_name(self.fees, "fees", "venue:kind=bp", -100.0, 1000.0)
+        for name in given:
+            if name.partition(":")[2] not in ("spot", "perp"):
+                raise ParameterError(f"fees: '{name}' is not of the form venue:spot or venue:perp")
+        return given.get(f"{venue}:{kind}", self.spot_taker_bp if kind == "spot" else self.perp_taker_bp)
+
+    def shares(self, venues: Sequence[str]) -> list[int]:
+        """The capital in 1e-8 by venue (in byte order): by `split`, or in equal parts; what rounding leaves goes to the
+        first. Raises ParameterError for a split over other venues."""
+        capital = round(self.capital * 1e8)
+        given = _by_name(self.split, "split", "venue=share", 0.0, 1.0)
+        if given and venues:
+            if set(given) != set(venues):
+                raise ParameterError(f"split must give the share of each venue of the run: {', '.join(venues)}")
+            if abs(sum(given.values()) - 1.0) > 1e-9:
+                raise ParameterError("split: the shares must add up to 1")
+        parts = [int(capital * given[venue]) if given else capital // len(venues) for venue in venues]
+        if parts:
+            parts[0] += capital - sum(parts)
+        return parts
 
     def record(self) -> npt.NDArray[np.void]:
         """The parameters as an array of one `PARAMS` record, for the fold; choices become their index."""
-        image = np.zeros(1, PARAMS)
-        for name in self.__struct_fields__:
+        image = np.zeros(1, params_dtype())
+        for name in _IMAGED:
             value = getattr(self, name)
-            if isinstance(value, str):
-                value = CHOICES[name].index(value)
-            image[name] = value
+            image[name] = CHOICES[name].index(value) if isinstance(value, str) else value
+        for name, (default, _, _) in _own_bounds().items():
+            image[name] = self.own.get(name, default)
+        strategies = registered()
+        strategy = strategy_named(self.strategy)
+        image["strategy"] = strategies.index(strategy)
+        image["once"], image["needs_rate"] = strategy.once, strategy.needs_rate
+        image["carry_only"], image["by_rate"] = strategy.carry_only, strategy.by_rate
+        image["reads"] = sum(1 << READS.index(word) for word in strategy.reads)
+        image["explains"] = bool(strategy.scores or strategy.caps or strategy.gates)
+        image["applied"] = _applied(strategy)
         return image
 
     @property
     def view_parameters(self) -> tuple[object, ...]:
         """What views and rate estimates depend on: runs that agree in it and began with equal views can share them."""
-        if self.strategy == "composite":
-            return self.rate_source, self.strategy, self.enter, self.ema_fast, self.ema_slow
-        return (self.rate_source,)
+        strategy = strategy_named(self.strategy)
+        averages = (self.enter, self.ema_fast, self.ema_slow) if "averages" in strategy.reads else ()
+        ages = self.stale_s, self.dead_s  # what the market shows of a pair is too old at these
+        return self.rate_source, self.leg_skew_s, *ages, *strategy.reads, *averages
 
     def changed(self, settings: Mapping[str, Any]) -> "Parameters":
         """A copy with `settings` (already typed values) replaced."""
@@ -108,14 +167,26 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 CHOICES: Final[dict[str, tuple[str, ...]]] = {
-    "strategy": get_args(Strategy),
     "rate_source": get_args(RateSource),
     "fill": get_args(FillRule),
     "account": get_args(Account),
+    "legs": get_args(Legs),
 }
 """Parameters that are a choice of words, and the words in the order of their code in the fold."""
 
-_INTEGERS: Final = frozenset({"max_positions", "cadence_s", "latency_ms", "stale_s", "dead_s", "ema_fast", "ema_slow"})
+_INTEGERS: Final = frozenset(
+    {"max_positions", "cadence_s", "latency_ms", "stale_s", "dead_s", "ema_fast", "ema_slow", "leg_skew_s"}
+)
+_BOOLEANS: Final = frozenset({"carry_across"})
+_TEXTS: Final = frozenset({"strategy", "fees", "split"})
+_IMAGED: Final = tuple(name for name in Parameters.__struct_fields__ if name not in _TEXTS and name != "own")
+_DERIVED: Final = ("strategy", "once", "needs_rate", "carry_only", "by_rate", "reads", "explains", "applied")
+
+SHARED_GATES: Final = (
+    "listed", "prices", "stale_price", "stale_rate", "halted", "delisting", "daily_loss", "margin", "capital",
+    "min_notional", "slots", "busy",
+)  # fmt: skip
+"""The gates that all strategies share, in the order of their bits; a strategy's own follow."""
 
 _MONEY_MAX: Final = 1e12
 _SHOWN_MAX: Final = 1e300
@@ -160,24 +231,79 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "corr_cap": (0, _MONEY_MAX),
     "drawdown_limit": (1e-6, 1),
     "daily_loss_limit": (1e-6, 1),
+    "leg_skew_s": (0, 86400),
 }
 
-PARAMS: Final = np.dtype(
-    [(name, "i8" if name in _INTEGERS or name in CHOICES else "f8") for name in Parameters.__struct_fields__]
-)
-"""The fold's image of `Parameters`: same names, choices as int64 codes."""
+
+def params_dtype() -> np.dtype[np.void]:
+    """The fold's image of `Parameters`: same names, choices as int64 codes; then what the strategy says of itself, and
+    the parameters of users' strategies."""
+    whole = _INTEGERS | _BOOLEANS | set(CHOICES)
+    fields = [(name, "i8" if name in whole else "f8") for name in _IMAGED]
+    return np.dtype([*fields, *((name, "i8") for name in _DERIVED), *((name, "f8") for name in _own_bounds())])
+
+
+def parameter_names() -> tuple[str, ...]:
+    """Everything that can be set by name."""
+    return (*(name for name in Parameters.__struct_fields__ if name != "own"), *_own_bounds())
+
+
+def _own_bounds() -> dict[str, tuple[float, float, float]]:
+    """(default, low, high) of every parameter of users' strategies. Raises ParameterError for a name that is taken."""
+    bounds: dict[str, tuple[float, float, float]] = {}
+    for strategy in registered():
+        for name, found in strategy.parameters.items():
+            if name in Parameters.__struct_fields__ or name in _DERIVED or bounds.get(name, found) != found:
+                raise ParameterError(f"{strategy.name}: there is a parameter '{name}' already: give it another name")
+            bounds[name] = found
+    return bounds
+
+
+def _applied(strategy: Strategy) -> int:
+    """The gates that apply to a strategy, as bits. Raises ParameterError for an exemption from a gate there is not."""
+    unknown = [gate for gate in strategy.exempt if gate not in SHARED_GATES]
+    if unknown:
+        raise ParameterError(f"{strategy.name}: there is no gate '{unknown[0]}'; known: {', '.join(SHARED_GATES)}")
+    shared = sum(1 << i for i, gate in enumerate(SHARED_GATES) if gate not in strategy.exempt)
+    return shared | ((1 << len(strategy.gates)) - 1) << len(SHARED_GATES)
+
+
+def _by_name(text: str, name: str, form: str, low: float, high: float) -> dict[str, float]:
+    """Numbers by name in `a=1,b=2`. Raises ParameterError."""
+    found: dict[str, float] = {}
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        key, equals, value = part.partition("=")
+        number = _number(value.strip())
+        if not equals or not key.strip() or number is None or not low <= number <= high:
+            raise ParameterError(f"{name}: '{part}' is not of the form {form}, from {low:g} to {high:g}")
+        found[key.strip()] = float(number)
+    return found
+
+
+def _number(text: str) -> Decimal | None:
+    """A finite decimal, or None."""
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
 
 
 def parse_settings(settings: Iterable[str], base: Parameters | None = None) -> Parameters:
     """Parameters from `name=value` texts, later ones winning. Raises ParameterError with one clear line."""
+    base = base or Parameters()
     values: dict[str, Any] = {}
+    own = dict(base.own)
     for text in settings:
         name, equals, value = text.partition("=")
         name, value = name.strip(), value.strip()
         if not equals:
             raise ParameterError(f"'{text}' is not of the form name=value")
-        values[name] = _parse_value(name, value)
-    return (base or Parameters()).changed(values)
+        if name in _own_bounds():
+            own[name] = _parse_value(name, value)
+        else:
+            values[name] = _parse_value(name, value)
+    return base.changed(values | {"own": own})
 
 
 LIMITS_OF_EXECUTION: Final = {"max_unhedged_notional": "max_unhedged_notional", "max_unhedged_s": "deadline_s"}
@@ -188,8 +314,14 @@ def _parse_value(name: str, text: str) -> Any:
     if name in LIMITS_OF_EXECUTION:
         limit = LIMITS_OF_EXECUTION[name]
         raise ParameterError(f"{name} is a limit of execution: write {limit} under [execution] in carryfold.toml")
-    if name not in Parameters.__struct_fields__:
-        raise ParameterError(f"unknown parameter '{name}'; known: {', '.join(Parameters.__struct_fields__)}")
+    if name not in parameter_names():
+        raise ParameterError(f"unknown parameter '{name}'; known: {', '.join(parameter_names())}")
+    if name in _TEXTS:
+        return text
+    if name in _BOOLEANS:
+        if text not in ("true", "false"):
+            raise ParameterError(f"{name} must be true or false, not '{text}'")
+        return text == "true"
     if name in CHOICES:
         if text not in CHOICES[name]:
             raise ParameterError(f"{name} must be one of {', '.join(CHOICES[name])}, not '{text}'")

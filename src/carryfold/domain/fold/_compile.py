@@ -5,35 +5,88 @@ folder is named by a digest of every source the fold is compiled from, of the co
 set before anything is compiled: an edit anywhere gives another folder.
 """
 
+import ast
+import contextlib
 import hashlib
 import os
 import platform
 import sys
-import tempfile
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from types import FunctionType, ModuleType
 from typing import Any, Final
 
+import llvmlite
 import numba
+import numpy as np
 
-__all__ = ["CODE_DIGEST", "cache_folder", "compiled", "inlined", "is_compiled"]
+from carryfold.domain.strategies.registry import registered
 
+__all__ = ["CODE_DIGEST", "allocating", "cache_folder", "compile_module", "compiled", "inlined", "is_compiled"]
+
+_DOMAIN: Final = Path(__file__).parent.parent
 _SOURCES: Final = (
     *sorted(Path(__file__).parent.glob("*.py")),
-    *(Path(__file__).parent.parent / n for n in ("params.py", "rows.py")),
+    *sorted((_DOMAIN / "strategies").glob("*.py")),
+    *(_DOMAIN / f"{n}.py" for n in ("codec", "events", "instruments", "legacy", "params", "records", "rows")),
 )
 
 
+_DIGEST_BYTES: Final = 16
+
+
 def _digest(*parts: bytes) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+    digest = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for part in parts:
         digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
 
 
-CODE_DIGEST: Final = _digest(*(path.name.encode() + b"\0" + path.read_bytes() for path in _SOURCES))
-"""Names the fold's code: part of every snapshot and of RunStarted."""
+def _base() -> Path:
+    """Where everything is kept that is made from the sources."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "carryfold"
+
+
+def _kept_digest(paths: Sequence[Path]) -> str:
+    """The digest of the logic of these sources. Parsing them takes longer than all the rest of a start, so it is kept
+    in a file that is named by their bytes."""
+    sources = [path.read_bytes() for path in paths]
+    names = [path.name.encode() for path in paths]
+    file = _base() / f"digest-{_digest(sys.version.encode(), *names, *sources)}"
+    try:
+        kept = file.read_text()
+    except (OSError, ValueError):
+        kept = ""
+    if len(kept) == 2 * _DIGEST_BYTES:
+        return kept
+    digest = _digest(*(_logic(path, source) for path, source in zip(paths, sources, strict=True)))
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial = file.with_name(f"{file.name}.{os.getpid()}")
+        partial.write_text(digest)
+        partial.replace(file)
+    return digest
+
+
+def _logic(path: Path, source: bytes) -> bytes:
+    """A source as its syntax tree without docstrings: what it does, whatever its comments say and however it is laid
+    out."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(body, list):
+            node.body = [one for one in body if not _is_text(one)]  # type: ignore[attr-defined]
+    return path.name.encode() + b"\0" + ast.dump(tree).encode()
+
+
+def _is_text(node: ast.AST) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+_OWN: Final = tuple(Path(strategy.path) for strategy in registered() if strategy.path)
+CODE_DIGEST: Final = _kept_digest((*_SOURCES, *_OWN))
+"""Names what decides: the fold, what makes its rows and its records, and users' strategies. Part of every snapshot and
+of RunStarted; comments and docstrings do not change it."""
 
 
 def _cpu() -> str:
@@ -50,6 +103,8 @@ def _writable(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError:
+        import tempfile
+
         folder = Path(tempfile.gettempdir()) / f"carryfold-{os.getuid()}" / folder.name
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
@@ -57,26 +112,48 @@ def _writable(folder: Path) -> Path:
 
 def cache_folder() -> Path:
     """Where compiled code of this very source is kept."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    versions = "".join(metadata.version(name) for name in ("numba", "llvmlite", "numpy")) + sys.version
-    return base / "carryfold" / f"fold-{_digest(CODE_DIGEST.encode(), versions.encode(), _cpu().encode())}"
+    versions = numba.__version__ + llvmlite.__version__ + np.__version__ + sys.version
+    return _base() / f"fold-{_digest(CODE_DIGEST.encode(), versions.encode(), _cpu().encode())}"
 
 
 FOLDER: Final = _writable(cache_folder())
 setattr(numba.config, "CACHE_DIR", str(FOLDER))  # noqa: B010 - numba ships no types, and its config is a module
 
 
+_NJIT: Final[Any] = numba.njit  # its types know less than it does
+_OPTIONS: Final[dict[str, Any]] = {
+    "cache": True, "nogil": True, "error_model": "numpy", "fastmath": False, "boundscheck": False,
+}  # fmt: skip
+
+
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile a fold function on its first call: no fastmath, no GIL, divisions as IEEE, cached on disk."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=False, boundscheck=False)(function)
+    """Compile a fold function on its first call: no fastmath, no GIL, divisions as IEEE, cached on disk. It cannot make
+    arrays, because numba then need not count who uses them: that took half of the time of a sweep."""
+    return _NJIT(_nrt=False, **_OPTIONS)(function)
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """`compiled` into its caller: for what runs once an instant and takes many arrays, of each of which a call would
     pass seven words (a third of the time of an instant with few rows)."""
-    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath=False, boundscheck=False, forceinline=True)(
-        function
-    )
+    return _NJIT(_nrt=False, forceinline=True, **_OPTIONS)(function)
+
+
+def allocating(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`compiled`, for a function that makes arrays."""
+    return _NJIT(**_OPTIONS)(function)
+
+
+_compiled: dict[FunctionType, Any] = {}
+
+
+def compile_module(module: ModuleType) -> ModuleType:
+    """Replace the plain functions that a module has, its own and imported ones, by compiled ones."""
+    for name, value in list(vars(module).items()):
+        if isinstance(value, FunctionType):
+            if value not in _compiled:
+                _compiled[value] = compiled(value)
+            setattr(module, name, _compiled[value])
+    return module
 
 
 def is_compiled() -> bool:

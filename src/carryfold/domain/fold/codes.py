@@ -2,20 +2,19 @@
 
 from typing import Final
 
+from carryfold.domain.fold.state import GATES
 from carryfold.domain.params import CHOICES
 from carryfold.domain.rows import Kind
 
-__all__ = ["ACTIONS", "BOOKINGS", "REASONS"]
+__all__ = ["ACTIONS", "BOOKINGS", "LEGS", "REASONS"]
 
 HOUR: Final = 3_600_000_000_000
 DAY_NS: Final = 24 * HOUR
 SECOND: Final = 1_000_000_000
 EXACT: Final = 9007199254740992.0  # 2**53
-HEALTHY: Final = 1e300  # margin health without a short
+HEALTHY: Final = 1e300  # margin health without a perpetual
+FOREVER: Final = 2**62
 
-SIMPLE: Final = CHOICES["strategy"].index("simple")
-COMPOSITE: Final = CHOICES["strategy"].index("composite")
-HOLD: Final = CHOICES["strategy"].index("hold")
 SETTLED: Final = CHOICES["rate_source"].index("settled")
 PREDICTED: Final = CHOICES["rate_source"].index("predicted")
 SAME: Final = CHOICES["fill"].index("same")
@@ -25,7 +24,9 @@ SPLIT: Final = CHOICES["account"].index("split")
 NOTHING: Final = 0
 ENTRY: Final = 1
 EXIT: Final = 2
-SPOT_SALE: Final = 3
+SPOT_SALE: Final = 3  # the long leg, at the next pair row, after its short was liquidated
+LONG_EXIT: Final = 4  # one leg, at its own instrument's next price
+SHORT_EXIT: Final = 5
 
 # decision.action
 ENTER: Final = 1
@@ -46,46 +47,52 @@ F_EXIT: Final = 2
 F_DELISTED: Final = 3
 F_ENDED: Final = 4
 F_LIQUIDATED: Final = 5
-F_SPOT_SOLD: Final = 6
+F_LEG_CLOSED: Final = 6
 F_FUNDING: Final = 7
-BOOKINGS: Final = ("", "enter", "exit", "delisted", "data ended", "liquidated", "spot sold", "funding")
+BOOKINGS: Final = ("", "enter", "exit", "delisted", "data ended", "liquidated", "leg closed", "funding")
 
-# gates, in the order of state.GATES
-G_LISTED: Final = 0
-G_PRICES: Final = 1
-G_STALE_PRICE: Final = 2
-G_STALE_RATE: Final = 3
-G_HALTED: Final = 4
-G_DELISTING: Final = 5
-G_DAILY_LOSS: Final = 6
-G_MARGIN: Final = 7
-G_CAPITAL: Final = 8
-G_MIN_NOTIONAL: Final = 9
-G_SLOTS: Final = 10
-G_BREAK_EVEN: Final = 11
-G_AGE: Final = 12
-G_INTERVAL: Final = 13
-G_TOO_SMALL: Final = 14
+# fill.leg
+BOTH: Final = 0
+LONG: Final = 1
+SHORT: Final = 2
+LEGS: Final = ("", "long", "short")
 
-# row kinds as plain integers
+# bits of gates
+G_LISTED: Final = 1 << GATES.index("listed")
+G_PRICES: Final = 1 << GATES.index("prices")
+G_STALE_PRICE: Final = 1 << GATES.index("stale_price")
+G_STALE_RATE: Final = 1 << GATES.index("stale_rate")
+G_HALTED: Final = 1 << GATES.index("halted")
+G_DELISTING: Final = 1 << GATES.index("delisting")
+G_DAILY_LOSS: Final = 1 << GATES.index("daily_loss")
+G_MARGIN: Final = 1 << GATES.index("margin")
+G_CAPITAL: Final = 1 << GATES.index("capital")
+G_MIN_NOTIONAL: Final = 1 << GATES.index("min_notional")
+G_SLOTS: Final = 1 << GATES.index("slots")
+G_BUSY: Final = 1 << GATES.index("busy")
+SHARED_GATES: Final = (1 << len(GATES)) - 1
+
 QUOTED: Final = int(Kind.QUOTED)
 BAR_CLOSED: Final = int(Kind.BAR_CLOSED)
 FUNDING_SETTLED: Final = int(Kind.FUNDING_SETTLED)
 FUNDING_REVISED: Final = int(Kind.FUNDING_REVISED)
 FUNDING_PREDICTED: Final = int(Kind.FUNDING_PREDICTED)
 ACTIVITY_OBSERVED: Final = int(Kind.ACTIVITY_OBSERVED)
-PAIR_LISTED: Final = int(Kind.PAIR_LISTED)
-PAIR_CHANGED: Final = int(Kind.PAIR_CHANGED)
-PAIR_DELISTED: Final = int(Kind.PAIR_DELISTED)
+INSTRUMENT_LISTED: Final = int(Kind.INSTRUMENT_LISTED)
+INSTRUMENT_CHANGED: Final = int(Kind.INSTRUMENT_CHANGED)
+INSTRUMENT_DELISTED: Final = int(Kind.INSTRUMENT_DELISTED)
 CLOCK_STEPPED: Final = int(Kind.CLOCK_STEPPED)
 ORDER_ACCEPTED: Final = int(Kind.ORDER_ACCEPTED)
-ORDER_REJECTED: Final = int(Kind.ORDER_REJECTED)
-ORDER_FILLED: Final = int(Kind.ORDER_FILLED)
-ORDER_CANCELLED: Final = int(Kind.ORDER_CANCELLED)
+LONG_FILLED: Final = int(Kind.LONG_FILLED)
+SHORT_FILLED: Final = int(Kind.SHORT_FILLED)
+HEDGE_ENDED: Final = int(Kind.HEDGE_ENDED)
 FUNDING_PAID: Final = int(Kind.FUNDING_PAID)
+FUNDING_CORRECTED: Final = int(Kind.FUNDING_CORRECTED)
 BORROW_CHARGED: Final = int(Kind.BORROW_CHARGED)
 MARGIN_OBSERVED: Final = int(Kind.MARGIN_OBSERVED)
 RECONCILIATION_CORRECTED: Final = int(Kind.RECONCILIATION_CORRECTED)
+LONG_ADOPTED: Final = int(Kind.LONG_ADOPTED)
+SHORT_ADOPTED: Final = int(Kind.SHORT_ADOPTED)
 HALTED: Final = int(Kind.HALTED)
 RESUMED: Final = int(Kind.RESUMED)
 FLATTEN_REQUESTED: Final = int(Kind.FLATTEN_REQUESTED)

@@ -1,6 +1,7 @@
-"""The decision: who leaves, who enters, at what size, and every gate on the way. (docs/semantics.md 4, phase 8.)
+"""The decision: who leaves, who enters, at what size, and every gate on the way. (docs/semantics.md 5, phase 8.)
 
-Deciding changes nothing but the pending orders; what an order does to the book is the venue's matter.
+Deciding changes nothing but the pending orders; what an order does to the book is the venue's matter. What a pair is
+worth to the run, and how much of it, is the strategy's (dispatch.py); everything else is the same for all.
 """
 
 from typing import Any
@@ -10,28 +11,15 @@ import numpy as np
 from carryfold.domain.fold._compile import compiled, inlined
 from carryfold.domain.fold.arithmetic import clip, mixed, whole_lots
 from carryfold.domain.fold.codes import (
-    COMPOSITE,
     DAY_NS,
     ENTER,
     ENTRY,
     EXIT,
-    G_AGE,
-    G_BREAK_EVEN,
-    G_CAPITAL,
-    G_DAILY_LOSS,
+    G_BUSY,
     G_DELISTING,
-    G_HALTED,
-    G_INTERVAL,
-    G_LISTED,
-    G_MARGIN,
     G_MIN_NOTIONAL,
     G_PRICES,
-    G_SLOTS,
     G_STALE_PRICE,
-    G_STALE_RATE,
-    G_TOO_SMALL,
-    HOLD,
-    HOUR,
     LEAVE,
     NOTHING,
     R_DELISTING,
@@ -40,36 +28,21 @@ from carryfold.domain.fold.codes import (
     R_WANTED,
     REFUSE,
     SAME,
-    SECOND,
-    SETTLED,
 )
-from carryfold.domain.fold.fills import drop_entry, fill_entry, fill_exit, place
-from carryfold.domain.fold.money import equity, free_capital, margin_health, need
-from carryfold.domain.fold.rates import rate_estimate
+from carryfold.domain.fold.dispatch import entry_size, explain, leaves, own_gates, score
+from carryfold.domain.fold.fills import drop_entry, fill_entry, fill_exit, place, sigma_d
+from carryfold.domain.fold.gates import ENDED, account_gates, book_gates, gates_now, is_busy, stale_ns
+from carryfold.domain.fold.money import capital_room, equity, free_capital, margin_health, needs
+from carryfold.domain.fold.observe import turnover_24h
+from carryfold.domain.fold.rates import pair_rate
 from carryfold.domain.fold.records import new_decision
-from carryfold.domain.fold.signals import (
-    basis_score,
-    conviction,
-    level_score,
-    persistence_score,
-    trend_score,
-    volume_score,
-)
-from carryfold.domain.fold.sizing import breaks_even, composite_size
-from carryfold.domain.fold.state import GATES, NEVER
+from carryfold.domain.fold.state import GATES, NEVER, OWN_GATES
+from carryfold.domain.strategies.library import NOT_WANTED
 
-MIN_HEALTH = 3.0
-NO_RATE = -1e300  # below every threshold
-ALL_GATES = (1 << len(GATES)) - 1
-COMPOSITE_GATES = (1 << G_BREAK_EVEN) | (1 << G_AGE) | (1 << G_INTERVAL) | (1 << G_TOO_SMALL)
-PRICE_GATES = (1 << G_PRICES) | (1 << G_STALE_PRICE)
+OWN = len(GATES)
 
 
-@compiled
-def is_dead(v: Any, book: Any, params: Any, t: int) -> bool:
-    """True if the pair's data ended: it had market rows, and the last one is more than dead_s old, while others went
-    on. What nobody listened to (the daemon was down) is no end."""
-    return v.market_known_at != NEVER and t - max(v.market_known_at, book.heard_since) > params.dead_s * SECOND
+# --- before the decision ----------------------------------------------------------------------------------------------
 
 
 @compiled
@@ -89,66 +62,74 @@ def throttle(book: Any, params: Any) -> None:
 
 
 @compiled
-def drop_stale_entries(pairs: Any, book: Any, orders: Any, params: Any, ranks: Any, t: int) -> None:
-    """Give up entries that have waited for a price longer than stale_s."""
-    for r in range(len(ranks)):
-        i = ranks[r]
-        if pairs[i].pending == ENTRY and t - pairs[i].pending_at > params.stale_s * SECOND:
-            drop_entry(pairs[i], book, orders[i])
+def drop_stale_entries(market: Any, views: Any, pairs: Any, book: Any, accounts: Any, params: Any, t: int) -> None:
+    """Give up entries that have waited for a price longer than one may be old."""
+    for j in range(len(pairs)):
+        if pairs[j].pending == ENTRY and t - pairs[j].pending_at > stale_ns(market, views[j], params):
+            drop_entry(views[j], pairs[j], book, accounts)
+
+
+# --- exits ------------------------------------------------------------------------------------------------------------
 
 
 @compiled
-def _exit_reason(v: Any, book: Any, params: Any, t: int) -> int:
-    """Why a held pair is to be closed now; R_WANTED: it is not."""
-    if book.flatten != 0:
-        return R_FLATTEN
-    if v.delist_at != 0 or v.delisted != 0 or is_dead(v, book, params, t):
-        return R_DELISTING
-    if params.strategy != HOLD and v.x_count > 0 and rate_estimate(v, params, t) < params.exit:
-        return R_RATE
-    return R_WANTED
+def held_pairs(pairs: Any, book: Any, held: Any, seen: Any, run: int) -> int:
+    """Bring `held`, the held pairs in order, up to date; gives their number. `seen[run]`: book.held_changes of then."""
+    if seen[run] != book.held_changes:
+        seen[run] = book.held_changes
+        n = 0
+        for j in range(len(pairs)):
+            if pairs[j].held != 0:
+                held[n] = j
+                n += 1
+    return book.held
 
 
 @compiled
 def decide_exits(
+    market: Any,
     views: Any,
     pairs: Any,
     book: Any,
-    orders: Any,
+    accounts: Any,
     params: Any,
-    ranks: Any,
     t: int,
+    rates: Any,
+    gates_at: Any,
+    gates: Any,
+    held: Any,
+    held_n: int,
     decisions: Any,
     dn: int,
     fills: Any,
     fn: int,
 ) -> tuple[int, int]:
-    """Close what is to be closed, in symbol order. Gives the new numbers of decisions and fills."""
-    left = book.held
-    for r in range(len(ranks)):
-        if left == 0:
-            break
-        i = ranks[r]
-        v = views[i]
-        p = pairs[i]
-        if p.held == 0:
-            continue
-        left -= 1
+    """Close what is to be closed of the `held` pairs, in pair order. Gives the new numbers of decisions and fills."""
+    for n in range(held_n):
+        j = held[n]
+        p = pairs[j]
         if p.pending != NOTHING:
             continue
-        reason = _exit_reason(v, book, params, t)
+        v = views[j]
+        reason = R_WANTED
+        if book.flatten != 0:
+            reason = R_FLATTEN
+        elif gates_now(market, views, book, params, t, j, gates_at, gates) & (G_DELISTING | ENDED):
+            reason = R_DELISTING
+        elif v.x_count > 0 and leaves(v, params, rates[j]):
+            reason = R_RATE
         if reason == R_WANTED:
             continue
-        d = new_decision(decisions, dn, t, i, LEAVE, reason, p.held_lots)
+        d = new_decision(decisions, dn, t, j, LEAVE, reason, p.held_lots)
         d.size = p.held_size
-        d.mid = v.spot if p.held_priced != 0 else 1.0
-        _describe_rate(v, params, t, d)
-        _describe_book(book, params, d)
+        d.mid = v.long_price if p.held_priced != 0 else 1.0
+        _describe_rate(market, v, params, t, d)
+        _describe_book(v, book, accounts, params, d)
         dn += 1
         _count(book, t, v.tag, LEAVE, p.held_lots)
-        place(p, book, orders[i], params, t, EXIT)
+        place(v, p, book, accounts, params, t, EXIT)
         if book.simulated != 0 and (p.held_priced == 0 or params.fill == SAME):
-            fn = fill_exit(v, p, book, orders[i], params, t, i, fills, fn)
+            fn = fill_exit(market, v, p, book, accounts, params, t, j, fills, fn)
     return dn, fn
 
 
@@ -159,89 +140,215 @@ def _count(book: Any, t: int, tag: int, action: int, lots: int) -> None:
     book.trace = mixed(mixed(mixed(mixed(book.trace, t), tag), action), lots)
 
 
+# --- the working ------------------------------------------------------------------------------------------------------
+
+
 @compiled
-def _describe_rate(v: Any, params: Any, t: int, d: Any) -> None:
+def _interval_h(market: Any, v: Any) -> float:
+    """The shorter funding interval of the pair's perpetuals; 0 where one is not known."""
+    interval_h = market[v.short].interval_h
+    if v.carry == 0:
+        interval_h = min(interval_h, market[v.long].interval_h)
+    return interval_h
+
+
+@compiled
+def _describe_rate(market: Any, v: Any, params: Any, t: int, d: Any) -> None:
     """The rate side of the working."""
-    d.q = rate_estimate(v, params, t)
+    d.q = pair_rate(market, v, params, t)
     d.x = v.x
     d.x_before = v.x_before
-    d.interval_h = v.interval_h
+    d.interval_h = _interval_h(market, v)
     d.price_age = t - v.view_at if v.viewed != 0 else -1
-    d.rate_age = t - v.settled_at if v.settled_at != NEVER else -1
+    settled_at = market[v.short].settled_at
+    if v.carry == 0:
+        settled_at = min(settled_at, market[v.long].settled_at)
+    d.rate_age = t - settled_at if settled_at != NEVER else -1
 
 
 @compiled
-def _describe_book(book: Any, params: Any, d: Any) -> None:
+def _describe_book(v: Any, book: Any, accounts: Any, params: Any, d: Any) -> None:
     """The book side of the working."""
     d.theta = book.theta
-    d.free = free_capital(book)
+    d.free = free_capital(accounts[v.long_venue])
     d.equity = equity(book)
-    d.health = margin_health(book, params)
+    d.health = margin_health(accounts[v.long_venue], book, params)
+    if v.long_venue != v.short_venue:
+        d.free = min(d.free, free_capital(accounts[v.short_venue]))
+        d.health = min(d.health, margin_health(accounts[v.short_venue], book, params))
 
 
 @compiled
-def _describe_signals(v: Any, params: Any, d: Any) -> None:
-    """Every component of the conviction."""
-    d.level = level_score(params, d.q)
-    d.trend = trend_score(v)
-    d.persistence = persistence_score(v, params)
-    d.basis = basis_score(v)
-    d.volume = volume_score(v)
-    d.basis_z = v.basis_z
-    d.known = 7 + (8 if v.basis_count > 0 else 0) + (16 if d.volume >= 0.0 else 0)
+def _age_d(market: Any, v: Any, t: int) -> float:
+    """Age of the pair in days. A carry pair of one venue: of the later known listing of its legs, else of the earlier
+    first market row; any other pair: the younger leg's, by its known listing or else by its first market row."""
+    short = market[v.short]
+    short_listed = short.listed_at if short.listed != 0 else 0
+    if v.long < 0:
+        since = short_listed if short_listed != 0 else short.first_at
+        return float(t - since) / float(DAY_NS)
+    long = market[v.long]
+    long_listed = long.listed_at if long.listed != 0 else 0
+    if v.carry != 0 and v.one_venue != 0:
+        since = max(short_listed, long_listed)
+        if since == 0:
+            since = short.first_at
+            if long.market_known_at != NEVER and (short.market_known_at == NEVER or long.first_at < since):
+                since = long.first_at
+    else:
+        since = max(
+            short_listed if short_listed != 0 else short.first_at, long_listed if long_listed != 0 else long.first_at
+        )
+    return float(t - since) / float(DAY_NS)
 
 
 @compiled
-def estimate_rates(views: Any, params: Any, ranks: Any, t: int, changed: bool, rates: Any) -> bool:
-    """Fill `rates` with q of every pair in symbol order, NO_RATE where none is known yet. Settled rates only move when
-    settlements came (`changed`). Gives what `changed` is from here on."""
-    if changed or params.rate_source != SETTLED:
-        for r in range(len(ranks)):
-            v = views[ranks[r]]
-            rates[r] = rate_estimate(v, params, t) if v.x_count > 0 else NO_RATE
-    return False
+def _turnover_now(market: Any, index: int, turnovers_at: Any, turnovers: Any) -> float:
+    """turnover_24h of an instrument, added up once for each time that some came in."""
+    m = market[index]
+    if turnovers_at[index] != m.turnover_entered_at:
+        turnovers_at[index] = m.turnover_entered_at
+        turnovers[index] = turnover_24h(m)
+    return turnovers[index]
+
+
+@compiled
+def _describe_market(
+    market: Any, v: Any, p: Any, accounts: Any, params: Any, t: int, turnovers_at: Any, turnovers: Any, d: Any
+) -> None:
+    """What a strategy sizes an entry by."""
+    d.age_d = _age_d(market, v, t)
+    d.sigma_d = sigma_d(market, v)
+    d.long_turnover = _turnover_now(market, v.long, turnovers_at, turnovers) if v.long >= 0 else 0.0
+    d.short_turnover = _turnover_now(market, v.short, turnovers_at, turnovers)
+    d.turnover = -1.0
+    if d.long_turnover > 0.0 and (not d.short_turnover > 0.0 or d.long_turnover < d.short_turnover):
+        d.turnover = d.long_turnover
+    elif d.short_turnover > 0.0:
+        d.turnover = d.short_turnover
+    d.round_trip_bp = 2.0 * (p.long_bp + p.short_bp) + 4.0 * (params.half_spread_bp + params.slippage_bp)
+    d.capital_room = capital_room(v, p, accounts, params)
+
+
+@compiled
+def _holdings(views: Any, pairs: Any, book: Any, held: Any, held_n: int) -> tuple[float, float, float]:
+    """What is held and pending, summed in pair order: at current prices; as decided; squares of that."""
+    gross = 0.0
+    total = 0.0
+    squares = 0.0
+    everything = book.pending_entries != 0
+    for n in range(len(pairs) if everything else held_n):
+        j = n if everything else held[n]
+        p = pairs[j]
+        if p.held != 0:
+            units = p.long_units if p.long_units != 0 else p.short_units
+            gross += units * p.unit * (views[j].long_price if p.held_priced != 0 else 1.0)
+            total += p.held_size
+            squares += p.held_size * p.held_size
+        elif p.pending == ENTRY:
+            gross += p.pending_size
+            total += p.pending_size
+            squares += p.pending_size * p.pending_size
+    return gross, total, squares
+
+
+@compiled
+def _known_pairs(market: Any, views: Any) -> int:
+    """Carry pairs that are known by now, at least one: by a listing of known time, or by a market row of either leg."""
+    known = 0
+    for j in range(len(views)):
+        v = views[j]
+        if v.carry != 0 and (_is_known(market[v.short]) or (v.long >= 0 and _is_known(market[v.long]))):
+            known += 1
+    return max(known, 1)
+
+
+@compiled
+def _is_known(m: Any) -> bool:
+    return m.market_known_at != NEVER or (m.listed != 0 and m.listed_at != 0)
+
+
+# --- entries ----------------------------------------------------------------------------------------------------------
+
+
+@compiled
+def _is_candidate(v: Any, p: Any, params: Any) -> bool:
+    """True for a pair that may be entered at all: neither held nor ordered, and of a kind that the strategy trades."""
+    if p.held != 0 or p.pending != NOTHING:
+        return False
+    return not (params.once != 0 and p.traded != 0) and not (params.carry_only != 0 and v.carry == 0)
+
+
+@compiled
+def order_by_rate(rates: Any, order: Any) -> None:
+    """Bring `order`, all pairs in some order, into that of their rates, highest first, ties in pair order: an insertion
+    sort, because it is nearly sorted already."""
+    for n in range(1, len(order)):
+        j = order[n]
+        q = rates[j]
+        k = n
+        while k > 0 and (rates[order[k - 1]] < q or (rates[order[k - 1]] == q and order[k - 1] > j)):
+            order[k] = order[k - 1]
+            k -= 1
+        order[k] = j
 
 
 @inlined
-def rank_candidates(views: Any, pairs: Any, params: Any, ranks: Any, rates: Any, chosen: Any, scores: Any) -> int:
-    """Fill `chosen` with the ranks of wanted pairs, best first, ties in symbol order; gives their number."""
+def rank_candidates(views: Any, pairs: Any, params: Any, rates: Any, order: Any, chosen: Any, scores: Any) -> int:
+    """Fill `chosen` with the wanted pairs, best first, ties in pair order; gives their number. `order`: all pairs by
+    their rates, for strategies whose score follows the rate; empty where it is not kept."""
     n = 0
-    for r in range(len(ranks)):
-        score = rates[r]
-        if params.strategy == COMPOSITE:
-            score = conviction(views[ranks[r]], params, rates[r])
-            if score < params.conviction_enter:
-                continue
-        elif params.strategy == HOLD:
-            score = 0.0
-            if pairs[ranks[r]].traded != 0:
-                continue
-        elif score < params.enter:
+    if params.by_rate != 0 and len(order) != 0:
+        for r in range(len(pairs)):
+            j = order[r]
+            if rates[j] == NOT_WANTED:
+                break
+            wanted = score(views[j], params, rates[j])
+            if wanted == NOT_WANTED:
+                break
+            if _is_candidate(views[j], pairs[j], params):
+                scores[n] = wanted
+                chosen[n] = j
+                n += 1
+        return n
+    for j in range(len(pairs)):
+        q = rates[j]
+        if q == NOT_WANTED and params.needs_rate != 0:
             continue
-        p = pairs[ranks[r]]
-        if p.held != 0 or p.pending != NOTHING or p.selected == 0:
+        wanted = score(views[j], params, q)
+        if wanted == NOT_WANTED or not _is_candidate(views[j], pairs[j], params):
             continue
         k = n
-        while k > 0 and scores[k - 1] < score:
+        while k > 0 and scores[k - 1] < wanted:
             scores[k] = scores[k - 1]
             chosen[k] = chosen[k - 1]
             k -= 1
-        scores[k] = score
-        chosen[k] = r
+        scores[k] = wanted
+        chosen[k] = j
         n += 1
     return n
 
 
 @inlined
 def decide_entries(
+    market: Any,
     views: Any,
+    link_start: Any,
+    link_pair: Any,
     pairs: Any,
     book: Any,
-    orders: Any,
+    accounts: Any,
     params: Any,
-    ranks: Any,
     t: int,
     rates: Any,
+    order: Any,
+    gates_at: Any,
+    gates: Any,
+    turnovers_at: Any,
+    turnovers: Any,
+    held: Any,
+    seen: Any,
+    run: int,
     chosen: Any,
     scores: Any,
     decisions: Any,
@@ -249,106 +356,126 @@ def decide_entries(
     fills: Any,
     fn: int,
 ) -> tuple[int, int]:
-    """Open what is wanted and passes its gates, best first. Gives the new numbers of decisions and fills."""
-    n = rank_candidates(views, pairs, params, ranks, rates, chosen, scores)
+    """Open what is wanted and passes its gates, best first. `gates` are the market_gates of pairs at the instants
+    `gates_at`, `turnovers` those of instruments as of `turnovers_at`. Gives the new numbers of decisions and fills."""
+    n = rank_candidates(views, pairs, params, rates, order, chosen, scores)
+    if n == 0:
+        return dn, fn
+    with_working = params.explains != 0 or params.once != 0
+    known_pairs = _known_pairs(market, views) if with_working else 0
+    by_book = book_gates(book, params)
+    gross = 0.0
+    total = 0.0
+    squares = 0.0
+    if params.explains != 0:
+        gross, total, squares = _holdings(views, pairs, book, held, held_pairs(pairs, book, held, seen, run))
+    alike = 0  # refusals by the same gates are counted together
+    alike_n = 0
     for k in range(n):
-        i = ranks[chosen[k]]
-        v = views[i]
-        p = pairs[i]
-        d = new_decision(decisions, dn, t, i, ENTER, R_WANTED, 0)
-        _describe_rate(v, params, t, d)
-        _describe_book(book, params, d)
-        _work_out(views, pairs, v, book, params, ranks, t, scores[k], d)
-        if d.failed != 0:
-            for gate in range(len(GATES)):
-                book.refused[gate] += (d.failed >> gate) & 1
-            if d.failed != p.refusal or p.refused_at != book.sampled_at:
-                d.action = REFUSE
-                dn += 1
-            p.refusal = d.failed
+        j = chosen[k]
+        v = views[j]
+        p = pairs[j]
+        d = decisions[min(dn, len(decisions) - 1)]
+        if with_working:
+            d = _new_working(market, v, book, accounts, params, t, j, known_pairs, scores[k], decisions, dn)
+            if params.explains != 0:
+                _describe_market(market, v, p, accounts, params, t, turnovers_at, turnovers, d)
+                d.gross = gross
+                d.total = total
+                d.squares = squares
+        size = float(entry_size(v, params, d))
+        mid = 1.0 if v.priced == 0 else (v.long_price if v.viewed != 0 else 0.0)
+        lots = 0
+        if size > 0.0 and mid > 0.0 and v.lot > 0.0:
+            lots = whole_lots(size, mid, v.lot)
+        failed = by_book | gates_now(market, views, book, params, t, j, gates_at, gates)
+        failed |= account_gates(v, p, book, accounts, params, size)
+        if lots < 1 or lots * v.lot * mid < v.min_notional:
+            failed |= G_MIN_NOTIONAL
+        if is_busy(v, link_start, link_pair, pairs, j):
+            failed |= G_BUSY
+        if with_working:
+            d.size = size
+            failed |= own_gates(v, params, d) << OWN
+        failed &= params.applied
+        if failed != 0:
+            if failed != alike:
+                _count_refusals(book, alike, alike_n)
+                alike = failed
+                alike_n = 0
+            alike_n += 1
+            again = failed == p.refusal and p.refused_at == book.sampled_at
+            p.refusal = failed
             p.refused_at = t
-            continue
+            if again:
+                continue
+        if not with_working:
+            d = _new_working(market, v, book, accounts, params, t, j, known_pairs, scores[k], decisions, dn)
+        explain(v, params, d)
+        _describe_entry(v, p, accounts, params, d, size, mid, lots, failed)
         dn += 1
-        _count(book, t, v.tag, ENTER, d.lots)
-        p.pending_lots = d.lots
+        if failed != 0:
+            continue
+        _count(book, t, v.tag, ENTER, lots)
+        p.pending_lots = lots
         p.pending_lot = v.lot
-        p.pending_size = d.size
-        place(p, book, orders[i], params, t, ENTRY)
+        p.pending_size = size
+        place(v, p, book, accounts, params, t, ENTRY)
         if book.simulated != 0 and (v.priced == 0 or params.fill == SAME):
-            fn = fill_entry(v, p, book, orders[i], params, t, i, fills, fn)
+            fn = fill_entry(market, v, p, book, accounts, params, t, j, fills, fn)
+        by_book = book_gates(book, params)
+        if params.explains != 0:
+            gross, total, squares = _holdings(views, pairs, book, held, held_pairs(pairs, book, held, seen, run))
+    _count_refusals(book, alike, alike_n)
     return dn, fn
 
 
 @compiled
-def _work_out(views: Any, pairs: Any, v: Any, book: Any, params: Any, ranks: Any, t: int, score: float, d: Any) -> None:
-    """Size, lots and every gate of one candidate, all written to its record."""
-    if params.strategy == COMPOSITE:
-        d.conviction = score
-        _describe_signals(v, params, d)
-        d.size = composite_size(views, pairs, v, book, params, ranks, score, d)
-    elif params.strategy == HOLD:
-        d.size = params.max_positions * params.notional / book.universe
-    else:
-        d.size = params.notional
-    d.mid = 1.0 if v.priced == 0 else (v.spot if v.viewed != 0 else 0.0)
-    if d.size > 0.0 and d.mid > 0.0 and v.lot > 0.0:
-        d.lots = whole_lots(d.size, d.mid, v.lot)
-    d.applied = ALL_GATES
-    if params.strategy == COMPOSITE:
-        d.applied &= ~(1 << G_CAPITAL)
-    else:
-        d.applied &= ~COMPOSITE_GATES
-    if params.strategy == HOLD:
-        d.applied &= ~(1 << G_SLOTS)
-    if v.priced == 0:
-        d.applied &= ~PRICE_GATES
-    d.failed = d.applied & _failed_gates(v, book, params, t, d)
+def _count_refusals(book: Any, failed: int, times: int) -> None:
+    """So many candidates were refused by these gates."""
+    for gate in range(OWN + OWN_GATES):
+        book.refused[gate] += (failed >> gate & 1) * times
 
 
 @compiled
-def _failed_gates(v: Any, book: Any, params: Any, t: int, d: Any) -> int:
-    """The gates that fail, as a bit set; also those that do not apply are looked at."""
-    failed = 0
-    if v.listed == 0 or v.listed_at > t or v.delisted != 0 or is_dead(v, book, params, t):
-        failed |= 1 << G_LISTED
-    if v.viewed == 0:
-        failed |= (1 << G_PRICES) | (1 << G_STALE_PRICE)
-    elif t - v.view_at > params.stale_s * SECOND:
-        failed |= 1 << G_STALE_PRICE
-    if v.settled_at == NEVER or v.interval_h <= 0.0 or float(t - v.settled_at) > 1.5 * v.interval_h * HOUR:
-        failed |= 1 << G_STALE_RATE
-    if book.halted != 0 or book.clock_off != 0 or book.flatten != 0:
-        failed |= 1 << G_HALTED
-    if v.delist_at != 0:
-        failed |= 1 << G_DELISTING
-    if not float(book.day_start_equity - d.equity) < params.daily_loss_limit * params.capital * 1e8:
-        failed |= 1 << G_DAILY_LOSS
-    if not d.health >= MIN_HEALTH:
-        failed |= 1 << G_MARGIN
-    d.need = need(params, max(d.size, 0.0))
-    if d.free < d.need:
-        failed |= 1 << G_CAPITAL
-    if d.lots < 1 or d.lots * v.lot * d.mid < v.min_notional:
-        failed |= 1 << G_MIN_NOTIONAL
-    if book.held + book.pending_entries >= params.max_positions:
-        failed |= 1 << G_SLOTS
-    if params.strategy == COMPOSITE:
-        failed |= _failed_composite_gates(v, params, t, d)
-    return failed
+def _new_working(
+    market: Any,
+    v: Any,
+    book: Any,
+    accounts: Any,
+    params: Any,
+    t: int,
+    pair: int,
+    known_pairs: int,
+    score_of_pair: float,
+    decisions: Any,
+    dn: int,
+) -> Any:
+    """A decision record with the pair's rate and the book."""
+    d = new_decision(decisions, dn, t, pair, ENTER, R_WANTED, 0)
+    d.known_pairs = known_pairs
+    d.score = score_of_pair
+    _describe_rate(market, v, params, t, d)
+    _describe_book(v, book, accounts, params, d)
+    return d
 
 
 @compiled
-def _failed_composite_gates(v: Any, params: Any, t: int, d: Any) -> int:
-    """The composite's own gates."""
-    failed = 0
-    if not breaks_even(v, params, d.q, d.size, d):
-        failed |= 1 << G_BREAK_EVEN
-    since = v.listed_at if v.listed != 0 and v.listed_at != 0 else v.first_at
-    d.age_d = float(t - since) / float(DAY_NS)
-    if not d.age_d >= params.min_age_d:
-        failed |= 1 << G_AGE
-    if v.interval_h <= 0.0 or v.interval_h < params.min_interval_h:
-        failed |= 1 << G_INTERVAL
-    if d.size < 0.5 * params.size_floor * params.notional:
-        failed |= 1 << G_TOO_SMALL
-    return failed
+def _describe_entry(
+    v: Any, p: Any, accounts: Any, params: Any, d: Any, size: float, mid: float, lots: int, failed: int
+) -> None:
+    """What follows from the size; free capital and need of the venue where they are closest."""
+    d.action = REFUSE if failed != 0 else ENTER
+    d.size = size
+    d.mid = mid
+    d.lots = lots
+    d.failed = failed
+    d.applied = params.applied if v.priced != 0 else params.applied & ~(G_PRICES | G_STALE_PRICE)
+    at_long, at_short = needs(v, p, params, max(size, 0.0))
+    d.need = at_long
+    d.free = free_capital(accounts[v.long_venue])
+    if v.long_venue != v.short_venue:
+        free = free_capital(accounts[v.short_venue])
+        if free - at_short < d.free - d.need:
+            d.need = at_short
+            d.free = free

@@ -1,56 +1,69 @@
-"""The simulated venue: what an order costs, and what a fill, a delisting or a liquidation does to the book.
-(docs/semantics.md 3, phases 5 and 6.)"""
+"""The simulated venue: what an order costs, and what a fill, a delisting or a liquidation does to the book and to the
+accounts of its venues. (docs/semantics.md 4, phases 5 and 6.)"""
 
 from typing import Any
 
 import numpy as np
 
 from carryfold.domain.fold._compile import compiled
-from carryfold.domain.fold.arithmetic import e8
+from carryfold.domain.fold.arithmetic import e8, impact_bp
 from carryfold.domain.fold.codes import (
+    BOTH,
     ENTRY,
+    EXIT,
     F_ENTER,
     F_EXIT,
-    F_LIQUIDATED,
-    F_SPOT_SOLD,
+    F_LEG_CLOSED,
+    FOREVER,
+    LONG,
+    LONG_EXIT,
     NOTHING,
+    SHORT,
+    SHORT_EXIT,
     SPOT_SALE,
 )
-from carryfold.domain.fold.observe import mark_for, revalue, turnover_24h
+from carryfold.domain.fold.money import pending_amounts
+from carryfold.domain.fold.observe import revalue, set_values, turnover_24h
 from carryfold.domain.fold.records import new_fill
-from carryfold.domain.fold.state import CLOSED_KEPT
-
-FOREVER = 2**62
+from carryfold.domain.fold.state import CLOSED_KEPT, NEVER
 
 
 @compiled
-def impact_bp(v: Any, params: Any, notional: float, perp_leg: bool) -> float:
-    """Square-root impact of trading `notional` in a leg; 0 where the leg's turnover is unknown."""
-    if perp_leg:
-        turnover = turnover_24h(v.perp_turnover_at, v.perp_turnover, v.perp_turnover_count)
-    else:
-        turnover = turnover_24h(v.spot_turnover_at, v.spot_turnover, v.spot_turnover_count)
-    if not turnover > 0.0:
-        return 0.0
-    sigma_d = np.sqrt(24.0 * v.vol_m)
-    return params.impact * sigma_d * np.sqrt(notional / turnover) * 1e4
+def sigma_d(market: Any, v: Any) -> float:
+    """Daily volatility of the pair: its short leg's."""
+    return np.sqrt(24.0 * market[v.short].vol_m)
 
 
 @compiled
-def fill_price(v: Any, params: Any, perp_leg: bool, buy: bool, impact: float) -> float:
-    """What a leg trades at on the view: a quote's side or a bar's close, each made worse by the costs."""
-    if v.quoted != 0:
+def long_turnover(market: Any, v: Any) -> float:
+    """The long leg's turnover in 24 h; 0 if unknown."""
+    return turnover_24h(market[v.long]) if v.long >= 0 else 0.0
+
+
+@compiled
+def traded_price(mid: float, bid: float, ask: float, params: Any, buy: bool, impact: float) -> float:
+    """What a leg trades at: a quote's side or a bar's close, each made worse by the costs."""
+    if bid > 0.0:
         cost_bp = params.slippage_bp + impact
-        if perp_leg:
-            side = v.perp_ask if buy else v.perp_bid
-        else:
-            side = v.spot_ask if buy else v.spot_bid
+        side = ask if buy else bid
     else:
         cost_bp = params.half_spread_bp + params.slippage_bp + impact
-        side = v.perp if perp_leg else v.spot
+        side = mid
     if buy:
         return side * (1.0 + cost_bp / 1e4)
     return side * max(0.0, 1.0 - cost_bp / 1e4)
+
+
+@compiled
+def _long_price(v: Any, params: Any, buy: bool, impact: float) -> float:
+    """The long leg's on the view."""
+    return traded_price(v.long_price, v.long_bid, v.long_ask, params, buy, impact)
+
+
+@compiled
+def _short_price(v: Any, params: Any, buy: bool, impact: float) -> float:
+    """The short leg's on the view."""
+    return traded_price(v.short_price, v.short_bid, v.short_ask, params, buy, impact)
 
 
 @compiled
@@ -59,34 +72,160 @@ def _unpriced_cost(params: Any, quantity: float, impact: float) -> int:
     return e8(quantity * (params.half_spread_bp + params.slippage_bp + impact) / 1e4)
 
 
+# --- orders -----------------------------------------------------------------------------------------------------------
+
+
 @compiled
-def _clear_order(p: Any, book: Any, order: Any) -> None:
+def place(v: Any, p: Any, book: Any, accounts: Any, params: Any, t: int, action: int) -> None:
+    """The decision at `t` becomes an order; the simulated venue has it after the latency."""
+    p.pending = action
+    p.pending_at = t
+    book.ordered += 1
+    if action == ENTRY:
+        p.pending_long_e8, p.pending_short_e8 = pending_amounts(v, params, p.pending_size)
+        accounts[v.long_venue].pending_e8 += p.pending_long_e8
+        accounts[v.short_venue].pending_e8 += p.pending_short_e8
+        book.pending_entries += 1
+    p.due_at = t + params.latency_ms * 1_000_000
+
+
+@compiled
+def clear_order(v: Any, p: Any, book: Any, accounts: Any) -> None:
     """The pair's order is done or gone."""
+    if p.pending == NOTHING:
+        return
     if p.pending == ENTRY:
-        book.pending_e8 -= p.pending_e8
+        accounts[v.long_venue].pending_e8 -= p.pending_long_e8
+        accounts[v.short_venue].pending_e8 -= p.pending_short_e8
         book.pending_entries -= 1
-    if p.pending != NOTHING:
-        book.ordered -= 1
+    book.ordered -= 1
     p.pending = NOTHING
-    p.pending_e8 = 0
-    order.due_at = FOREVER
+    p.pending_long_e8 = 0
+    p.pending_short_e8 = 0
+    p.due_at = FOREVER
 
 
 @compiled
-def drop_entry(p: Any, book: Any, order: Any) -> None:
+def drop_entry(v: Any, p: Any, book: Any, accounts: Any) -> None:
     """A pending entry that found no market is given up, and its slot and capital with it."""
-    _clear_order(p, book, order)
+    clear_order(v, p, book, accounts)
     book.dropped += 1
 
 
 @compiled
-def fill_entry(v: Any, p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int) -> int:
+def is_due(v: Any, p: Any, t: int, entries: bool) -> bool:
+    """True if the pair's open order (an entry, or an exit of both legs) trades at this instant, which brought an
+    accepted pair row."""
+    if p.pending == NOTHING or v.view_known_at != t or t <= p.pending_at or t < p.due_at:
+        return False
+    if entries:
+        return p.pending == ENTRY
+    return p.pending == EXIT or p.pending == SPOT_SALE
+
+
+@compiled
+def is_leg_due(market: Any, v: Any, p: Any, t: int) -> bool:
+    """True if the exit of one leg trades at this instant, which brought its instrument a price."""
+    if t <= p.pending_at or t < p.due_at:
+        return False
+    if p.pending == LONG_EXIT:
+        return market[v.long].price_known_at == t
+    return p.pending == SHORT_EXIT and market[v.short].price_known_at == t
+
+
+# --- what is held -----------------------------------------------------------------------------------------------------
+
+
+@compiled
+def book_fill(v: Any, book: Any, accounts: Any, f: Any) -> None:
+    """A fill's fees and realised P&L enter the book and the accounts of its legs."""
+    book.fees += f.long_fee + f.short_fee
+    book.slippage += f.slippage
+    book.long_realised += f.long_pnl
+    book.short_realised += f.short_pnl
+    if v.carry != 0:
+        book.spot_pnl_e8 += f.long_pnl
+    accounts[v.long_venue].cash += f.long_pnl - f.long_fee
+    accounts[v.short_venue].cash += f.short_pnl - f.short_fee
+
+
+@compiled
+def add_costs(v: Any, p: Any, book: Any, accounts: Any, long_cost: int, short_entry: int) -> None:
+    """What the legs cost, or were opened at, comes into the sums."""
+    p.long_cost += long_cost
+    p.short_entry += short_entry
+    book.long_cost += long_cost
+    book.short_entry += short_entry
+    if v.carry != 0:
+        accounts[v.long_venue].spot_cost += long_cost
+        book.spot_cost += long_cost
+        book.deployed += long_cost
+    else:
+        accounts[v.long_venue].perp_pnl -= long_cost
+    accounts[v.short_venue].perp_pnl += short_entry
+
+
+@compiled
+def _remember_closed(p: Any, leg: int, t: int) -> None:
+    """A leg is gone at `t`: it is remembered for settlements that become known later."""
+    k = (p.closed_count - 1) % CLOSED_KEPT
+    if p.closed_count == 0 or p.closed_trade[k] != p.trade:
+        k = p.closed_count % CLOSED_KEPT
+        p.closed_count += 1
+        p.closed_opened_at[k] = p.opened_at
+        p.closed_long_at[k] = NEVER
+        p.closed_short_at[k] = NEVER
+        p.closed_units[k] = p.long_units if leg == LONG else p.short_units
+        p.closed_unit[k] = p.unit
+        p.closed_priced[k] = p.held_priced
+        p.closed_trade[k] = p.trade
+    if leg == LONG:
+        p.closed_long_at[k] = t
+    else:
+        p.closed_short_at[k] = t
+    p.closed_until = t
+
+
+@compiled
+def drop_short(v: Any, p: Any, book: Any, accounts: Any, t: int) -> None:
+    """The short leg is gone at `t`."""
+    _remember_closed(p, SHORT, t)
+    set_values(v, p, book, accounts, p.long_value, 0, p.long_margin, 0)
+    add_costs(v, p, book, accounts, 0, -p.short_entry)
+    p.short_units = 0
+    _close_if_flat(p, book)
+
+
+@compiled
+def drop_long(v: Any, p: Any, book: Any, accounts: Any, t: int) -> None:
+    """The long leg is gone at `t`."""
+    _remember_closed(p, LONG, t)
+    set_values(v, p, book, accounts, 0, p.short_value, 0, p.short_margin)
+    add_costs(v, p, book, accounts, -p.long_cost, 0)
+    p.long_units = 0
+    _close_if_flat(p, book)
+
+
+@compiled
+def _close_if_flat(p: Any, book: Any) -> None:
+    """Without a leg the position is over."""
+    if p.long_units == 0 and p.short_units == 0:
+        p.held = 0
+        book.held -= 1
+        book.held_changes += 1
+        book.trades += 1
+
+
+@compiled
+def fill_entry(
+    market: Any, v: Any, p: Any, book: Any, accounts: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int
+) -> int:
     """Both legs of the pending entry trade now. Gives the new number of fills."""
     lots = p.pending_lots
     lot = p.pending_lot
     size = p.pending_size
     decided_at = p.pending_at
-    _clear_order(p, book, order)
+    clear_order(v, p, book, accounts)
     book.entries += 1
     p.trade = book.entries
     p.traded = 1
@@ -94,221 +233,97 @@ def fill_entry(v: Any, p: Any, book: Any, order: Any, params: Any, t: int, pair:
     p.held_priced = v.priced
     p.held_lots = lots
     p.held_size = size
-    p.spot_units = lots
-    p.perp_units = lots
+    p.long_units = lots
+    p.short_units = lots
     p.unit = lot
     p.opened_at = t
-    f = new_fill(fills, fill_n, t, pair, F_ENTER, p.trade, lots, lot)
-    spot_impact = impact_bp(v, params, size, False)
-    perp_impact = impact_bp(v, params, size, True)
+    f = new_fill(fills, fill_n, t, pair, F_ENTER, BOTH, p.trade, lots, lot)
+    sigma = sigma_d(market, v)
+    long_impact = impact_bp(params.impact, sigma, size, long_turnover(market, v))
+    short_impact = impact_bp(params.impact, sigma, size, turnover_24h(market[v.short]))
     if p.held_priced != 0:
-        spot_price = fill_price(v, params, False, True, spot_impact)
-        perp_price = fill_price(v, params, True, False, perp_impact)
-        p.spot_cost = e8(lots * lot * spot_price)
-        p.perp_entry = e8(lots * lot * perp_price)
-        f.slippage = e8(abs(spot_price - v.spot) * lots * lot) + e8(abs(perp_price - v.perp) * lots * lot)
+        long_price = _long_price(v, params, True, long_impact)
+        short_price = _short_price(v, params, False, short_impact)
+        f.long_value = e8(lots * lot * long_price)
+        f.short_value = e8(lots * lot * short_price)
+        f.slippage = e8(abs(long_price - v.long_price) * lots * lot) + e8(abs(short_price - v.short_price) * lots * lot)
     else:
-        spot_price = 1.0
-        perp_price = 1.0
-        p.spot_cost = e8(lots * lot)
-        p.perp_entry = p.spot_cost
-        f.spot_pnl = -_unpriced_cost(params, lots * lot, spot_impact)
-        f.perp_pnl = -_unpriced_cost(params, lots * lot, perp_impact)
-        f.slippage = -(f.spot_pnl + f.perp_pnl)
-    p.entry_price = perp_price
-    f.spot_fee = e8(lots * lot * spot_price * params.spot_taker_bp / 1e4)
-    f.perp_fee = e8(lots * lot * perp_price * params.perp_taker_bp / 1e4)
+        long_price = 1.0
+        short_price = 1.0
+        f.long_value = e8(lots * lot)
+        f.short_value = f.long_value
+        f.long_pnl = -_unpriced_cost(params, lots * lot, long_impact)
+        f.short_pnl = -_unpriced_cost(params, lots * lot, short_impact)
+        f.slippage = -(f.long_pnl + f.short_pnl)
+    p.long_entry_price = long_price
+    p.short_entry_price = short_price
+    f.long_fee = e8(lots * lot * long_price * p.long_bp / 1e4)
+    f.short_fee = e8(lots * lot * short_price * p.short_bp / 1e4)
     f.decided_at = decided_at
-    f.spot_price = spot_price
-    f.perp_price = perp_price
-    f.spot_value = p.spot_cost
-    f.perp_value = p.perp_entry
-    book.spot_cost += p.spot_cost
-    book.perp_entry += p.perp_entry
+    f.long_price = long_price
+    f.short_price = short_price
+    p.long_cost = 0
+    p.short_entry = 0
+    p.long_value = 0
+    p.short_value = 0
+    p.long_margin = 0
+    p.short_margin = 0
+    add_costs(v, p, book, accounts, f.long_value, f.short_value)
     book.held += 1
-    _book(book, f)
-    p.spot_value = 0
-    p.perp_value = 0
-    p.margin = 0
+    book.held_changes += 1
+    book_fill(v, book, accounts, f)
     if p.held_priced != 0:
-        revalue(v, p, book, params)
+        revalue(v, p, book, accounts, params)
     else:
-        p.spot_value = p.spot_cost
-        p.perp_value = p.perp_entry
-        p.margin = e8(params.margin_fraction * (lots * lot))
-        book.spot_value += p.spot_value
-        book.perp_value += p.perp_value
-        book.margin += p.margin
+        margin = e8(params.margin_fraction * (lots * lot))
+        set_values(v, p, book, accounts, p.long_cost, p.short_entry, 0, margin)
     return fill_n + 1
 
 
 @compiled
-def _book(book: Any, f: Any) -> None:
-    """A fill's fees and realised P&L enter the book."""
-    book.fees += f.spot_fee + f.perp_fee
-    book.slippage += f.slippage
-    book.spot_realised += f.spot_pnl
-    book.perp_realised += f.perp_pnl
-
-
-@compiled
-def _drop_perp(p: Any, book: Any, t: int) -> None:
-    """The short is gone at `t`: it leaves the sums and is remembered for settlements that become known later."""
-    k = p.closed_count % CLOSED_KEPT
-    p.closed_opened_at[k] = p.opened_at
-    p.closed_at[k] = t
-    p.closed_units[k] = p.perp_units
-    p.closed_unit[k] = p.unit
-    p.closed_priced[k] = p.held_priced
-    p.closed_trade[k] = p.trade
-    p.closed_count += 1
-    book.perp_entry -= p.perp_entry
-    book.perp_value -= p.perp_value
-    book.margin -= p.margin
-    p.perp_units = 0
-    p.perp_entry = 0
-    p.perp_value = 0
-    p.margin = 0
-
-
-@compiled
-def _drop_spot(p: Any, book: Any) -> None:
-    """The spot leg is gone, and with it the position."""
-    book.spot_cost -= p.spot_cost
-    book.spot_value -= p.spot_value
-    book.held -= 1
-    book.trades += 1
-    p.spot_units = 0
-    p.spot_cost = 0
-    p.spot_value = 0
-    p.held = 0
-
-
-@compiled
-def fill_exit(v: Any, p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int) -> int:
-    """Both legs trade back, or the spot leg alone after a liquidation. Gives the new number of fills."""
-    units = p.spot_units
-    unit = p.unit
-    with_perp = p.pending != SPOT_SALE
-    f = new_fill(fills, fill_n, t, pair, F_EXIT if with_perp else F_SPOT_SOLD, p.trade, units, unit)
-    f.decided_at = p.pending_at
-    _clear_order(p, book, order)
-    if p.held_priced != 0:
-        spot_impact = impact_bp(v, params, units * unit * v.spot, False)
-        spot_price = fill_price(v, params, False, False, spot_impact)
-        f.spot_value = e8(units * unit * spot_price)
-        f.slippage = e8(abs(spot_price - v.spot) * units * unit)
-        f.spot_pnl = f.spot_value - p.spot_cost
-    else:
-        spot_price = 1.0
-        f.spot_value = e8(units * unit)
-        f.spot_pnl = -_unpriced_cost(params, units * unit, impact_bp(v, params, units * unit, False))
-    f.spot_price = spot_price
-    f.spot_fee = e8(units * unit * spot_price * params.spot_taker_bp / 1e4)
-    if with_perp:
-        if p.held_priced != 0:
-            perp_impact = impact_bp(v, params, units * unit * v.perp, True)
-            perp_price = fill_price(v, params, True, True, perp_impact)
-            f.perp_value = e8(units * unit * perp_price)
-            f.slippage += e8(abs(perp_price - v.perp) * units * unit)
-            f.perp_pnl = p.perp_entry - f.perp_value
-        else:
-            perp_price = 1.0
-            f.perp_value = e8(units * unit)
-            f.perp_pnl = -_unpriced_cost(params, units * unit, impact_bp(v, params, units * unit, True))
-            f.slippage = -(f.spot_pnl + f.perp_pnl)
-        f.perp_price = perp_price
-        f.perp_fee = e8(units * unit * perp_price * params.perp_taker_bp / 1e4)
-    _book(book, f)
-    if with_perp:
-        _drop_perp(p, book, t)
-    _drop_spot(p, book)
-    return fill_n + 1
-
-
-@compiled
-def close_delisted(
-    v: Any, p: Any, book: Any, order: Any, params: Any, t: int, pair: int, action: int, fills: Any, fill_n: int
+def fill_exit(
+    market: Any, v: Any, p: Any, book: Any, accounts: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int
 ) -> int:
-    """The market is gone (PairDelisted, or its data ended): an order is dropped, the perpetual closes at its last mark,
-    the spot leg sells at a haircut. Gives the new number of fills."""
-    if p.pending == ENTRY:
-        drop_entry(p, book, order)
-    elif p.pending != NOTHING:
-        _clear_order(p, book, order)
-    if p.held == 0:
-        return fill_n
-    units = p.spot_units
+    """Both legs trade back, or the spot leg alone after a liquidation. Gives the new number of fills."""
+    units = p.long_units
     unit = p.unit
-    f = new_fill(fills, fill_n, t, pair, action, p.trade, units, unit)
+    with_short = p.pending != SPOT_SALE
+    action = F_EXIT if with_short else F_LEG_CLOSED
+    f = new_fill(fills, fill_n, t, pair, action, BOTH if with_short else LONG, p.trade, units, unit)
+    f.decided_at = p.pending_at
+    clear_order(v, p, book, accounts)
+    sigma = sigma_d(market, v)
     if p.held_priced != 0:
-        spot_price = v.spot * (1.0 - params.delist_haircut)
-        f.spot_value = e8(units * unit * v.spot * (1.0 - params.delist_haircut))
-        f.spot_fee = e8(units * unit * v.spot * (1.0 - params.delist_haircut) * params.spot_taker_bp / 1e4)
-        f.spot_pnl = f.spot_value - p.spot_cost
-        if p.perp_units > 0:
-            mark = mark_for(v, FOREVER)
-            if mark <= 0.0:
-                mark = v.perp
-            f.perp_price = mark
-            f.perp_value = e8(units * unit * mark)
-            f.perp_fee = e8(units * unit * mark * params.perp_taker_bp / 1e4)
-            f.perp_pnl = p.perp_entry - f.perp_value
+        impact = impact_bp(params.impact, sigma, units * unit * v.long_price, long_turnover(market, v))
+        long_price = _long_price(v, params, False, impact)
+        f.long_value = e8(units * unit * long_price)
+        f.slippage = e8(abs(long_price - v.long_price) * units * unit)
+        f.long_pnl = f.long_value - p.long_cost
     else:
-        spot_price = 1.0
-        f.spot_value = e8(units * unit)
-        f.perp_value = f.spot_value
-        f.perp_price = 1.0
-        f.spot_fee = e8(units * unit * params.spot_taker_bp / 1e4)
-        f.perp_fee = e8(units * unit * params.perp_taker_bp / 1e4)
-        f.spot_pnl = -e8(units * unit * params.delist_haircut)
-    f.spot_price = spot_price
-    _book(book, f)
-    if p.perp_units > 0:
-        _drop_perp(p, book, t)
-    _drop_spot(p, book)
+        long_price = 1.0
+        f.long_value = e8(units * unit)
+        impact = impact_bp(params.impact, sigma, units * unit, long_turnover(market, v))
+        f.long_pnl = -_unpriced_cost(params, units * unit, impact)
+    f.long_price = long_price
+    f.long_fee = e8(units * unit * long_price * p.long_bp / 1e4)
+    if with_short:
+        turnover = turnover_24h(market[v.short])
+        if p.held_priced != 0:
+            impact = impact_bp(params.impact, sigma, units * unit * v.short_price, turnover)
+            short_price = _short_price(v, params, True, impact)
+            f.short_value = e8(units * unit * short_price)
+            f.slippage += e8(abs(short_price - v.short_price) * units * unit)
+            f.short_pnl = p.short_entry - f.short_value
+        else:
+            short_price = 1.0
+            f.short_value = e8(units * unit)
+            impact = impact_bp(params.impact, sigma, units * unit, turnover)
+            f.short_pnl = -_unpriced_cost(params, units * unit, impact)
+            f.slippage = -(f.long_pnl + f.short_pnl)
+        f.short_price = short_price
+        f.short_fee = e8(units * unit * short_price * p.short_bp / 1e4)
+    book_fill(v, book, accounts, f)
+    if with_short:
+        drop_short(v, p, book, accounts, t)
+    drop_long(v, p, book, accounts, t)
     return fill_n + 1
-
-
-@compiled
-def liquidate(v: Any, p: Any, book: Any, order: Any, params: Any, t: int, pair: int, fills: Any, fill_n: int) -> int:
-    """Close a short whose split-account margin is used up, at the view's price; the spot leg sells at the next row."""
-    limit = p.entry_price * (1.0 + params.margin_fraction) / (1.0 + params.mmr + params.perp_taker_bp / 1e4)
-    if p.perp_units <= 0 or p.held_priced == 0 or t <= p.opened_at or v.perp < limit:
-        return fill_n
-    if p.pending != NOTHING:
-        _clear_order(p, book, order)
-    f = new_fill(fills, fill_n, t, pair, F_LIQUIDATED, p.trade, p.perp_units, p.unit)
-    f.perp_price = v.perp
-    f.perp_value = e8(p.perp_units * p.unit * v.perp)
-    f.perp_fee = e8(p.perp_units * p.unit * v.perp * params.perp_taker_bp / 1e4)
-    f.perp_pnl = p.perp_entry - f.perp_value
-    _book(book, f)
-    book.liquidation += f.perp_pnl
-    _drop_perp(p, book, t)
-    p.pending = SPOT_SALE
-    p.pending_at = t
-    book.ordered += 1
-    order.due_at = t
-    return fill_n + 1
-
-
-@compiled
-def place(p: Any, book: Any, order: Any, params: Any, t: int, action: int) -> None:
-    """The decision at `t` becomes an order; the simulated venue has it after the latency."""
-    p.pending = action
-    p.pending_at = t
-    book.ordered += 1
-    if action == ENTRY:
-        p.pending_e8 = e8((1.0 + params.margin_fraction) * p.pending_size)
-        book.pending_e8 += p.pending_e8
-        book.pending_entries += 1
-    order.due_at = t + params.latency_ms * 1_000_000
-
-
-@compiled
-def is_due(v: Any, p: Any, order: Any, t: int, entries: bool) -> bool:
-    """True if the pair's open order (an entry, or an exit) trades at this instant, which brought an accepted row."""
-    if p.pending == NOTHING or v.view_known_at != t or t <= p.pending_at or t < order.due_at:
-        return False
-    return (p.pending == ENTRY) == entries

@@ -1,63 +1,71 @@
-"""What a settled or predicted rate changes: the interval, the 8 h-equivalent, averages, the forecast. (Phase 2.)"""
+"""What a settled or predicted rate changes: a perpetual's interval and 8 h-equivalent; a pair's rate, its averages and
+its forecast. (Phase 2.)"""
 
 from typing import Any
 
 import numpy as np
 
 from carryfold.domain.fold._compile import compiled
-from carryfold.domain.fold.arithmetic import clamp, weight
-from carryfold.domain.fold.codes import COMPOSITE, HOUR, PREDICTED, SECOND, SETTLED
+from carryfold.domain.fold.arithmetic import trend_score, weight
+from carryfold.domain.fold.codes import HOUR, PREDICTED, SECOND, SETTLED
 from carryfold.domain.fold.observe import keep_mark, seen
 from carryfold.domain.fold.state import NEVER
 
 SNAP = 600 * SECOND  # a spacing this far from a usual interval is no spacing
 EIGHT_HOURS = 8 * HOUR
 AR_KEPT = 270
-PRIOR_PHI = 0.83
-PRIOR_MU = 0.0001
-PRIOR_COUNT = 30.0
 PREDICTION_QUIET = 60 * SECOND  # after a settlement the venue shows 0 for a while
 PREDICTION_LEAD = 10 * SECOND
 PREDICTION_AGE = 300 * SECOND
 
+# bits of params.reads, in the order of strategies.READS
+READS_AVERAGES = 1
+READS_FORECAST = 2
+READS_BASIS = 4
+READS_VOLUME = 8
+
 
 @compiled
-def observe_settled(v: Any, tally: Any, params: Any, row: Any, interval_h: float) -> None:
-    """A settled rate, for the signals; its money is booked in phase 3. `interval_h` 0: no source tells it."""
-    seen(v, row)
-    if row.event_at <= v.settled_at:
+def observe_settled(m: Any, tally: Any, row: Any, interval_h: float) -> bool:
+    """A settled rate, for the signals; its money is booked in phase 3. `interval_h` 0: no source tells it. Gives True
+    if it set the rate of the instrument."""
+    seen(m, row)
+    if row.event_at <= m.settled_at:
         tally.late += 1
-        return
-    before = v.settled_at
-    v.settled_at = row.event_at
-    _adopt_interval(v, interval_h, row.event_at - before if before != NEVER else 0)
-    if v.interval_h <= 0.0:
-        return
-    if before != NEVER and row.event_at - before > np.int64(v.interval_h * HOUR) + SNAP:
+        return False
+    before = m.settled_at
+    m.settled_at = row.event_at
+    _adopt_interval(m, interval_h, row.event_at - before if before != NEVER else 0)
+    if m.interval_h <= 0.0:
+        return False
+    if before != NEVER and row.event_at - before > np.int64(m.interval_h * HOUR) + SNAP:
         tally.gaps += 1
-    _enter_rate(v, params, row.a * 8.0 / v.interval_h)
-    if params.strategy == COMPOSITE:
-        _enter_forecast(v, row.a, row.event_at)
+    m.x = row.a * 8.0 / m.interval_h
+    m.rate = row.a
+    m.x_count += 1
+    m.set_at = row.known_at
+    m.set_for = row.event_at
+    return True
 
 
 @compiled
-def _adopt_interval(v: Any, given_h: float, spacing: int) -> None:
+def _adopt_interval(m: Any, given_h: float, spacing: int) -> None:
     """The interval in force: the given one, else inferred from the spacing to the settlement before (0: none). A longer
     spacing is believed only when it comes twice in a row: once is a missing settlement."""
     if given_h > 0.0:
-        v.interval_h = given_h
-        v.longer_h = 0.0
+        m.interval_h = given_h
+        m.longer_h = 0.0
         return
     if spacing == 0:
         return
     snapped = _snapped_hours(spacing)
     if snapped == 0.0:
-        v.longer_h = 0.0
-    elif v.interval_h <= 0.0 or snapped <= v.interval_h or snapped == v.longer_h:
-        v.interval_h = snapped
-        v.longer_h = 0.0
+        m.longer_h = 0.0
+    elif m.interval_h <= 0.0 or snapped <= m.interval_h or snapped == m.longer_h:
+        m.interval_h = snapped
+        m.longer_h = 0.0
     else:
-        v.longer_h = snapped
+        m.longer_h = snapped
 
 
 @compiled
@@ -70,17 +78,41 @@ def _snapped_hours(spacing: int) -> float:
 
 
 @compiled
-def _enter_rate(v: Any, params: Any, x: float) -> None:
-    """The 8 h-equivalent of a settled rate becomes the one in force."""
-    if params.strategy == COMPOSITE:
-        _average_rate(v, params, x)
+def observe_pair_rate(market: Any, v: Any, params: Any, t: int, settled_at: int) -> bool:
+    """One observation of the pair's rate: at the instant `t` the rate of at least one of its perpetuals was set for the
+    settlement at `settled_at`. Gives True if the pair's rate is known."""
+    if v.seen_at == t and v.seen_for == settled_at:
+        return False
+    short = market[v.short]
+    if short.x_count == 0:
+        return False
+    x = short.x
+    rate = short.rate if short.set_at == t and short.set_for == settled_at else 0.0
+    interval_h = short.interval_h
+    if v.carry == 0:
+        long = market[v.long]
+        if long.x_count == 0:
+            return False
+        x -= long.x
+        if long.set_at == t and long.set_for == settled_at:
+            rate -= long.rate
+        interval_h = min(interval_h, long.interval_h)
+    v.seen_at = t
+    v.seen_for = settled_at
+    if params.reads & READS_AVERAGES:
+        _average_rate(v, params, x, interval_h)
     v.x_before = v.x if v.x_count > 0 else x
     v.x = x
     v.x_count += 1
+    if params.reads & READS_AVERAGES:
+        v.trend_score = trend_score(v)
+    if params.reads & READS_FORECAST:
+        _enter_forecast(v, rate, settled_at)
+    return True
 
 
 @compiled
-def _average_rate(v: Any, params: Any, x: float) -> None:
+def _average_rate(v: Any, params: Any, x: float, interval_h: float) -> None:
     """The averages behind trend and persistence; `v.x` is still the rate before."""
     if v.x_count == 0:
         v.ema_fast = x
@@ -90,7 +122,7 @@ def _average_rate(v: Any, params: Any, x: float) -> None:
         v.ema_fast += weight(float(params.ema_fast)) * (x - v.ema_fast)
         v.ema_slow += weight(float(params.ema_slow)) * (x - v.ema_slow)
         v.dx += weight(30.0) * (abs(x - v.x) - v.dx)
-    v.run_h8 = v.run_h8 + v.interval_h / 8.0 if x >= params.enter else 0.0
+    v.run_h8 = v.run_h8 + interval_h / 8.0 if x >= params.enter else 0.0
 
 
 @compiled
@@ -129,53 +161,55 @@ def _close_bucket(v: Any) -> None:
 
 
 @compiled
-def forecast(v: Any) -> tuple[float, float]:
-    """(phi, mu) of the funding forecast: bias-corrected AR(1), shrunk to a prior of 30 observations."""
-    if v.ar_count == 0:
-        return PRIOR_PHI, PRIOR_MU
-    n = float(min(v.ar_count, AR_KEPT))
-    phi = v.ar_cov / v.ar_var if v.ar_var > 1e-16 else PRIOR_PHI
-    phi += (1.0 + 3.0 * phi) / n
-    phi = clamp((n * phi + PRIOR_COUNT * PRIOR_PHI) / (n + PRIOR_COUNT), 0.0, 0.98)
-    mu = (n * v.ar_mean + PRIOR_COUNT * PRIOR_MU) / (n + PRIOR_COUNT)
-    return phi, mu
-
-
-@compiled
-def observe_predicted(v: Any, tally: Any, row: Any) -> None:
+def observe_predicted(m: Any, tally: Any, row: Any) -> None:
     """The running estimate of the settlement to come; its mark is kept in any case."""
-    seen(v, row)
-    if row.c > 0.0:
-        keep_mark(v, row.event_at, row.c)
-    if row.event_at <= v.predicted_at:
+    if row.b > 0.0:
+        keep_mark(m, row.event_at, row.b)
+    if row.event_at <= m.predicted_at:
         tally.late += 1
         return
-    v.predicted_at = row.event_at
-    v.predicted = row.a
-    v.predicted_h = row.b
-    v.predicted_next = np.int64(row.d) * 1_000_000
+    m.predicted_at = row.event_at
+    m.predicted = row.a
+    m.predicted_h = row.slot / 60.0
+    m.predicted_next = np.int64(row.c) * 1_000_000
 
 
 @compiled
-def rate_estimate(v: Any, params: Any, t: int) -> float:
-    """q: the 8 h-equivalent rate a strategy goes by at `t`. Only meaningful when a settled rate is known."""
-    if params.rate_source == SETTLED or v.predicted_at == NEVER:
-        return v.x
-    hours = v.predicted_h if v.predicted_h > 0.0 else v.interval_h
+def rate_estimate(m: Any, params: Any, t: int) -> float:
+    """q of a perpetual: the 8 h-equivalent rate a strategy goes by at `t`. Only meaningful when a settled rate is
+    known."""
+    if params.rate_source == SETTLED or m.predicted_at == NEVER:
+        return m.x
+    hours = m.predicted_h if m.predicted_h > 0.0 else m.interval_h
     if hours <= 0.0:
-        return v.x
+        return m.x
     interval = np.int64(hours * HOUR)
-    start = v.predicted_next - interval
+    start = m.predicted_next - interval
     quiet_until = start + PREDICTION_QUIET
     if (
-        v.predicted_at < quiet_until
+        m.predicted_at < quiet_until
         or t < quiet_until
-        or t > v.predicted_next - PREDICTION_LEAD
-        or t - v.predicted_at > PREDICTION_AGE
+        or t > m.predicted_next - PREDICTION_LEAD
+        or t - m.predicted_at > PREDICTION_AGE
     ):
-        return v.x
+        return m.x
     f = float(t - start) / float(interval)
-    predicted = v.predicted * 8.0 / hours
+    predicted = m.predicted * 8.0 / hours
     if params.rate_source == PREDICTED:
-        return predicted if f >= 0.5 else v.x
-    return f * f * predicted + (1.0 - f * f) * v.x
+        return predicted if f >= 0.5 else m.x
+    return f * f * predicted + (1.0 - f * f) * m.x
+
+
+@compiled
+def is_rate_known(market: Any, v: Any) -> bool:
+    """True once every perpetual of the pair has a rate."""
+    return market[v.short].x_count > 0 and (v.carry != 0 or market[v.long].x_count > 0)
+
+
+@compiled
+def pair_rate(market: Any, v: Any, params: Any, t: int) -> float:
+    """q of a pair: the short leg's less the long leg's. Only meaningful when `is_rate_known`."""
+    q = rate_estimate(market[v.short], params, t)
+    if v.carry == 0:
+        q -= rate_estimate(market[v.long], params, t)
+    return q

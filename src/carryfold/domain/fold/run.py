@@ -5,7 +5,7 @@ Rows come as whole instants in known order; the states are changed in place.
 """
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NamedTuple
 
@@ -14,22 +14,28 @@ import numpy as np
 import numpy.typing as npt
 
 from carryfold.domain.fold._compile import CODE_DIGEST
-from carryfold.domain.fold.codes import HEALTHY
-from carryfold.domain.fold.fills import FOREVER
-from carryfold.domain.fold.state import BOOK, DAY, DECISION, FILL, NEVER, ORDER, PAIR, VIEW
-from carryfold.domain.fold.step import OUTPUT_PER_PAIR, OUTPUT_PER_ROW, advance, advance_many, in_canonical_order
+from carryfold.domain.fold.codes import FOREVER, HEALTHY
+from carryfold.domain.fold.dispatch import compile_own
+from carryfold.domain.fold.ordering import in_canonical_order
+from carryfold.domain.fold.state import ACCOUNT, BOOK, DAY, DECISION, FILL, INSTRUMENT, NEVER, PAIR, TALLY, VIEW
+from carryfold.domain.fold.step import OUTPUT_PER_PAIR, OUTPUT_PER_ROW, advance, advance_many
+from carryfold.domain.instruments import Instrument, Pair
 from carryfold.domain.params import Parameters
-from carryfold.domain.rows import E8, ROW, Rows
+from carryfold.domain.rows import ROW, Rows
 
-__all__ = ["Output", "SizeOutOfRange", "State", "fold", "simulate", "simulate_many"]
+__all__ = ["Output", "SizeOutOfRange", "State", "Sweep", "fold", "simulate", "simulate_many"]
 
 Array = npt.NDArray[np.void]
+Indices = npt.NDArray[np.int64]
 
 _OUTPUT_MIN: Final = 4096
-_TOGETHER: Final = 32  # runs that share their views: more save little, and their pairs leave the cache
+_TOGETHER: Final = 128  # runs that share their views: more save little, and their pairs leave the cache
 _NEVER_YET: Final = (
-    "market_known_at", "price_at", "settled_at", "predicted_at", "activity_at", "view_at", "view_known_at",
-    "delisted_known_at", "basis_hour_end", "ar_end", "mark_until", "vol_hour_end",
+    "settled_at", "set_at", "set_for", "market_known_at", "predicted_at", "newest_at", "price_at", "price_known_at",
+    "suspect_at", "mark_until", "vol_hour_end", "turnover_entered_at", "activity_at", "delisted_known_at",
+)  # fmt: skip
+_NEVER_SEEN: Final = (
+    "seen_at", "seen_for", "view_known_at", "view_at", "tried_at", "ar_end", "basis_hour_end", "hourly_at",
 )  # fmt: skip
 
 
@@ -46,61 +52,50 @@ class Output(NamedTuple):
 
 
 class State:
-    """One run's state: `view` and `pair` (state.VIEW, state.PAIR), `book` (state.BOOK, one record), the simulated
-    venue's `order` (state.ORDER), and the pairs in symbol order, `ranks`. Grows between instants as pairs are added."""
+    """One run's state.
 
-    def __init__(self, params: Parameters, *, start: int = 0, universe: int = 0, simulated: bool = True) -> None:
+    `instruments` are those of the log by their id, `pairs` the run's in the order of ties; `market` (state.INSTRUMENT)
+    is indexed by the former, `view` and `pair` (state.VIEW, state.PAIR) by the latter, `account` (state.ACCOUNT) by
+    `venues`; `book` (state.BOOK) is one record.
+    """
+
+    def __init__(
+        self,
+        params: Parameters,
+        instruments: Sequence[Instrument],
+        pairs: Sequence[Pair],
+        *,
+        start: int = 0,
+        simulated: bool = True,
+    ) -> None:
+        """A state before any row; decisions begin at the first instant not before `start` (ns). Raises ParameterError
+        for a split of the capital over other venues than the run's, CompileFailed for a user's strategy."""
+        compile_own()
         self.params = params
         self.simulated = simulated
         self.record = params.record()
-        self.symbols: list[bytes] = []
-        self.view: Array = np.zeros(0, VIEW)
-        self.pair: Array = np.zeros(0, PAIR)
-        self.order: Array = np.zeros(0, ORDER)
-        self.ranks: npt.NDArray[np.int64] = np.zeros(0, np.int64)
-        self.book: Array = np.zeros(1, BOOK)
-        book: Any = self.book[0]
-        book["simulated"] = simulated
-        book["start"] = start
-        book["universe"] = max(universe, 1)
-        book["due_at"] = NEVER
-        book["now"] = NEVER
-        book["heard_since"] = NEVER
-        capital = round(params.capital * E8)
-        for name in ("capital", "day_start_equity", "peak", "peak_equity", "min_free"):
-            book[name] = capital
-        book["theta"] = 1.0
-        book["min_health"] = HEALTHY
+        self.instruments = list(instruments)
+        self.pairs = sorted(pairs, key=lambda pair: pair.order)
+        self.venues = sorted({venue for pair in self.pairs for venue in pair.venues}, key=str.encode) or [""]
+        self.market = _new_market(self.instruments)
+        self.view = _new_views(self.instruments, self.pairs, self.venues)
+        self.pair = _new_pairs(params, self.pairs)
+        self.account = _new_accounts(params, self.venues)
+        self.book = _new_book(params, self.pairs, start, simulated=simulated)
+        self.link_start, self.link_pair = _links(self.view, len(self.instruments))
+        counts = np.append(np.diff(self.link_start), 0)  # an assumed leg, -1, is of no other pair
+        self.view["shares_legs"] = (counts[self.view["long"]] > 1) | (counts[self.view["short"]] > 1)
         self._buffers = _buffers(0)
-
-    def add_pairs(self, symbols: Sequence[bytes], selected: Iterable[bool] | None = None) -> None:
-        """Append pairs, in the order of their ids. `symbols` decide ties, by their bytes; equal ones by id."""
-        views = np.zeros(len(symbols), VIEW)
-        for name in _NEVER_YET:
-            views[name] = NEVER
-        views["spot_hourly"] = views["perp_hourly"] = -1.0
-        views["lot_units"] = 1
-        views["tag"] = [_tag(symbol) for symbol in symbols]
-        pairs = np.zeros(len(symbols), PAIR)
-        pairs["selected"] = 1 if selected is None else np.fromiter(selected, np.int64, len(symbols))
-        pairs["refused_at"] = NEVER
-        orders = np.zeros(len(symbols), ORDER)
-        orders["due_at"] = FOREVER
-        self.view = np.concatenate([self.view, views])
-        self.pair = np.concatenate([self.pair, pairs])
-        self.order = np.concatenate([self.order, orders])
-        self.symbols += symbols
-        self.ranks = np.array(sorted(range(len(self.symbols)), key=lambda i: (self.symbols[i], i)), np.int64)
+        self._scratch = Scratch(len(self.instruments), len(self.pairs))
 
     def copy(self) -> "State":
         """An independent state with the same contents."""
         twin = State.__new__(State)
-        twin.simulated = self.simulated
-        twin.params, twin.record, twin.symbols = self.params, self.record.copy(), list(self.symbols)
-        twin.view, twin.pair = self.view.copy(), self.pair.copy()
-        twin.order, twin.book = self.order.copy(), self.book.copy()
-        twin.ranks = self.ranks
+        twin.__dict__.update(self.__dict__)
+        for name in ("record", "market", "view", "pair", "account", "book"):
+            setattr(twin, name, getattr(self, name).copy())
         twin._buffers = _buffers(0)
+        twin._scratch = Scratch(len(self.instruments), len(self.pairs))
         return twin
 
     def buffers(self, size: int) -> Output:
@@ -109,31 +104,40 @@ class State:
             self._buffers = _buffers(size)
         return self._buffers
 
+    def scratch(self, rows: int) -> "Scratch":
+        """What the kernel works with, for so many rows."""
+        return self._scratch.grown(rows)
+
     def hash(self) -> str:
-        """BLAKE2b-128 of the listed pairs in symbol order, the orders and the book; comparable within one code
-        version."""
+        """BLAKE2b-128 of the run's listed pairs in order with their instruments, of the accounts and the book;
+        comparable within one code version."""
         digest = hashlib.blake2b(CODE_DIGEST.encode(), digest_size=16)
-        for i in self.ranks:
-            if self.view[i]["listed"]:
-                digest.update(self.symbols[i] + b"\0" + self.view[i].tobytes())
-                digest.update(self.pair[i].tobytes() + self.order[i].tobytes())
-        digest.update(self.book.tobytes())
+        indices = ("long", "short", "long_venue", "short_venue")  # they depend on what else a log holds
+        for number, pair in enumerate(self.pairs):
+            view = self.view[number : number + 1].copy()
+            legs = [int(view["long"][0]), int(view["short"][0])]
+            if not self.market["listed"][legs[1]]:
+                continue
+            for name in indices:
+                view[name] = 0
+            digest.update(pair.name.encode() + b"\0" + view.tobytes() + self.pair[number].tobytes())
+            for index in legs:
+                if index >= 0:
+                    digest.update(self.market[index].tobytes())
+        digest.update(self.account.tobytes() + self.book.tobytes())
         return digest.hexdigest()
 
     def dump(self) -> bytes:
         """The snapshot: everything but the code, which `load` insists on."""
-        return msgspec.msgpack.encode(
-            {
-                "code": CODE_DIGEST,
-                "simulated": self.simulated,
-                "params": msgspec.to_builtins(self.params),
-                "symbols": self.symbols,
-                "view": self.view.tobytes(),
-                "pair": self.pair.tobytes(),
-                "order": self.order.tobytes(),
-                "book": self.book.tobytes(),
-            }
-        )
+        arrays = {name: getattr(self, name).tobytes() for name in _ARRAYS}
+        saved = {
+            "code": CODE_DIGEST,
+            "simulated": self.simulated,
+            "params": msgspec.to_builtins(self.params),
+            "instruments": self.instruments,
+            "pairs": self.pairs,
+        }
+        return msgspec.msgpack.encode(saved | arrays)
 
     @classmethod
     def load(cls, data: bytes) -> "State":
@@ -141,17 +145,124 @@ class State:
         saved = msgspec.msgpack.decode(data)
         if saved["code"] != CODE_DIGEST:
             raise ValueError("the snapshot was made by another version of the fold")
-        state = cls(msgspec.convert(saved["params"], Parameters), simulated=saved["simulated"])
-        state.add_pairs(saved["symbols"])
-        state.view = np.frombuffer(saved["view"], VIEW).copy()
-        state.pair = np.frombuffer(saved["pair"], PAIR).copy()
-        state.order = np.frombuffer(saved["order"], ORDER).copy()
-        state.book = np.frombuffer(saved["book"], BOOK).copy()
+        state = cls(
+            msgspec.convert(saved["params"], Parameters),
+            msgspec.convert(saved["instruments"], list[Instrument]),
+            msgspec.convert(saved["pairs"], list[Pair]),
+            simulated=saved["simulated"],
+        )
+        for name, dtype in _ARRAYS.items():
+            setattr(state, name, np.frombuffer(saved[name], dtype).copy())
         return state
 
 
-def _tag(symbol: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(symbol, digest_size=8).digest(), "little", signed=True)
+class Scratch:
+    """Arrays that the kernel works with, made once: what is in them follows from the state. `numbers` are rates and
+    scores by pair, `places` gates with their instant, pairs chosen, and pairs by rate."""
+
+    def __init__(self, instruments: int, pairs: int, runs: int = 1) -> None:
+        self.tallies = np.zeros(1, TALLY)
+        self.numbers = np.zeros((2, pairs))
+        self.places = np.zeros((4, pairs), np.int64)
+        self.places[0] = NEVER
+        self.places[3] = np.arange(pairs)
+        self.turnovers_at = np.full(instruments, NEVER)
+        self.turnovers = np.zeros(instruments)
+        self.held = np.zeros((runs, pairs), np.int64)
+        self.seen = np.full(runs, -1, np.int64)
+        self.ready = np.zeros(1, np.int64)
+        self.fresh = np.zeros(0, np.int8)
+        self.arrays = self._arrays()
+
+    def grown(self, rows: int) -> "Scratch":
+        """Itself, large enough for so many rows at once."""
+        if len(self.fresh) < rows:
+            self.fresh = np.zeros(rows, np.int8)
+            self.arrays = self._arrays()
+        return self
+
+    def _arrays(self) -> tuple[Any, ...]:
+        return (
+            self.tallies, self.numbers, self.places, self.turnovers_at, self.turnovers, self.held, self.seen,
+            self.ready, self.fresh,
+        )  # fmt: skip
+
+
+_ARRAYS: Final = {"market": INSTRUMENT, "view": VIEW, "pair": PAIR, "account": ACCOUNT, "book": BOOK}
+
+
+def _new_market(instruments: Sequence[Instrument]) -> Array:
+    market = np.zeros(len(instruments), INSTRUMENT)
+    for name in _NEVER_YET:
+        market[name] = NEVER
+    market["multiplier"] = 1.0
+    market["hourly"] = -1.0
+    market["perp"] = [one.kind == "perp" for one in instruments]
+    return market
+
+
+def _new_views(instruments: Sequence[Instrument], pairs: Sequence[Pair], venues: Sequence[str]) -> Array:
+    index = {instrument: number for number, instrument in enumerate(instruments)}
+    views = np.zeros(len(pairs), VIEW)
+    for name in _NEVER_SEEN:
+        views[name] = NEVER
+    views["basis_score"] = views["volume_score"] = -1.0
+    for number, pair in enumerate(pairs):
+        view: Any = views[number]
+        view["long"] = -1 if pair.long.is_assumed else index[pair.long]
+        view["short"] = index[pair.short]
+        view["carry"], view["one_venue"] = pair.is_carry, pair.is_one_venue
+        view["long_venue"], view["short_venue"] = venues.index(pair.long.venue), venues.index(pair.short.venue)
+        view["priced"] = not (pair.is_carry and pair.is_one_venue)  # that of a carry pair is listed first
+        view["tag"] = _tag(pair)
+    return views
+
+
+def _new_pairs(params: Parameters, pairs: Sequence[Pair]) -> Array:
+    held = np.zeros(len(pairs), PAIR)
+    held["refused_at"] = held["closed_until"] = NEVER
+    held["due_at"] = FOREVER
+    for leg in ("long", "short"):
+        held[f"{leg}_bp"] = [params.taker_bp(getattr(pair, leg).venue, getattr(pair, leg).kind) for pair in pairs]
+    return held
+
+
+def _new_accounts(params: Parameters, venues: Sequence[str]) -> Array:
+    accounts = np.zeros(len(venues), ACCOUNT)
+    for name in ("capital", "cash", "min_free"):
+        accounts[name] = params.shares(venues)
+    accounts["min_health"] = HEALTHY
+    return accounts
+
+
+def _new_book(params: Parameters, pairs: Sequence[Pair], start: int, *, simulated: bool) -> Array:
+    made = np.zeros(1, BOOK)
+    book: Any = made[0]
+    book["simulated"] = simulated
+    book["start"] = start
+    book["across"] = any(not pair.is_one_venue for pair in pairs)
+    for name in ("due_at", "now", "heard_since"):
+        book[name] = NEVER
+    for name in ("capital", "day_start_equity", "peak", "peak_equity"):
+        book[name] = round(params.capital * 1e8)
+    book["theta"] = 1.0
+    return made
+
+
+def _links(views: Array, instruments: int) -> tuple[Indices, Indices]:
+    """The pairs of each instrument, in order: `pairs[start[i] : start[i + 1]]`."""
+    found: list[list[int]] = [[] for _ in range(instruments)]
+    for number, (long, short) in enumerate(zip(views["long"].tolist(), views["short"].tolist(), strict=True)):
+        found[short].append(number)
+        if long >= 0:
+            found[long].append(number)
+    starts = np.cumsum([0, *(len(one) for one in found)])
+    return starts.astype(np.int64), np.array([number for one in found for number in one], np.int64)
+
+
+def _tag(pair: Pair) -> int:
+    name = pair.short.symbol if pair.is_carry and pair.is_one_venue else pair.name
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little", signed=True)
 
 
 def _buffers(size: int) -> Output:
@@ -164,15 +275,14 @@ _NOTHING: Final = _buffers(0)
 def _advance(state: State, rows: Rows) -> Output:
     """Run rows through `advance` until all are consumed, with buffers large enough for any instant."""
     assert rows.dtype == ROW, "rows must be rows.ROW records"
-    rows = in_canonical_order(rows)
     parts: list[Output] = []
     size = _OUTPUT_MIN
     while True:
         decisions, fills, days = state.buffers(size)
         try:
-            consumed, dn, fn, yn = advance(
-                state.view, state.pair, state.book, state.order, state.record, state.ranks, rows,
-                decisions, fills, days,
+            consumed, dn, fn, yn, in_order = advance(
+                state.market, state.view, state.link_start, state.link_pair, state.pair, state.book, state.account,
+                state.record, rows, decisions, fills, days, *state.scratch(len(rows)).arrays,
             )  # fmt: skip
         except OverflowError as error:
             raise SizeOutOfRange(
@@ -181,9 +291,11 @@ def _advance(state: State, rows: Rows) -> Output:
         parts.append(_taken(decisions, dn, fills, fn, days, yn))
         if consumed == len(rows):
             break
-        if consumed == 0:
-            size = 2 * size + OUTPUT_PER_PAIR * len(state.view) + OUTPUT_PER_ROW * len(rows)
         rows = rows[consumed:]
+        if not in_order:
+            rows = in_canonical_order(rows)
+        elif consumed == 0:  # one instant brings out more than the buffers hold
+            size = 2 * size + OUTPUT_PER_PAIR * len(state.view) + OUTPUT_PER_ROW * len(rows)
     if len(parts) == 1:
         return parts[0]
     return Output(*(np.concatenate(column) for column in zip(*parts, strict=True)))
@@ -216,18 +328,50 @@ def simulate(state: State, rows: Rows) -> Output:
 
 
 def simulate_many(states: Sequence[State], rows: Rows, *, threads: int = 1) -> None:
-    """Fold the same rows through many simulated states, one parameter set each, on `threads` threads, keeping no
-    detail: read the results from the states. Bit-equal to `simulate` of each. Raises SizeOutOfRange."""
-    assert all(state.simulated for state in states), "simulate_many wants simulated states"
-    rows = in_canonical_order(rows)
-    alike: dict[tuple[object, ...], list[State]] = {}
-    for state in states:
-        seen = (state.params.view_parameters, state.ranks.tobytes(), state.view.tobytes())
-        alike.setdefault(seen, []).append(state)
-    shares = [share for group in alike.values() for share in _shares(group, threads)]
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(_simulate_share, share, rows) for share in shares]:
-            done.result()
+    """Fold the same rows through many simulated states of the same pairs, one parameter set each, on `threads` threads,
+    keeping no detail: read the results from the states. Bit-equal to `simulate` of each. Raises SizeOutOfRange."""
+    sweep = Sweep(states, threads=threads)
+    sweep.fold(rows)
+    sweep.finish()
+
+
+class Sweep:
+    """`simulate_many` for rows that come block by block: what the states hold is taken out of them once, folded by
+    `fold`, and put back by `finish`. In between the states are those of before."""
+
+    def __init__(self, states: Sequence[State], *, threads: int = 1) -> None:
+        assert all(state.simulated for state in states), "a sweep wants simulated states"
+        groups: list[list[State]] = []
+        for state in states:
+            for group in groups:
+                if _see_alike(group[0], state):
+                    group.append(state)
+                    break
+            else:
+                groups.append([state])
+        self._threads = threads
+        self._shares = [_Share(share) for group in groups for share in _shares(group, threads)]
+
+    def fold(self, rows: Rows) -> None:
+        """Fold whole instants in known order. Raises SizeOutOfRange."""
+        with ThreadPoolExecutor(self._threads) as pool:
+            for done in [pool.submit(share.fold, rows) for share in self._shares]:
+                done.result()
+
+    def finish(self) -> None:
+        """Put the results into the states."""
+        for share in self._shares:
+            share.finish()
+
+
+def _see_alike(a: State, b: State) -> bool:
+    """True if two states have seen the same and will see the same in the same rows."""
+    return (
+        a.params.view_parameters == b.params.view_parameters
+        and a.pairs == b.pairs
+        and np.array_equal(_words(a.market), _words(b.market))
+        and np.array_equal(_words(a.view), _words(b.view))
+    )
 
 
 def _shares(group: list[State], threads: int) -> list[list[State]]:
@@ -236,18 +380,60 @@ def _shares(group: list[State], threads: int) -> list[list[State]]:
     return [group[k::count] for k in range(count)]
 
 
-def _simulate_share(states: Sequence[State], rows: Rows) -> None:
-    """Runs with the same views, one observation of each row for all of them."""
-    first = states[0]
-    pairs = np.stack([state.pair for state in states])
-    orders = np.stack([state.order for state in states])
-    books = np.concatenate([state.book for state in states])
-    records = np.concatenate([state.record for state in states])
-    decisions, fills, days = _buffers(1)
-    try:
-        advance_many(first.view, pairs, books, orders, records, first.ranks, rows, decisions, fills, days)
-    except OverflowError as error:
-        raise SizeOutOfRange(f"size out of range in one of {len(states)} sets, the first: {first.params}") from error
-    for k, state in enumerate(states):
-        state.view[:] = first.view
-        state.pair[:], state.order[:], state.book[:] = pairs[k], orders[k], books[k : k + 1]
+class _Share:
+    """Runs with the same views: one observation of each row for all of them."""
+
+    def __init__(self, states: Sequence[State]) -> None:
+        first = states[0]
+        self._states = states
+        self._market, self._views = _copied(first.market), _copied(first.view)
+        self._pairs = _stacked([state.pair for state in states])
+        self._accounts = _stacked([state.account for state in states])
+        self._books = _joined([state.book for state in states])
+        self._records = _joined([state.record for state in states])
+        self._buffers = _buffers(1)
+        self._scratch = Scratch(len(first.market), len(first.pairs), len(states))
+
+    def fold(self, rows: Rows) -> None:
+        first = self._states[0]
+        try:
+            while True:
+                consumed = advance_many(
+                    self._market, self._views, first.link_start, first.link_pair, self._pairs, self._books,
+                    self._accounts, self._records, rows, *self._buffers, *self._scratch.grown(len(rows)).arrays,
+                )  # fmt: skip
+                if consumed == len(rows):
+                    break
+                rows = in_canonical_order(rows[consumed:])
+        except OverflowError as error:
+            sets = f"one of {len(self._states)} sets, the first: {first.params}"
+            raise SizeOutOfRange(f"size out of range in {sets}") from error
+
+    def finish(self) -> None:
+        for k, state in enumerate(self._states):
+            for into, done in (
+                (state.market, self._market), (state.view, self._views), (state.pair, self._pairs[k]),
+                (state.account, self._accounts[k]), (state.book, self._books[k : k + 1]),
+            ):  # fmt: skip
+                _words(into)[:] = _words(done)
+
+
+def _words(records: Array) -> Indices:
+    """Records as plain words: numpy copies records of many fields one field after the other."""
+    words: Indices = records.view(np.int64)
+    return words
+
+
+def _copied(records: Array) -> Array:
+    copied: Array = _words(records).copy().view(records.dtype)
+    return copied
+
+
+def _joined(arrays: Sequence[Array]) -> Array:
+    joined: Array = np.concatenate([_words(one) for one in arrays]).view(arrays[0].dtype)
+    return joined
+
+
+def _stacked(arrays: Sequence[Array]) -> Array:
+    stacked: Array = np.stack([_words(one) for one in arrays]).view(arrays[0].dtype)
+    return stacked
