@@ -12,8 +12,10 @@ from unittest.mock import patch
 from hypothesis import strategies as st
 
 from carryfold.domain import events as ev
-from carryfold.domain.codec import BATCH_DECODER, encode, event_key
-from carryfold.domain.rows import KIND_OF, KINDS, PAIR_KINDS, Role, Rows, row_values
+from carryfold.domain import legacy
+from carryfold.domain.codec import decode_batch, encode, event_key
+from carryfold.domain.instruments import Instrument, Pair, carry_pair, nominal_settlement
+from carryfold.domain.rows import KINDS, Kind, Role, Rows, Subject, row_values
 from carryfold.eventlog import Clock, Entry, EventLog, LogReader
 from carryfold.projections import tape_build, tape_merge
 from carryfold.projections.cursor import DAY_NS, HOUR_NS, NOW, Cursor
@@ -21,9 +23,10 @@ from carryfold.projections.cursor import DAY_NS, HOUR_NS, NOW, Cursor
 START = 19_000 * DAY_NS
 END = START + 4 * DAY_NS  # when everything in a random log is committed
 
-Row = tuple[int, int, int, int, int, int, float, float, float, float]
+Row = tuple[int, int, int, int, int, int, float, float, float]
 Stamped = tuple[int, ev.Event]
-Append = Sequence[tuple[ev.Event, int | None]]
+Written = ev.Event | legacy.Legacy
+Append = Sequence[tuple[Written, int | None]]
 
 
 def ticking(wall: int = END) -> Clock:
@@ -44,13 +47,14 @@ def decoded(reader: LogReader) -> list[tuple[int, int, ev.Event]]:
     return [
         (known_at, seq, event)
         for batch in reader.read()
-        for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(batch.payload), batch.first_seq)
+        for seq, known_at, event in decode_batch(batch.payload, batch.first_seq)
     ]
 
 
 def expected_rows(reader: LogReader, cursor: Cursor = NOW) -> list[Row]:
     """What a tape has to hold under a cursor: all events decoded, numbered, sorted and filtered, without cunning."""
-    pairs: dict[tuple[str, str, int], int] = {}
+    instruments: dict[Instrument, int] = {}
+    pairs: dict[Pair, int] = {}
     runs = {0: 0}
     rows: list[Row] = []
     for known_at, seq, event in decoded(reader):
@@ -59,16 +63,23 @@ def expected_rows(reader: LogReader, cursor: Cursor = NOW) -> list[Row]:
             runs[seq] = len(runs)
         if values is None:
             continue
-        kind, slot, a, b, c, d = values
-        row_kind = KIND_OF[type(event)]
-        pair = -1
-        if row_kind in PAIR_KINDS:
-            name = (event.venue, event.symbol, event.listing)  # type: ignore[union-attr]
-            pair = pairs.setdefault(name, len(pairs))
-        if KINDS[row_kind].role is Role.OUTCOME:
+        kind, slot, a, b, c = values
+        event_at, subject, spec = event.event_at, -1, KINDS[Kind(kind)]
+        if isinstance(event, ev.InstrumentEvent):
+            subject = instruments.setdefault(event.instrument, len(instruments))
+        elif spec.subject is Subject.PAIR and event.pair is not None:  # type: ignore[union-attr]
+            subject = pairs.setdefault(event.pair, len(pairs))  # type: ignore[union-attr]
+        if isinstance(event, ev.FundingSettled | ev.FundingRevised):
+            event_at = nominal_settlement(event_at)
+        if spec.role is Role.OUTCOME:
             slot = runs.get(event.run, -1)  # type: ignore[union-attr]
-        rows.append((known_at, event.event_at, seq, pair, int(kind), slot, a, b, c, d))
-    return sorted((row for row in rows if cursor.admits(row[0], row[2])), key=lambda row: (row[0], row[2]))
+        rows.append((known_at, event_at, seq, subject, int(kind), slot, a, b, c))
+    return sorted((row for row in rows if cursor.admits(row[0], row[2])), key=_tape_order)
+
+
+def _tape_order(row: Row) -> tuple[float, ...]:
+    known_at, event_at, seq, subject, kind, slot, a, b, c = row
+    return (known_at, KINDS[Kind(kind)].phase, event_at, subject, kind, -a, b, c, slot, seq)
 
 
 def listed(blocks: Iterator[Rows]) -> list[Row]:
@@ -96,41 +107,55 @@ times = st.builds(
     st.sampled_from([0, 1, HOUR_NS - 1]),
 )
 _symbols = st.sampled_from(["BTCUSDT", "ETHUSDT", "DOGEUSDT"])
-_pairs = st.tuples(st.sampled_from(["bybit", "other"]), _symbols, st.integers(1, 2))
+_names = st.tuples(st.sampled_from(["bybit", "other"]), _symbols, st.integers(1, 2))
 _rates = st.sampled_from([0.0001, 0.0003, -0.0002, 0.00005])
 _prices = st.sampled_from([0.0, 99.0, 100.0, 104.0, 110.0])
 _runs = st.integers(0, 12)
 
 
-def _event(
-    pair: tuple[str, str, int], at: int, rate: float, spot: float, perp: float, run: int, which: int
-) -> ev.Event:
-    """One event of every kind that matters here, chosen by number."""
-    order = (run, at, *pair)
-    kinds: list[ev.Event] = [
-        ev.BarClosed(*pair, at, 60, spot, perp),
-        ev.BarClosed(*pair, at, 480, spot, perp, perp, 1e6),
-        ev.Quoted(*pair, at, spot, spot, perp, perp),
-        ev.FundingSettled(*pair, at, rate),
-        ev.FundingSettled(*pair, at, rate, 8.0),
-        ev.FundingRevised(*pair, at, rate, 0.0001),
-        ev.FundingPredicted(*pair, at, rate, at + 8 * HOUR_NS),
-        ev.PairListed(*pair, at, 0.001, 5.0, priced=spot > 0),
-        ev.PairChanged(*pair, at, priced=True),
-        ev.PairDelisted(*pair, at),
-        ev.ObservationCorrected(*pair, at, "BarClosed", (1.0, rate)),
-        ev.DataRejected(at, f"{pair[1]}.csv", run + 1, "rate out of range"),
+def _event(name: tuple[str, str, int], at: int, rate: float, spot: float, perp: float, run: int, which: int) -> Written:
+    """One event of every kind that matters here, of today's classes and of older ones, chosen by number."""
+    venue, symbol, listing = name
+    long, short = (*Instrument(venue, symbol, "spot"), at), (*Instrument(venue, symbol, "perp", listing), at)
+    of_old = (*name, at)
+    pair = carry_pair(venue, symbol, listing, symbol)
+    kinds: list[Written] = [
+        ev.BarClosed(*short, 60, perp, perp, 1e6),
+        ev.BarClosed(*long, 60, spot),
+        ev.BarClosed(*short, 480, perp),
+        ev.Quoted(*short, perp, perp),
+        ev.Quoted(*long, spot, spot),
+        ev.ActivityObserved(*long, 60, 1e5),
+        ev.FundingSettled(*of_old, rate),
+        ev.FundingSettled(*of_old, rate, 8.0),
+        ev.FundingRevised(*of_old, rate, 0.0001),
+        ev.FundingPredicted(*of_old, rate, at + 8 * HOUR_NS),
+        ev.InstrumentListed(*short, symbol[:-4], "USDT", 0.001, 5.0),
+        ev.InstrumentListed(*long, symbol[:-4], "USDT", 0.001, 5.0),
+        ev.InstrumentChanged(*short, lot=0.01),
+        ev.InstrumentDelisted(*short),
+        ev.ObservationCorrected(*short, "BarClosed", (1.0, rate)),
+        ev.DataRejected(at, f"{symbol}.csv", run + 1, "rate out of range"),
         ev.ClockStepped(at, 2_000_000_000),
         ev.ClockTicked(at),
         ev.RunStarted(at, "paper", {}, "code"),
-        ev.OrderFilled(*order, "c1", "f1", "spot", 3, Decimal("1.5"), Decimal("0.01")),
-        ev.FundingPaid(*order, at, Decimal("0.25")),
-        ev.EntryDecided(*order, 3, Decimal(10)),
+        ev.OrderFilled(run, at, pair, "long", "c1", "f1", 3, Decimal("1.5"), Decimal("0.01")),
+        ev.HedgeEnded(run, at, pair, "c", "entry", "done"),
+        ev.FundingPaid(run, at, pair, "short", at, Decimal("0.25")),
+        ev.ReconciliationCorrected(run, at, None if spot else pair, 0, 0, Decimal(1)),
+        ev.EntryDecided(run, at, pair, 3, Decimal(10)),
         ev.Halted(run, at, "asked"),
+        legacy.PairListed(*of_old, 0.001, 5.0, priced=spot > 0),
+        legacy.PairChanged(*of_old, priced=True),
+        legacy.PairBarClosed(*of_old, 60, spot, perp),
+        legacy.PairFundingPredicted(*of_old, rate, at + 8 * HOUR_NS, 8.0, perp),
+        legacy.PairQuoted(*of_old, spot, spot, perp, perp),
+        legacy.OldRunStarted(at, "paper", {}, "code"),
+        legacy.OldOrderFilled(run, at, *name, "c1", "f1", "spot", 3, Decimal("1.5"), Decimal("0.01"), ended=True),
     ]
     return kinds[which % len(kinds)]
 
 
-events = st.builds(_event, _pairs, times, _rates, _prices, _prices, _runs, st.integers(0, 18))
+events = st.builds(_event, _names, times, _rates, _prices, _prices, _runs, st.integers(0, 31))
 appends = st.lists(st.lists(st.tuples(events, st.none() | times), min_size=1, max_size=12), min_size=1, max_size=6)
 cursors = st.builds(Cursor, st.just(NOW.as_of) | times, st.just(NOW.upto_seq) | st.integers(0, 60))

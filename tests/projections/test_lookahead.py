@@ -8,21 +8,20 @@ from tests.domain.compiled import ordered
 from tests.oracle.market_rows import rows_of
 from tests.oracle.markets import shape_of
 
+from carryfold.domain.instruments import Legs, pairs_of
 from carryfold.domain.params import Parameters
 from carryfold.domain.rows import Kind, Rows
 from carryfold.projections.backtest import Backtest, Selection, check_lookahead, run_blocks
 from carryfold.projections.backtest.lookahead import check_runner
 from carryfold.projections.backtest.run import Blocks
-from carryfold.projections.tape import PairName
 
 PARAMS = Parameters(enter=0.0002, exit=0.0001, min_age_d=0, stale_s=86400)
 
 
-def market(seed: int) -> tuple[Rows, Selection]:
+def market(seed: int, legs: Legs = "carry") -> tuple[Rows, Selection]:
     """A random market with trades in it."""
-    rows, symbols = rows_of(shape_of(seed))
-    names = [PairName("venue", symbol.decode(), 1) for symbol in symbols]
-    return ordered(rows), Selection(names, range(len(names)))
+    rows, listings = rows_of(shape_of(seed))
+    return ordered(rows), Selection(listings, pairs_of(listings, legs, carry_across=legs == "both"))
 
 
 def in_blocks(rows: Rows, size: int = 500) -> Blocks:
@@ -40,12 +39,14 @@ def in_blocks(rows: Rows, size: int = 500) -> Blocks:
     return blocks
 
 
+@pytest.mark.parametrize("legs", ["carry", "both"])
 @pytest.mark.parametrize("strategy", ["simple", "composite", "hold"])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_fold_has_no_look_ahead(strategy: str, seed: int) -> None:
-    rows, selection = market(seed)
+def test_the_fold_has_no_look_ahead(strategy: str, legs: Legs, seed: int) -> None:
+    rows, selection = market(seed, legs)
+    params = PARAMS.changed({"strategy": strategy, "legs": legs, "carry_across": legs == "both"})
 
-    report = check_lookahead(in_blocks(rows), PARAMS.changed({"strategy": strategy}), selection, cuts=4, seed=seed)
+    report = check_lookahead(in_blocks(rows), params, selection, cuts=4, seed=seed)
 
     assert report.ok, report.first_difference
 
@@ -56,8 +57,8 @@ def whole(blocks: Blocks) -> Rows:
 
 def next_rate_instead_of_this(rows: Rows, params: Parameters) -> tuple[Rows, Parameters]:
     """Decides on the rate that settles one interval later."""
-    for pair in np.unique(rows["pair"]):
-        mine = np.flatnonzero((rows["pair"] == pair) & (rows["kind"] == Kind.FUNDING_SETTLED))
+    for subject in np.unique(rows["subject"]):
+        mine = np.flatnonzero((rows["subject"] == subject) & (rows["kind"] == Kind.FUNDING_SETTLED))
         rows["a"][mine[:-1]] = rows["a"][mine[1:]]
     return rows, params
 

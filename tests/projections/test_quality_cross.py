@@ -1,4 +1,4 @@
-"""What the quality report counts is what the fold counts: suspect, late, gaps and settlements of every pair.
+"""What the quality report counts is what the fold counts: suspect, late, gaps and settlements of every carry pair.
 
 The rules are written twice, once to be compiled and once to be read, and these tests hold the two together: on random
 markets, on random logs under any cursor, and on the recorded majors.
@@ -8,42 +8,43 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from pathlib import Path
-from typing import cast
+from typing import Any, NamedTuple, cast
 
-import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.domain.build import bar, listed, settled
-from tests.domain.compiled import ordered
+from tests.domain.compiled import carry, ordered, seen_rows
 from tests.oracle.majors import major_rows, majors_folder
 from tests.oracle.markets import Case, cases, random_case
 from tests.projections.tape_logs import Append, append_all, appends, cursors, small_sizes
 
 from carryfold.domain.fold import State, simulate
+from carryfold.domain.instruments import Listing, Pair, pairs_of
 from carryfold.domain.params import Parameters
-from carryfold.domain.rows import Rows
+from carryfold.domain.rows import Rows, in_canonical_order
 from carryfold.eventlog import LogReader
 from carryfold.projections.backtest import Selection, run_backtest
 from carryfold.projections.cursor import MAX, NOW, Cursor
 from carryfold.projections.quality import QUALITY, data_quality
-from carryfold.projections.quality_scan import PairScan, scan_pairs
+from carryfold.projections.quality_scan import Scans, scan_tape
 from carryfold.projections.runner import Projections
-from carryfold.projections.tape import PairName, Tape
+from carryfold.projections.tape import Tape
 from carryfold.projections.tape_merge import end_of_instant
 
 Counts = dict[str, int]
+COUNTED = ("suspect", "late", "gaps", "settlements")
 thorough = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 class RowsTape:
     """A tape that has nothing but its rows, handed out `block_rows` at a time."""
 
-    def __init__(self, rows: Rows, pairs: int, block_rows: int) -> None:
-        self.pairs = [PairName("v", f"P{i}", 1) for i in range(pairs)]
+    def __init__(self, rows: Rows, listings: Sequence[Listing], block_rows: int) -> None:
+        self.instruments = list(listings)
         self._rows = rows
         self._block_rows = block_rows
 
@@ -58,37 +59,51 @@ class RowsTape:
             start = stop
 
 
-def counts_of_scan(scan: PairScan) -> Counts:
+def counts_of_scans(scans: Scans, pair: Pair) -> Counts:
+    """What was counted of a pair and of its legs."""
+    legs = [scans.instruments[leg] for leg in pair if leg in scans.instruments]
     return {
-        "suspect": scan.suspect,
-        "late": sum(scan.late.values()),
-        "gaps": scan.settlement_gaps,
-        "settlements": scan.settlements,
+        "suspect": scans.pairs[pair].suspect if pair in scans.pairs else 0,
+        "late": sum(sum(leg.late.values()) for leg in legs),
+        "gaps": sum(leg.settlement_gaps for leg in legs),
+        "settlements": sum(leg.settlements for leg in legs),
     }
 
 
-def counts_of_book(state: State) -> Counts:
-    return {name: int(state.book[0][name]) for name in ("suspect", "late", "gaps", "settlements")}
+def counts_of_book(book: Any) -> Counts:
+    return {name: int(book[name]) for name in COUNTED}
 
 
-def folded(rows: Rows, symbols: list[bytes], pair: int, params: Parameters, since: int) -> Counts:
-    """The fold's counters over the rows of one pair and of none."""
-    state = State(params, start=since)
-    state.add_pairs(symbols, [i == pair for i in range(len(symbols))])
-    simulate(state, rows[np.isin(rows["pair"], [pair, -1])])
-    return counts_of_book(state)
+def folded(rows: Rows, listings: Sequence[Listing], pair: Pair, params: Parameters, since: int) -> Counts:
+    """The fold's counters over the rows of one pair's legs and of no instrument."""
+    instruments = [one.instrument for one in listings]
+    state = State(params, instruments, [pair], start=since)
+    simulate(state, seen_rows(rows, instruments, [pair]))
+    return counts_of_book(state.book[0])
 
 
-def check_market(case: Case, block_rows: int) -> Counter[str]:
-    """Both count alike in every pair; gives the sums."""
-    rows = ordered(case.rows)
-    tape = cast("Tape", RowsTape(rows, len(case.symbols), block_rows))
+class Given(NamedTuple):
+    """A market that is not random."""
+
+    rows: list[Any]
+    listings: list[Listing]
+    params: Parameters
+    pairs: list[Pair]
+    since: int
+    until: int | None
+
+
+def check_market(case: Case | Given, block_rows: int) -> Counter[str]:
+    """Both count alike in every carry pair of one venue; gives the sums."""
+    rows = in_canonical_order(ordered(case.rows))
+    tape = cast("Tape", RowsTape(rows, case.listings, block_rows))
     until = MAX if case.until is None else case.until
-    scans = scan_pairs(tape, NOW, case.since, until)
+    scans = scan_tape(tape, NOW, case.since, until)
+    params = Parameters(strategy=case.params.strategy)
     totals: Counter[str] = Counter()
-    for pair, name in enumerate(tape.pairs):
-        found = counts_of_scan(scans.get(name, PairScan()))
-        assert found == folded(rows[rows["known_at"] < until], case.symbols, pair, case.params, case.since), name
+    for pair in pairs_of(case.listings):
+        found = counts_of_scans(scans, pair)
+        assert found == folded(rows[rows["known_at"] < until], case.listings, pair, params, case.since), pair.name
         totals.update(found)
     return totals
 
@@ -120,7 +135,9 @@ def test_quality_counts_what_the_fold_counts_at_the_bounds_of_the_rules(
         *(bar(at, 100.0, 100.0 * (1 + basis)) for at, (_, basis) in zip(bar_hours, prices, strict=True)),
         *(settled(at, 0.0001, interval_h=h) for at, (_, h) in zip(settled_hours, settlements, strict=True)),
     ]
-    check_market(Case(rows, [b"XUSDT"], Parameters(), 0, None, None, None), 5)
+    instruments, pairs = carry("XUSDT")
+    listings = [Listing(one, "X", "USDT") for one in instruments]
+    check_market(Given(list(map(tuple, ordered(rows).tolist())), listings, Parameters(), pairs, 0, None), 5)
 
 
 def test_quality_counts_what_the_fold_counts_on_pinned_seeds() -> None:
@@ -141,25 +158,28 @@ def test_quality_counts_what_the_fold_counts_on_random_logs(
         with LogReader.open(home) as reader, Projections.open(home, reader, [QUALITY]) as projections:
             projections.update()
             tape = Tape.open(home, reader)
-            quality = {
-                PairName(one.venue, one.symbol, one.listing): (
-                    one.suspect, sum(one.late.values()), one.settlement_gaps, one.settlements
-                )
-                for one in data_quality(projections, tape, cursor).pairs
-            }  # fmt: skip
-            for pair, name in enumerate(tape.pairs):
-                run = run_backtest(tape, params, Selection(tape.pairs, [pair]), cursor=cursor)
-                counted = tuple(int(run.book[field]) for field in ("suspect", "late", "gaps", "settlements"))
-                assert quality.get(name, (0, 0, 0, 0)) == counted, name
+            quality = data_quality(projections, tape, cursor)
+            of_legs = {one.instrument: one for one in quality.instruments}
+            suspect = {one.legs: one.suspect for one in quality.pairs}
+            listings = [one for one in tape.instruments if one.base]
+            for pair in pairs_of(listings):
+                run = run_backtest(tape, params, Selection(tape.instruments, [pair]), cursor=cursor)
+                legs = [of_legs[leg] for leg in pair if leg in of_legs]
+                assert counts_of_book(run.book) == {
+                    "suspect": suspect.get(pair, 0),
+                    "late": sum(sum(leg.late.values()) for leg in legs),
+                    "gaps": sum(leg.settlement_gaps for leg in legs),
+                    "settlements": sum(leg.settlements for leg in legs),
+                }, pair.name
 
 
 @pytest.mark.skipif(majors_folder() is None, reason="the real Bybit history is not on this machine")
 def test_quality_counts_what_the_fold_counts_on_the_real_majors() -> None:
     folder = majors_folder()
     assert folder is not None
-    rows, symbols = major_rows(folder)
+    rows, listings = major_rows(folder)
     since = 1_640_995_200 * 10**9  # 2022: what came before is looked at and not counted
-    totals = [check_market(Case(rows, symbols, Parameters(), start, None, None, None), 1 << 19) for start in (0, since)]
+    totals = [check_market(Given(rows, listings, Parameters(), [], start, None), 1 << 19) for start in (0, since)]
 
     assert totals[0]["suspect"] > 0
     assert totals[0]["settlements"] == 33_191 > totals[1]["settlements"] > 0

@@ -14,14 +14,16 @@ from hypothesis import HealthCheck, given, settings
 from tests.projections.tape_logs import START, Append, append_all, appends, cursors, decoded
 
 from carryfold.domain import events as ev
+from carryfold.domain.instruments import Instrument
 from carryfold.eventlog import LogReader
-from carryfold.projections.cursor import DAY_NS, HOUR_NS, MINUTE_NS, Cursor, format_time
+from carryfold.projections.cursor import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS, Cursor, format_time
 from carryfold.projections.rates import RATES, IntervalSeen, RateRevision, rate_series, rate_statistics
 from carryfold.projections.runner import Projections
-from carryfold.projections.tape import PairName
 
-BTC = PairName("bybit", "BTCUSDT", 1)
-ETH = PairName("bybit", "ETHUSDT", 1)
+BTC = Instrument("bybit", "BTCUSDT", "perp")
+ETH = Instrument("bybit", "ETHUSDT", "perp")
+BTC_NAME = (BTC.venue, BTC.symbol, BTC.listing)
+ETH_NAME = (ETH.venue, ETH.symbol, ETH.listing)
 
 
 @pytest.fixture
@@ -39,7 +41,7 @@ def reading(home: Path, *appends: Append) -> Iterator[Projections]:
 
 def settled(hours: list[int], rates: list[float], given: float = 0.0) -> Append:
     return [
-        (ev.FundingSettled(*BTC, START + hour * HOUR_NS, rate, given), START + hour * HOUR_NS + MINUTE_NS)
+        (ev.FundingSettled(*BTC_NAME, START + hour * HOUR_NS, rate, given), START + hour * HOUR_NS + MINUTE_NS)
         for hour, rate in zip(hours, rates, strict=True)
     ]
 
@@ -48,7 +50,7 @@ def intervals(projections: Projections, cursor: Cursor = Cursor()) -> list[float
     return [point.interval_hours for point in rate_series(projections, BTC, cursor).points]
 
 
-def test_the_figures_of_a_pair(home: Path) -> None:
+def test_the_figures_of_a_perpetual(home: Path) -> None:
     rates = [0.0001, 0.0001, -0.0002, 0.0003, 0.00010000000000000002]
     with reading(home, settled([0, 8, 16, 24, 32], rates)) as projections:
         (found,) = rate_statistics(projections)
@@ -101,7 +103,7 @@ def test_a_given_interval_is_taken(home: Path) -> None:
 
 
 def test_a_late_settlement_is_shown_and_marked(home: Path) -> None:
-    late: Append = [(ev.FundingSettled(*BTC, START + 8 * HOUR_NS, 0.0005), None)]
+    late: Append = [(ev.FundingSettled(*BTC_NAME, START + 8 * HOUR_NS, 0.0005), None)]
     with reading(home, settled([0, 16, 24], [0.0001] * 3), late) as projections:
         points = rate_series(projections, BTC).points
         (found,) = rate_statistics(projections)
@@ -120,7 +122,7 @@ def test_a_backfill_known_in_time_is_not_late(home: Path) -> None:
 
 
 def test_a_revision_stands_beside_the_first_rate(home: Path) -> None:
-    revised: Append = [(ev.FundingRevised(*BTC, START, 0.0002, 0.0001), START + DAY_NS)]
+    revised: Append = [(ev.FundingRevised(*BTC_NAME, START, 0.0002, 0.0001), START + DAY_NS)]
     with reading(home, settled([0], [0.0001]), revised) as projections:
         series = rate_series(projections, BTC)
         (found,) = rate_statistics(projections)
@@ -128,6 +130,19 @@ def test_a_revision_stands_beside_the_first_rate(home: Path) -> None:
     assert [point.rate for point in series.points] == [0.0001]
     assert series.revisions == [RateRevision(format_time(START), format_time(START + DAY_NS), 0.0002, 0.0001, 2)]
     assert (found.sum, found.revisions) == (0.0001, 1)
+
+
+def test_stamps_of_release_0_1_0_are_shown_at_their_nominal_times(home: Path) -> None:
+    late_by = [17_000_000, 0, 119 * SECOND_NS]
+    stamped: Append = [
+        (ev.FundingSettled(*BTC_NAME, START + 8 * n * HOUR_NS + late, 0.0001), START + 8 * n * HOUR_NS + 2 * MINUTE_NS)
+        for n, late in enumerate(late_by)
+    ]
+    with reading(home, stamped) as projections:
+        points = rate_series(projections, BTC).points
+    assert [(p.settled_at, p.interval_hours) for p in points] == [
+        (format_time(START + 8 * n * HOUR_NS), hours) for n, hours in enumerate([None, 8.0, 8.0])
+    ]
 
 
 def test_a_range_of_settlements_is_judged_by_what_came_before_it(home: Path) -> None:
@@ -142,15 +157,15 @@ def test_a_range_of_settlements_is_judged_by_what_came_before_it(home: Path) -> 
 
 def test_years_are_kept_apart_and_read_together(home: Path) -> None:
     hours = [n * 24 * 100 for n in range(30)]
-    eth: Append = [(ev.FundingSettled(*ETH, START, 0.0001), START)]
+    eth: Append = [(ev.FundingSettled(*ETH_NAME, START, 0.0001), START)]
     with reading(home, settled(hours, [0.0001] * 30), eth) as projections:
         assert len(projections.view(RATES).shards) > 8
         assert [point.settled_at for point in rate_series(projections, BTC).points] == [
             format_time(START + hour * HOUR_NS) for hour in hours
         ]
         assert [found.symbol for found in rate_statistics(projections)] == ["BTCUSDT", "ETHUSDT"]
-        assert [found.symbol for found in rate_statistics(projections, pair=ETH)] == ["ETHUSDT"]
-        assert rate_series(projections, PairName("bybit", "BTC", 1)).points == []
+        assert [found.symbol for found in rate_statistics(projections, name=ETH)] == ["ETHUSDT"]
+        assert rate_series(projections, Instrument("bybit", "BTC", "perp")).points == []
 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])

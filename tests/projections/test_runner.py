@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.projections.tape_logs import START, Append, append_all, appends, decoded
 
 from carryfold.domain import events as ev
+from carryfold.domain import legacy
 from carryfold.eventlog import Checkpoints, LogReader
 from carryfold.projections import runner as runner_module
 from carryfold.projections.quality import QUALITY
@@ -94,6 +95,16 @@ def test_projections_built_in_steps_equal_projections_built_at_once(
             wanted = [seq for _, seq, event in decoded(reader) if isinstance(event, SEQS.events)]
     assert sorted(seq for shard in steps[-1].shards.values() for seq in shard) == wanted
     assert steps[-1].position == sum(map(len, appends))
+
+
+def test_an_event_of_an_older_class_is_taken_in_as_what_it_says_today(home: Path) -> None:
+    seen = Projection(
+        "seen", 1, (ev.BarClosed, ev.ClockTicked), lambda _, event: getattr(event, "kind", "clock"), list, _collect,
+        msgspec.msgpack.encode, msgspec.msgpack.Decoder(list[int]).decode,
+    )  # fmt: skip
+    bars = [legacy.PairBarClosed(*BTC, START, 60, spot, 100.0) for spot in (100.0, 0.0)]
+    append_all(home, [[(ev.ClockTicked(START), START), *((bar, START) for bar in bars)]])
+    assert updated(home, seen) == (3, {"clock": [1], "perp": [2, 3], "spot": [2]})
 
 
 def test_only_the_shards_that_changed_are_written(home: Path) -> None:

@@ -12,10 +12,11 @@ import pytest
 
 from carryfold.domain import events as ev
 from carryfold.domain.codec import encode, event_key
-from carryfold.domain.fold import CODE_DIGEST
+from carryfold.domain.fold import CODE_DIGEST, State
+from carryfold.domain.instruments import Pair, carry_pair
 from carryfold.domain.params import Parameters, parse_settings
 from carryfold.domain.records import decisions_recorded, fills_recorded
-from carryfold.domain.rows import ROW, Kind
+from carryfold.domain.rows import ROW, Kind, Rows
 from carryfold.eventlog import Clock, EventLog, LogReader
 from carryfold.projections.runs import (
     RunError,
@@ -33,6 +34,7 @@ from carryfold.projections.tape import Tape
 SECOND = 1_000_000_000
 HOUR = 3_600 * SECOND
 T0 = 480_000 * HOUR
+A, B, Z = (carry_pair("v", name, spot_symbol=name) for name in "ABZ")
 EASY = ("enter=0.0001", "exit=0.00005", "cadence_s=60", "stale_s=600", "latency_ms=0")
 
 
@@ -48,7 +50,7 @@ class World:
         with EventLog.open(self.home, clock=Clock(lambda: at, lambda: 0)) as log:
             return log.append([(encode(event), event_key(event), known_at) for event in events]).first_seq
 
-    def begin(self, *settings: str, mode: str = "paper", pairs: Sequence[str] = ("v/A/1",)) -> int:
+    def begin(self, *settings: str, mode: str = "paper", pairs: Sequence[Pair] = (A,)) -> int:
         parameters = msgspec.to_builtins(parse_settings([*EASY, *settings]))
         return self.append(T0 + HOUR, ev.RunStarted(T0 + HOUR, mode, parameters, CODE_DIGEST, "", tuple(pairs)))
 
@@ -69,11 +71,11 @@ class World:
         """As a daemon would have."""
         with self.opened() as (reader, tape):
             info = list_runs(reader)[number]
-            _, outputs = refold(tape, info, tape.last_seq)
+            state, outputs = refold(tape, info, tape.last_seq)
             made: list[ev.Event] = []
             for output in outputs:
-                made += decisions_recorded(info.run, tape.pairs, output.decisions)
-                made += fills_recorded(info.run, tape.pairs, output.fills)
+                made += decisions_recorded(info.run, state, output.decisions)
+                made += fills_recorded(info.run, state, output.fills)
         self.append(T0 + 90 * HOUR, *made)
 
 
@@ -81,8 +83,8 @@ class World:
 def world(tmp_path: Path) -> World:
     """A market that pays well for a day and then no more; a run that has not started."""
     made = World(tmp_path)
-    listed = [ev.PairListed("v", name, 1, 0, 0.001, 1.0, priced=True, interval_hours=8.0) for name in "AB"]
-    made.append(T0, *listed)
+    legs = [leg for pair in (A, B) for leg in pair]
+    made.append(T0, *(ev.InstrumentListed(*leg, 0, leg.symbol, "USDT", 0.001, 1.0) for leg in legs))
     made.append(T0 + 1, *(ev.FundingSettled("v", name, 1, T0, 5e-4, 8.0) for name in "AB"))
     return made
 
@@ -91,7 +93,9 @@ def live_on(world: World, hours: int = 20) -> None:
     """Quotes each ten minutes; the third settlement is poor."""
     for step in range(hours * 6):
         at = T0 + HOUR + (step + 1) * 600 * SECOND
-        events: list[ev.Event] = [ev.Quoted("v", name, 1, at, 100.0, 100.1, 100.2, 100.3) for name in "AB"]
+        events: list[ev.Event] = []
+        for pair in (A, B):
+            events += [ev.Quoted(*pair.long, at, 100.0, 100.1), ev.Quoted(*pair.short, at, 100.2, 100.3)]
         if step == 42:
             events += [ev.FundingSettled("v", name, 1, T0 + 8 * HOUR, 4e-4, 8.0) for name in "AB"]
         if step == 90:
@@ -105,7 +109,7 @@ def test_a_run_is_listed_with_what_it_was_started_with_and_where_it_ended(world:
     world.append(T0 + 2 * HOUR + 1, ev.ClockTicked(T0 + 2 * HOUR))
     (info,) = world.infos()
 
-    assert (info.run, info.mode, info.pairs, info.last_seq) == (run, "paper", ("v/A/1",), armed)
+    assert (info.run, info.mode, info.pairs, info.last_seq) == (run, "paper", (A,), armed)
     assert info.started_at == T0 + HOUR
     assert info.parameters.notional == 500.0
     assert info.stopped_at is None
@@ -133,6 +137,17 @@ def test_a_run_of_another_version_is_listed_with_the_parameters_that_both_know(w
             verify_run(reader, Tape.open(world.home, reader), info, CODE_DIGEST)
 
     assert info.parameters == parse_settings(["notional=700"])
+
+
+def test_a_run_of_a_strategy_file_that_is_not_named_here_is_listed_and_not_folded(world: World) -> None:
+    told = msgspec.to_builtins(parse_settings(["notional=700"])) | {"strategy": "mine", "own": {"patience": 3.0}}
+    world.append(T0, ev.RunStarted(T0, "paper", told, CODE_DIGEST, "", (A,)))
+    with world.opened() as (reader, tape):
+        (info,) = list_runs(reader)
+        with pytest.raises(RunError, match=f"run {info.run} cannot be folded: .*no strategy 'mine'"):
+            make_state(info, tape.instruments)
+
+    assert (info.parameters.notional, info.parameters.strategy) == (700.0, "simple")
 
 
 def test_an_event_of_a_kind_that_is_not_known_is_named_with_its_seq(world: World) -> None:
@@ -172,12 +187,12 @@ def test_a_record_that_is_missing_or_too_many_is_the_first_difference(world: Wor
     live_on(world)
     with world.opened() as (reader, tape):
         info = list_runs(reader)[0]
-        _, outputs = refold(tape, info, tape.last_seq)
+        state, outputs = refold(tape, info, tape.last_seq)
         decided: list[ev.Event] = []
         filled: list[ev.Event] = []
         for output in outputs:
-            decided += decisions_recorded(run, tape.pairs, output.decisions)
-            filled += fills_recorded(run, tape.pairs, output.fills)
+            decided += decisions_recorded(run, state, output.decisions)
+            filled += fills_recorded(run, state, output.fills)
     (decided if less == "decisions" else filled).pop()
     world.append(T0 + 90 * HOUR, *decided, *filled)
     found = world.verify()
@@ -208,38 +223,58 @@ def test_another_version_of_the_fold_is_not_judged(world: World) -> None:
 
 
 def test_a_run_about_a_pair_that_the_log_does_not_have_is_refused(world: World) -> None:
-    world.begin(pairs=["v/Z/1"])
-    with world.opened() as (reader, tape), pytest.raises(RunError, match="v/Z/1, of which the log knows nothing"):
-        make_state(list_runs(reader)[0], tape.pairs)
+    world.begin(pairs=[Z])
+    with world.opened() as (reader, tape), pytest.raises(RunError, match="Z, of which the log knows nothing"):
+        make_state(list_runs(reader)[0], tape.instruments)
 
 
 def test_records_of_other_runs_are_not_taken_for_ones_own(world: World) -> None:
     first, second = world.begin(), world.begin("notional=5")
-    exits = [ev.ExitDecided(run, 5, "v", "A", 1, 1, "r") for run in (first, second, first)]
+    exits = [ev.ExitDecided(run, 5, A, 1, "r") for run in (first, second, first)]
     world.append(T0 + 2 * HOUR, *exits)
     with world.opened() as (reader, _):
         assert list(recorded(reader, list_runs(reader)[0])) == [exits[0], exits[2]]
 
 
-def test_a_fold_sees_its_pairs_and_what_is_of_no_pair_and_the_operator_and_no_other_run() -> None:
-    def row(kind: Kind, pair: int, slot: int) -> tuple[int, int, int, int, int, int, float, float, float, float]:
-        return 1, 1, 1, pair, int(kind), slot, 0.0, 0.0, 0.0, 0.0
+def rows_of(*rows: tuple[Kind, int, int]) -> Rows:
+    """Rows of (kind, subject, slot)."""
+    return np.array([(1, 1, 1, subject, int(kind), slot, 0.0, 0.0, 0.0) for kind, subject, slot in rows], ROW)
 
-    rows = np.array(
-        [
-            row(Kind.QUOTED, 0, 0), row(Kind.QUOTED, 1, 0), row(Kind.CLOCK_TICKED, -1, 0), row(Kind.HALTED, -1, 0),
-            row(Kind.HALTED, -1, 3), row(Kind.HALTED, -1, 4), row(Kind.ORDER_FILLED, 0, 3),
-            row(Kind.ORDER_FILLED, 1, 3),
-        ],
-        ROW,
+
+def told(rows: Rows) -> list[tuple[Kind, int, int]]:
+    return [(Kind(r["kind"]), int(r["subject"]), int(r["slot"])) for r in rows]
+
+
+def test_a_fold_sees_its_instruments_and_what_is_of_none_and_the_operator_and_no_other_run() -> None:
+    instruments = [leg for pair in (B, A) for leg in pair]
+    state = State(Parameters(), instruments, [A])
+    rows = rows_of(
+        (Kind.QUOTED, 2, 0), (Kind.QUOTED, 0, 0), (Kind.BAR_CLOSED, 3, 60), (Kind.BAR_CLOSED, 1, 60),
+        (Kind.CLOCK_TICKED, -1, 0), (Kind.HALTED, -1, 0), (Kind.HALTED, -1, 3), (Kind.HALTED, -1, 4),
+        (Kind.LONG_FILLED, 1, 3), (Kind.LONG_FILLED, 1, 2), (Kind.LONG_FILLED, 1, -1),
     )  # fmt: skip
-    paper, live = RunFilter([0], 3, live=False)(rows), RunFilter([0], 3, live=True)(rows)
+    paper = RunFilter(4, state, [B, A], 3, live=False)(rows)
+    live = RunFilter(4, state, [B, A], 3, live=True)(rows)
 
-    assert [(Kind(r["kind"]), int(r["slot"])) for r in paper] == [
-        (Kind.QUOTED, 0), (Kind.CLOCK_TICKED, 0), (Kind.HALTED, 0), (Kind.HALTED, 3)
+    assert told(paper) == [
+        (Kind.QUOTED, 2, 0), (Kind.BAR_CLOSED, 3, 60), (Kind.CLOCK_TICKED, -1, 0), (Kind.HALTED, -1, 0),
+        (Kind.HALTED, -1, 3),
     ]  # fmt: skip
-    assert len(live) == len(paper) + 1
-    assert RunFilter([0, 1], 3, live=True)(rows[:3]) is not None
+    assert told(live) == [*told(paper), (Kind.LONG_FILLED, 0, 3)], "by the run's own number of the pair"
+
+
+def test_nothing_is_copied_where_nothing_is_left_out() -> None:
+    rows = rows_of((Kind.QUOTED, 0, 0), (Kind.QUOTED, 1, 0), (Kind.CLOCK_TICKED, -1, 0))
+
+    assert RunFilter(2, State(Parameters(), [*A], [A]), [], 3, live=True)(rows) is rows
+
+
+def test_an_instrument_that_came_after_the_run_began_is_none_of_its() -> None:
+    state = State(Parameters(), [*A], [A])
+
+    assert told(RunFilter(2, state, [], 3, live=True)(rows_of((Kind.QUOTED, 2, 0), (Kind.QUOTED, 1, 0)))) == [
+        (Kind.QUOTED, 1, 0)
+    ]
 
 
 def test_parameters_come_back_as_they_were(world: World) -> None:

@@ -28,17 +28,20 @@ from tests.projections.tape_logs import (
 )
 
 from carryfold.domain import events as ev
-from carryfold.domain.rows import ROW, Kind
+from carryfold.domain.instruments import Instrument, Listing, carry_pair
+from carryfold.domain.rows import KINDS, ROW, Kind, Subject
 from carryfold.eventlog import LogReader
 from carryfold.projections import tape as tape_module
 from carryfold.projections import tape_build
-from carryfold.projections.cursor import DAY_NS, HOUR_NS, MINUTE_NS, NOW, Cursor
-from carryfold.projections.tape import PairName, Tape, TapeDay, TapeError
+from carryfold.projections.cursor import DAY_NS, HOUR_NS, MINUTE_NS, NOW, SECOND_NS, Cursor
+from carryfold.projections.tape import Tape, TapeDay, TapeError
 from carryfold.projections.tape_files import MANIFEST_NAME, tape_dir
 
+OF_INSTRUMENTS = {kind for kind, spec in KINDS.items() if spec.subject is Subject.INSTRUMENT}
+
 quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-BTC = ("bybit", "BTCUSDT", 1)
-ETH = ("bybit", "ETHUSDT", 1)
+BTC = Instrument("bybit", "BTCUSDT", "perp")
+ETH = Instrument("bybit", "ETHUSDT", "perp")
 
 
 @pytest.fixture
@@ -46,12 +49,16 @@ def home(tmp_path: Path) -> Path:
     return tmp_path / "home"
 
 
-def hourly(hours: int, pair: tuple[str, str, int] = BTC) -> Append:
+def hourly(hours: int, instrument: Instrument = BTC) -> Append:
     """One bar an hour from START, known a minute after its close."""
     return [
-        (ev.BarClosed(*pair, START + n * HOUR_NS, 60, 100.0 + n, 100.5 + n), START + n * HOUR_NS + MINUTE_NS)
+        (ev.BarClosed(*instrument, START + n * HOUR_NS, 60, 100.0 + n, 100.5 + n), START + n * HOUR_NS + MINUTE_NS)
         for n in range(hours)
     ]
+
+
+def settled(instrument: Instrument, at: int, rate: float, interval_hours: float = 0.0) -> ev.FundingSettled:
+    return ev.FundingSettled(instrument.venue, instrument.symbol, instrument.listing, at, rate, interval_hours)
 
 
 def files(home: Path) -> set[str]:
@@ -77,17 +84,17 @@ def test_a_tape_is_the_sorted_and_filtered_log_however_its_updates_are_cut(
             tape = Tape.open(home, reader)
             expected = expected_rows(reader, cursor)
             since, until = data.draw(st.none() | times), data.draw(st.none() | times)
-            pair_ids = data.draw(st.none() | st.sets(st.sampled_from(range(len(tape.pairs)) or [0])))
+            ids = data.draw(st.none() | st.sets(st.sampled_from(range(len(tape.instruments)) or [0])))
             block_rows = data.draw(st.sampled_from([1, 3, 7, 65_536]))
-            if pair_ids and not tape.pairs:
+            if ids and not tape.instruments:
                 return
-            blocks = list(tape.blocks(cursor, since=since, until=until, pair_ids=pair_ids, block_rows=block_rows))
+            blocks = list(tape.blocks(cursor, since=since, until=until, instrument_ids=ids, block_rows=block_rows))
     assert listed(iter(blocks)) == [
         row
         for row in expected
         if (since is None or row[0] >= since)
         and (until is None or row[0] < until)
-        and (pair_ids is None or row[3] == -1 or row[3] in pair_ids)
+        and (ids is None or row[4] not in OF_INSTRUMENTS or row[3] in ids)
     ]
     for block in blocks:
         assert type(block) is np.ndarray
@@ -117,8 +124,8 @@ def test_a_tape_brought_up_to_date_step_by_step_equals_one_built_at_once(
             shutil.rmtree(tape_dir(home))
             once = Tape.open(home, reader)
             assert listed(once.blocks()) == seen
-            assert (once.pairs, once.runs, once.rows, once.last_seq) == (
-                steps.pairs, steps.runs, steps.rows, steps.last_seq,
+            assert (once.instruments, once.pairs, once.runs, once.rows, once.last_seq) == (
+                steps.instruments, steps.pairs, steps.runs, steps.rows, steps.last_seq,
             )  # fmt: skip
             assert [day.rows for day in once.days] == [day.rows for day in steps.days]
 
@@ -134,44 +141,63 @@ def test_the_tape_of_a_log_cut_at_a_seq_is_the_tape_under_that_seq(appends: list
             cut = Tape.open(short, reader)
             whole = Tape.open(long, longer)
             assert listed(cut.blocks()) == listed(whole.blocks(Cursor(upto_seq=cut.last_seq)))
+            known = [one.instrument for one in cut.instruments]
+            assert known == [one.instrument for one in whole.instruments[: len(known)]]
             assert cut.pairs == whole.pairs[: len(cut.pairs)]
             assert cut.runs == whole.runs[: len(cut.runs)]
 
 
-def test_pairs_and_runs_are_numbered_as_they_come(home: Path) -> None:
+def test_instruments_pairs_and_runs_are_numbered_as_they_come(home: Path) -> None:
+    pair = carry_pair("bybit", "BTCUSDT", spot_symbol="BTCUSDT")
     append_all(
         home,
         [
             [(ev.RunStarted(END, "paper", {}, "code"), None)],
-            [(ev.FundingSettled(*ETH, START, 0.0002), START + MINUTE_NS), (ev.Halted(0, START, "all"), None)],
-            [(ev.FundingSettled(*BTC, START, 0.0001), START + MINUTE_NS), (ev.Halted(1, START), None)],
+            [(settled(ETH, START, 0.0002), START + MINUTE_NS), (ev.Halted(0, START, "all"), None)],
+            [(settled(BTC, START, 0.0001), START + MINUTE_NS), (ev.Halted(1, START), None)],
             [(ev.RunStarted(END, "live", {}, "code"), None), (ev.Halted(5, START), None), (ev.Halted(6, START), None)],
+            [(ev.HedgeEnded(6, START, pair, "c", "entry", "done"), None)],
+            [(ev.InstrumentListed(*BTC, 0, "BTC", "USDT", 0.001, 5.0), 0)],
+            [(ev.InstrumentListed(*pair.long, 0, "BTC", "USDT", 0.001, 5.0), 0)],
         ],
     )
     with LogReader.open(home) as reader:
         tape = Tape.open(home, reader)
         rows = np.concatenate(list(tape.blocks()))
-    assert tape.pairs == [PairName(*ETH), PairName(*BTC)]
+    assert tape.instruments == [Listing(ETH, "", ""), Listing(BTC, "BTC", "USDT"), Listing(pair.long, "BTC", "USDT")]
+    assert tape.pairs == [pair]
     assert tape.runs == [0, 1, 6]
-    settled = rows[rows["kind"] == Kind.FUNDING_SETTLED]
-    assert settled["pair"].tolist() == [0, 1]
-    halted = rows[rows["kind"] == Kind.HALTED]
-    assert halted["pair"].tolist() == [-1] * 4
+    of_kind = {kind: rows[rows["kind"] == kind] for kind in Kind}
+    assert of_kind[Kind.FUNDING_SETTLED]["subject"].tolist() == [0, 1]
+    assert of_kind[Kind.INSTRUMENT_LISTED]["subject"].tolist() == [1, 2]
+    assert of_kind[Kind.HEDGE_ENDED]["subject"].tolist() == [0]
+    halted = of_kind[Kind.HALTED]
+    assert halted["subject"].tolist() == [-1] * 4
     assert halted["slot"].tolist() == [0, 1, -1, 2], "a run that never started is listened to by no fold"
 
 
 def test_a_small_tape_is_what_it_always_was(home: Path) -> None:
-    append_all(home, [[(ev.FundingSettled(*BTC, START, 0.0001, 8.0), START + MINUTE_NS)], hourly(1)])
+    append_all(home, [[(settled(BTC, START, 0.0001, 8.0), START + MINUTE_NS)], hourly(1)])
     with LogReader.open(home) as reader:
         tape = Tape.open(home, reader)
         blocks = list(tape.blocks())
     at = START + MINUTE_NS
     assert listed(iter(blocks)) == [
-        (at, START, 1, 0, 3, 0, 0.0001, 8.0, 0.0, 0.0),
-        (at, START, 2, 0, 2, 60, 100.0, 100.5, 0.0, -1.0),
+        (at, START, 2, 0, 2, 60, 100.0, 100.5, -1.0),
+        (at, START, 1, 0, 3, 0, 0.0001, 8.0, 0.0),
     ]
     assert tape.days == [TapeDay("2022-01-08", 2, at, at, 2, 1)]
     assert (tape.rows, tape.last_seq) == (2, 2)
+
+
+def test_a_settlement_stands_at_its_nominal_time_and_keeps_the_time_at_which_it_was_known(home: Path) -> None:
+    """What came in before times were made nominal at the door is read so all the same."""
+    late = START + 90 * SECOND_NS
+    append_all(home, [[(settled(BTC, late, 0.0001), late + MINUTE_NS), (settled(ETH, START + 1, 0.0001), late)]])
+    with LogReader.open(home) as reader:
+        rows = np.concatenate(list(Tape.open(home, reader).blocks()))
+    assert rows["event_at"].tolist() == [START, START]
+    assert rows["known_at"].tolist() == [late, late + MINUTE_NS]
 
 
 def test_an_event_too_wide_for_a_row_is_named(home: Path) -> None:
@@ -180,10 +206,10 @@ def test_an_event_too_wide_for_a_row_is_named(home: Path) -> None:
         Tape.open(home, reader)
 
 
-def test_an_unknown_pair_is_refused(home: Path) -> None:
+def test_an_unknown_instrument_is_refused(home: Path) -> None:
     append_all(home, [hourly(1)])
-    with LogReader.open(home) as reader, pytest.raises(TapeError, match="no pair 1"):
-        list(Tape.open(home, reader).blocks(pair_ids={1}))
+    with LogReader.open(home) as reader, pytest.raises(TapeError, match="no instrument 1"):
+        list(Tape.open(home, reader).blocks(instrument_ids={1}))
 
 
 def test_progress_is_told_in_events(home: Path) -> None:
@@ -222,7 +248,7 @@ def test_a_large_day_is_kept_in_parts_and_a_late_row_rewrites_few_of_them(home: 
         tape = Tape.open(home, reader)
         before = files(home)
         assert tape.days[0].parts == len(before) == 3
-        append_all(home, [[(ev.FundingSettled(*ETH, START, 0.0001), START + 12 * HOUR_NS)]])
+        append_all(home, [[(settled(ETH, START, 0.0001), START + 12 * HOUR_NS)]])
         tape.refresh()
         assert len(files(home) & before) == 2
         assert listed(tape.blocks(block_rows=4)) == expected_rows(reader)
@@ -231,7 +257,7 @@ def test_a_large_day_is_kept_in_parts_and_a_late_row_rewrites_few_of_them(home: 
 def test_a_late_row_joins_the_instant_that_ends_a_full_part(home: Path) -> None:
     with small_sizes(), LogReader.open(_with(home, [hourly(24)])) as reader:
         tape = Tape.open(home, reader)
-        append_all(home, [[(ev.FundingSettled(*ETH, START, 0.0001), START + 7 * HOUR_NS + MINUTE_NS)]])
+        append_all(home, [[(settled(ETH, START, 0.0001), START + 7 * HOUR_NS + MINUTE_NS)]])
         tape.refresh()
         blocks = list(tape.blocks(block_rows=8))
         assert all(before["known_at"][-1] < after["known_at"][0] for before, after in pairwise(blocks))
@@ -316,7 +342,7 @@ def _flip(path: Path) -> None:
 
 
 def _cut(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-64])
+    path.write_bytes(path.read_bytes()[: -ROW.itemsize])
 
 
 def _blank(path: Path) -> None:
@@ -410,10 +436,10 @@ def test_another_log_in_the_same_home_makes_another_tape(tmp_path: Path) -> None
     append_all(other, [hourly(48, ETH), hourly(2)])
     with LogReader.open(home) as reader:
         Tape.open(home, reader)
-    for restored, pairs in ((other, [PairName(*ETH), PairName(*BTC)]), (home, [PairName(*BTC)])):
+    for restored, instruments in ((other, [ETH, BTC]), (home, [BTC])):
         with LogReader.open(restored) as reader:  # the log of `restored`, as if it had been put into `home`
             tape = Tape.open(home, reader)
-            assert tape.pairs == pairs
+            assert [one.instrument for one in tape.instruments] == instruments
             assert listed(tape.blocks()) == expected_rows(reader)
 
 
@@ -432,4 +458,5 @@ def test_an_empty_log_has_an_empty_tape(home: Path) -> None:
     append_all(home, [])
     with LogReader.open(home) as reader:
         tape = Tape.open(home, reader)
-        assert (list(tape.blocks(NOW)), tape.rows, tape.days, tape.pairs, tape.last_seq) == ([], 0, [], [], 0)
+        assert (list(tape.blocks(NOW)), tape.rows, tape.days, tape.last_seq) == ([], 0, [], 0)
+        assert (tape.instruments, tape.pairs) == ([], [])

@@ -1,24 +1,25 @@
 """Facts: events as fact projections keep them, stamped so that any cursor can be put on them later."""
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 
 from carryfold.domain import events as ev
-from carryfold.domain.rows import KIND_OF, KINDS, row_values
+from carryfold.domain.instruments import Instrument, InstrumentKind
+from carryfold.domain.rows import KINDS, Kind, row_values
 from carryfold.projections.cursor import Cursor
 from carryfold.projections.runner import Stamp
-from carryfold.projections.tape import PairName
 
 __all__ = [
-    "Fact", "FactEvent", "admitted", "as_folded", "decode_facts", "encode_facts", "keep", "pair_of_shard",
-    "pair_shard",
+    "Fact", "FactEvent", "admitted", "as_folded", "decode_facts", "encode_facts", "instrument_of_shard",
+    "instrument_shard", "keep",
 ]  # fmt: skip
 
 FactEvent = (
-    ev.PairListed | ev.PairChanged | ev.PairDelisted | ev.FundingRevised | ev.ObservationCorrected | ev.DataRejected
-)
+    ev.InstrumentListed | ev.InstrumentChanged | ev.InstrumentDelisted | ev.FundingRevised | ev.ObservationCorrected
+    | ev.DataRejected
+)  # fmt: skip
 
 
 class Fact(msgspec.Struct, frozen=True, array_like=True):
@@ -52,20 +53,19 @@ def as_folded(facts: Sequence[Fact]) -> list[Fact]:
     return sorted(facts, key=_fold_order)
 
 
-def pair_of_shard(shard: str) -> PairName:
-    """The pair that a name made by `pair_shard` begins with."""
-    venue, symbol, listing, _ = shard.split("\0")
-    return PairName(venue, symbol, int(listing))
+def instrument_of_shard(shard: str) -> Instrument:
+    """The instrument that a name made by `instrument_shard` begins with."""
+    venue, symbol, kind, listing, _ = shard.split("\0")
+    return Instrument(venue, symbol, cast("InstrumentKind", kind), int(listing))
 
 
-def pair_shard(pair: PairName, part: str = "") -> str:
-    """The shard name of a pair; venue and symbol hold no NUL. With `part`, the name of one of several."""
-    return f"{pair.venue}\0{pair.symbol}\0{pair.listing}\0{part}"
+def instrument_shard(name: Instrument, part: str = "") -> str:
+    """The shard name of an instrument; venue and symbol hold no NUL. With `part`, the name of one of several."""
+    return f"{name.venue}\0{name.symbol}\0{name.kind}\0{name.listing}\0{part}"
 
 
 def _fold_order(fact: Fact) -> tuple[object, ...]:
     values = row_values(fact.event)
     assert values is not None, "only events with rows are folded"
-    phase = KINDS[KIND_OF[type(fact.event)]].phase
-    kind, slot, *numbers = values
-    return (fact.known_at, phase, fact.event.event_at, kind, *numbers, slot)
+    kind, slot, a, b, c = values
+    return (fact.known_at, KINDS[Kind(kind)].phase, fact.event.event_at, kind, -a, b, c, slot)

@@ -1,4 +1,5 @@
-"""Data quality of each pair under a cursor: what is missing, late, suspect, contradicted or was refused.
+"""Data quality under a cursor: what is missing, late, suspect, contradicted or was refused, of each instrument, and of
+each carry pair of one venue.
 
 Gaps, late and suspect rows follow from the tape by the rules of quality_rules.py, in the order in which a fold takes
 the rows, so they are what a fold counts. Contradictions (another source gave another value for an observation that
@@ -13,38 +14,73 @@ from typing import Final
 import msgspec
 
 from carryfold.domain.events import DataRejected, FundingRevised, ObservationCorrected
+from carryfold.domain.instruments import Instrument, InstrumentKind, Pair, labels
 from carryfold.projections.cursor import MAX, NOW, Cursor
 from carryfold.projections.facts import Fact, admitted, decode_facts, encode_facts, keep
-from carryfold.projections.quality_scan import Gap, IntervalChange, PairScan, scan_pairs
+from carryfold.projections.quality_pairs import PairScan
+from carryfold.projections.quality_scan import CloseSettlements, Gap, InstrumentScan, IntervalChange, scan_tape
 from carryfold.projections.runner import Projection, Projections, Stamp
-from carryfold.projections.tape import PairName, Tape
+from carryfold.projections.tape import Tape
 
-__all__ = ["QUALITY", "DataQuality", "Gap", "IntervalChange", "PairQuality", "RejectedSource", "data_quality"]
+__all__ = [
+    "QUALITY", "CloseSettlements", "DataQuality", "Gap", "InstrumentQuality", "IntervalChange", "PairQuality",
+    "RejectedSource", "data_quality",
+]  # fmt: skip
 
 _SHARD_BITS: Final = 16  # a shard of findings covers this many bits of seqs, so it cannot grow for ever
 
 
-class PairQuality(msgspec.Struct, frozen=True):
-    """One pair. `one_legged` price rows lack the spot or the perpetual's price; `late` rows by group; `missing_*`
-    estimate how much the gaps leave out; `gaps` and `interval_changes` list the first of them; `corrected` counts by
-    kind of event."""
+class InstrumentQuality(msgspec.Struct, frozen=True):
+    """One instrument. `late` rows by group; `missing_*` estimate how much the gaps leave out; `close_settlements` are
+    closer to the one before than the shortest interval; `without_mark` counts bars of a perpetual; `gaps`,
+    `close_together` and `interval_changes` list the first of them; `corrected` counts by kind of event."""
 
     venue: str
     symbol: str
+    kind: InstrumentKind
     listing: int
     settlements: int
     settlement_gaps: int
     missing_settlements: int
+    close_settlements: int
     price_rows: int
     bar_gaps: int
     missing_bar_minutes: int
-    one_legged: int
-    suspect: int
+    without_mark: int
     late: dict[str, int]
     revised: int
     corrected: dict[str, int]
     gaps: list[Gap]
+    close_together: list[CloseSettlements]
     interval_changes: list[IntervalChange]
+
+    @property
+    def instrument(self) -> Instrument:
+        """What it is about."""
+        return Instrument(self.venue, self.symbol, self.kind, self.listing)
+
+
+class PairQuality(msgspec.Struct, frozen=True):
+    """One carry pair of one venue: a perpetual and a spot market. `rows` have a price of both, near in time; `suspect`
+    of them are never traded on. `without_spot`: bars of the perpetual at whose close the spot market has none;
+    `without_perp` the reverse, from the perpetual's first bar to its last."""
+
+    pair: str
+    venue: str
+    symbol: str
+    listing: int
+    spot_symbol: str
+    spot_listing: int
+    rows: int
+    suspect: int
+    without_spot: int
+    without_perp: int
+
+    @property
+    def legs(self) -> Pair:
+        """What it is about."""
+        spot = Instrument(self.venue, self.spot_symbol, "spot", self.spot_listing)
+        return Pair(spot, Instrument(self.venue, self.symbol, "perp", self.listing))
 
 
 class RejectedSource(msgspec.Struct, frozen=True):
@@ -56,11 +92,14 @@ class RejectedSource(msgspec.Struct, frozen=True):
 
 
 class DataQuality(msgspec.Struct, frozen=True):
-    """All pairs with any rows or findings, and what was refused. The totals are over the pairs."""
+    """All instruments with any rows or findings, the carry pairs of one venue, and what was refused. The totals are
+    over the pairs and the instruments."""
 
     suspect: int
     late: int
     settlement_gaps: int
+    close_settlements: int
+    instruments: list[InstrumentQuality]
     pairs: list[PairQuality]
     rejected: list[RejectedSource]
 
@@ -70,7 +109,7 @@ def _shard(stamp: Stamp, _: object) -> str:
 
 
 QUALITY: Final[Projection[list[Fact]]] = Projection(
-    "quality", 1, (FundingRevised, ObservationCorrected, DataRejected), _shard, list, keep, encode_facts, decode_facts
+    "quality", 2, (FundingRevised, ObservationCorrected, DataRejected), _shard, list, keep, encode_facts, decode_facts
 )
 """Contradictions and refusals as they came, in shards of 65,536 seqs."""
 
@@ -88,32 +127,34 @@ def data_quality(
         if since <= fact.known_at < until
     ]
     revised, corrected = _contradicted(facts)
-    scans = scan_pairs(tape, cursor, since, until)
-    names = sorted(scans.keys() | revised.keys() | corrected.keys())
-    pairs = [
-        _pair_quality(name, scans.get(name, PairScan()), revised[name], corrected.get(name, Counter()))
+    scans = scan_tape(tape, cursor, since, until)
+    names = sorted(scans.instruments.keys() | revised.keys() | corrected.keys())
+    instruments = [
+        _instrument(name, scans.instruments.get(name, InstrumentScan()), revised[name], corrected.get(name, Counter()))
         for name in names
     ]
+    pairs = _pairs(scans.pairs, several_venues=len({name.venue for name in names}) > 1)
     return DataQuality(
         suspect=sum(pair.suspect for pair in pairs),
-        late=sum(sum(pair.late.values()) for pair in pairs),
-        settlement_gaps=sum(pair.settlement_gaps for pair in pairs),
+        late=sum(sum(one.late.values()) for one in instruments),
+        settlement_gaps=sum(one.settlement_gaps for one in instruments),
+        close_settlements=sum(one.close_settlements for one in instruments),
+        instruments=instruments,
         pairs=pairs,
         rejected=_rejected(facts),
     )
 
 
-def _contradicted(facts: list[Fact]) -> tuple[Counter[PairName], dict[PairName, Counter[str]]]:
-    """How many settlements were revised, and how many observations corrected by kind, for each pair."""
-    revised: Counter[PairName] = Counter()
-    corrected: dict[PairName, Counter[str]] = {}
+def _contradicted(facts: list[Fact]) -> tuple[Counter[Instrument], dict[Instrument, Counter[str]]]:
+    """How many settlements were revised, and how many observations corrected by kind, of each instrument."""
+    revised: Counter[Instrument] = Counter()
+    corrected: dict[Instrument, Counter[str]] = {}
     for fact in facts:
         event = fact.event
         if isinstance(event, FundingRevised) and event.rate != event.replaces:
-            revised[PairName(event.venue, event.symbol, event.listing)] += 1
+            revised[event.instrument] += 1
         elif isinstance(event, ObservationCorrected):
-            pair = PairName(event.venue, event.symbol, event.listing)
-            corrected.setdefault(pair, Counter())[event.kind] += 1
+            corrected.setdefault(event.instrument, Counter())[event.observation] += 1
     return revised, corrected
 
 
@@ -128,20 +169,41 @@ def _rejected(facts: list[Fact]) -> list[RejectedSource]:
     ]
 
 
-def _pair_quality(pair: PairName, scan: PairScan, revised: int, corrected: Counter[str]) -> PairQuality:
-    return PairQuality(
-        *pair,
+def _instrument(name: Instrument, scan: InstrumentScan, revised: int, corrected: Counter[str]) -> InstrumentQuality:
+    close, together = scan.close_settlements()
+    return InstrumentQuality(
+        *name,
         settlements=scan.settlements,
         settlement_gaps=scan.settlement_gaps,
         missing_settlements=scan.missing_settlements,
+        close_settlements=close,
         price_rows=scan.price_rows,
         bar_gaps=scan.bar_gaps,
         missing_bar_minutes=scan.missing_bar_minutes,
-        one_legged=scan.one_legged,
-        suspect=scan.suspect,
+        without_mark=scan.without_mark if name.kind == "perp" else 0,
         late=dict(scan.late),
         revised=revised,
         corrected=dict(sorted(corrected.items())),
         gaps=scan.gaps,
+        close_together=together,
         interval_changes=scan.interval_changes,
     )
+
+
+def _pairs(scans: dict[Pair, PairScan], *, several_venues: bool) -> list[PairQuality]:
+    names = labels(scans, several_venues=several_venues)
+    return [
+        PairQuality(
+            names[pair],
+            pair.short.venue,
+            pair.short.symbol,
+            pair.short.listing,
+            pair.long.symbol,
+            pair.long.listing,
+            rows=scan.rows,
+            suspect=scan.suspect,
+            without_spot=scan.without_long,
+            without_perp=scan.without_short,
+        )
+        for pair, scan in scans.items()
+    ]

@@ -1,4 +1,4 @@
-"""The rules by which market data is judged, one pair at a time and in the order in which a fold takes it.
+"""The rules by which market data is judged, one perpetual or pair at a time and in the order in which a fold takes it.
 
 The same rules as the fold's, written once more to be read: a test holds the two together. Times are event_at in ns.
 """
@@ -8,13 +8,24 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from carryfold.domain.rows import Kind, Rows
-from carryfold.projections.cursor import DAY_NS, HOUR_NS, MINUTE_NS
+from carryfold.projections.cursor import DAY_NS, HOUR_NS, MINUTE_NS, SECOND_NS
 
-__all__ = ["INTERVALS_H", "PriceRule", "Settlement", "SettlementRule", "with_told_intervals"]
+__all__ = [
+    "INTERVALS_H",
+    "LEG_SKEW_NS",
+    "SNAP_NS",
+    "SUSPECT_BASIS",
+    "BasisRule",
+    "Settlement",
+    "SettlementRule",
+    "with_told_intervals",
+]
 
 INTERVALS_H: Final = (1, 2, 4, 6, 8)
 SNAP_NS: Final = 10 * MINUTE_NS
 SUSPECT_BASIS: Final = 0.03
+LEG_SKEW_NS: Final = 5 * SECOND_NS
+"""Prices of two legs that are farther apart than this make no pair row."""
 
 
 class Settlement(NamedTuple):
@@ -28,7 +39,7 @@ class Settlement(NamedTuple):
 
 
 class SettlementRule:
-    """Follows the settlements of a pair: which are late, what interval is in force, where some are missing."""
+    """Follows the settlements of a perpetual: which are late, what interval is in force, where some are missing."""
 
     def __init__(self) -> None:
         self._last_at: int | None = None
@@ -69,7 +80,7 @@ def with_told_intervals(rows: Rows) -> Rows:
     source told of it: in a revision of the same instant that changes no rate."""
     settled: Rows = rows[rows["kind"] == Kind.FUNDING_SETTLED]
     revised = rows[(rows["kind"] == Kind.FUNDING_REVISED) & (rows["a"] == rows["c"])]
-    names = ["known_at", "event_at", "pair", "a"]
+    names = ["known_at", "event_at", "subject", "a"]
     told = {tuple(key): hours for *key, hours in revised[[*names, "b"]].tolist()}
     if told:
         for place in np.flatnonzero(settled["b"] == 0.0).tolist():
@@ -77,15 +88,15 @@ def with_told_intervals(rows: Rows) -> Rows:
     return settled
 
 
-class PriceRule:
-    """Follows the price rows of a pair that have both legs and are not late: which of them are suspect."""
+class BasisRule:
+    """Follows the pair rows of a pair, which have a price of both legs: which of them are suspect."""
 
     def __init__(self) -> None:
         self._accepted: tuple[int, float] | None = None
         self._before: tuple[float, bool] | None = None  # the row before: its basis, and was it suspect
 
     def is_suspect(self, event_at: int, basis: float) -> bool:
-        """Take the next row; `basis` = perp/spot - 1."""
+        """Take the next row; `basis` = short/long - 1, prices per coin."""
         suspect = not self._believed(event_at, basis)
         self._before = (basis, suspect)
         if not suspect:

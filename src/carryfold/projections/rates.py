@@ -1,4 +1,4 @@
-"""Settled funding rates of each pair under a cursor: the series, and what there is to say about it at a glance.
+"""Settled funding rates of each perpetual under a cursor: the series, and what there is to say about it at a glance.
 
 A settlement counts with the rate that came first, as in the fold; what other sources said later is shown as a revision
 beside it, unless it only tells the interval. Intervals that no source gave are inferred in the order in which the rates
@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from carryfold.domain.events import FundingRevised, FundingSettled
+from carryfold.domain.instruments import Instrument, nominal_settlement
 from carryfold.projections.cursor import DAY_NS, MAX, NOW, Cursor, format_time
-from carryfold.projections.facts import pair_of_shard, pair_shard
+from carryfold.projections.facts import instrument_of_shard, instrument_shard
 from carryfold.projections.quality_rules import Settlement, SettlementRule
 from carryfold.projections.runner import Projection, Projections, Stamp
-from carryfold.projections.tape import PairName
 
 __all__ = [
     "RATES", "IntervalSeen", "RatePoint", "RateRevision", "RateSeries", "RateStatistics", "rate_series",
@@ -31,7 +31,7 @@ __all__ = [
 BASE_RATE: Final = 0.0001
 """The rate that venues settle when their interest component alone decides."""
 
-_SHARD_NS: Final = 366 * DAY_NS  # so that a new rate rewrites about a year of its pair
+_SHARD_NS: Final = 366 * DAY_NS  # so that a new rate rewrites about a year of its perpetual
 _FACT: Final = np.dtype(
     [
         ("event_at", "i8"),
@@ -51,7 +51,7 @@ _Facts = npt.NDArray[np.void]  # of dtype _FACT
 
 class RatePoint(msgspec.Struct, frozen=True):
     """One settlement. Times are RFC 3339; `interval_hours` null: not known then; `inferred`: no source gave it; `late`:
-    it became known after a later settlement of the pair, and takes no part in signals."""
+    it became known after a later settlement of the perpetual, and takes no part in signals."""
 
     settled_at: str
     known_from: str
@@ -73,7 +73,7 @@ class RateRevision(msgspec.Struct, frozen=True):
 
 
 class RateSeries(msgspec.Struct, frozen=True):
-    """Settlements of a pair by time of settlement, and revisions as they came."""
+    """Settlements of a perpetual by time of settlement, and revisions as they came."""
 
     venue: str
     symbol: str
@@ -90,8 +90,8 @@ class IntervalSeen(msgspec.Struct, frozen=True):
 
 
 class RateStatistics(msgspec.Struct, frozen=True):
-    """Settlements of a pair at a glance. `share_base` is the fraction settled at exactly 0.0001, `gaps` the number of
-    places where settlements are missing, `missing` about how many of them."""
+    """Settlements of a perpetual at a glance. `share_base` is the fraction settled at exactly 0.0001, `gaps` the number
+    of places where settlements are missing, `missing` about how many of them."""
 
     venue: str
     symbol: str
@@ -111,33 +111,39 @@ class RateStatistics(msgspec.Struct, frozen=True):
     missing: int
     revisions: int
 
+    @property
+    def instrument(self) -> Instrument:
+        """What it is about."""
+        return Instrument(self.venue, self.symbol, "perp", self.listing)
+
 
 def _shard(_: Stamp, event: FundingSettled | FundingRevised) -> str:
-    return _shard_name(event.venue, event.symbol, event.listing, event.event_at // _SHARD_NS)
+    return _shard_name(event.venue, event.symbol, event.listing, nominal_settlement(event.event_at) // _SHARD_NS)
 
 
 @lru_cache(maxsize=4096)
 def _shard_name(venue: str, symbol: str, listing: int, year: int) -> str:
-    return pair_shard(PairName(venue, symbol, listing), f"{year:03d}")
+    return instrument_shard(Instrument(venue, symbol, "perp", listing), f"{year:03d}")
 
 
 def _apply(state: bytearray, stamp: Stamp, event: FundingSettled | FundingRevised) -> None:
     revision = isinstance(event, FundingRevised)
     replaces = event.replaces if isinstance(event, FundingRevised) else 0.0
-    state += _PACK.pack(event.event_at, stamp.known_at, stamp.seq, event.rate, event.interval_hours, replaces, revision)
+    settled_at = nominal_settlement(event.event_at)  # release 0.1.0 recorded the venue's stamp
+    state += _PACK.pack(settled_at, stamp.known_at, stamp.seq, event.rate, event.interval_hours, replaces, revision)
 
 
 RATES: Final[Projection[bytearray]] = Projection(
-    "rates", 1, (FundingSettled, FundingRevised), _shard, bytearray, _apply, bytes, bytearray
+    "rates", 2, (FundingSettled, FundingRevised), _shard, bytearray, _apply, bytes, bytearray
 )
-"""Every settlement and revision as packed rows, a shard for each pair and year."""
+"""Every settlement and revision as packed rows, a shard for each perpetual and year."""
 
 
 def rate_series(
-    projections: Projections, pair: PairName, cursor: Cursor = NOW, *, since: int = 0, until: int = MAX
+    projections: Projections, name: Instrument, cursor: Cursor = NOW, *, since: int = 0, until: int = MAX
 ) -> RateSeries:
-    """The series of a pair under a cursor, of settlements with since <= event_at < until (ns)."""
-    settled, revised = _split(_facts(projections, cursor, pair))
+    """The series of a perpetual under a cursor, of settlements with since <= event_at < until (ns)."""
+    settled, revised = _split(_facts(projections, cursor, name))
     points = [
         _point(row, said)
         for row, said in zip(settled.tolist(), _judged(settled), strict=True)
@@ -148,25 +154,27 @@ def rate_series(
         for event_at, known_at, seq, rate, _, replaces, _ in revised.tolist()
         if since <= event_at < until
     ]
-    return RateSeries(*pair, sorted(points, key=lambda point: point.settled_at), revisions)
+    return RateSeries(
+        name.venue, name.symbol, name.listing, sorted(points, key=lambda point: point.settled_at), revisions
+    )
 
 
 def rate_statistics(
     projections: Projections,
     cursor: Cursor = NOW,
     *,
-    pair: PairName | None = None,
+    name: Instrument | None = None,
     since: int = 0,
     until: int = MAX,
 ) -> list[RateStatistics]:
-    """Statistics of one pair or of all, by name, of settlements with since <= event_at < until (ns). A pair without
-    such settlements is left out."""
-    pairs = [pair] if pair is not None else sorted({pair_of_shard(shard) for shard in projections.names(RATES)})
-    found = (_statistics(name, _facts(projections, cursor, name), since, until) for name in pairs)
+    """Statistics of one perpetual or of all, by venue, symbol and listing, of settlements with
+    since <= event_at < until (ns). One without such settlements is left out."""
+    names = [name] if name is not None else sorted({instrument_of_shard(shard) for shard in projections.names(RATES)})
+    found = (_statistics(one, _facts(projections, cursor, one), since, until) for one in names)
     return [statistics for statistics in found if statistics is not None]
 
 
-def _statistics(pair: PairName, facts: _Facts, since: int, until: int) -> RateStatistics | None:
+def _statistics(name: Instrument, facts: _Facts, since: int, until: int) -> RateStatistics | None:
     settled, revised = _split(facts)
     inside = (settled["event_at"] >= since) & (settled["event_at"] < until)
     chosen = settled.compress(inside)
@@ -178,7 +186,9 @@ def _statistics(pair: PairName, facts: _Facts, since: int, until: int) -> RateSt
     hours = Counter(said.hours or None for said in judged)
     count = len(chosen)
     return RateStatistics(
-        *pair,
+        name.venue,
+        name.symbol,
+        name.listing,
         count=count,
         sum=total,
         mean=total / count,
@@ -196,19 +206,17 @@ def _statistics(pair: PairName, facts: _Facts, since: int, until: int) -> RateSt
     )
 
 
-def _facts(projections: Projections, cursor: Cursor, pair: PairName) -> _Facts:
-    """What exists of a pair under a cursor, in the order of the fold."""
-    view = projections.view(RATES, pair_shard(pair))
+def _facts(projections: Projections, cursor: Cursor, name: Instrument) -> _Facts:
+    """What exists of a perpetual under a cursor, in the order of the fold."""
+    view = projections.view(RATES, instrument_shard(name))
     facts = np.concatenate([np.empty(0, _FACT), *(np.frombuffer(state, _FACT) for state in view.shards.values())])
     upto_seq = min(cursor.upto_seq, view.position)
     return _as_folded(facts.compress((facts["known_at"] <= cursor.as_of) & (facts["seq"] <= upto_seq)))
 
 
 def _as_folded(facts: _Facts) -> _Facts:
-    """By known_at; within an instant by content, never by seq."""
-    return facts.take(
-        np.lexsort([facts[name] for name in ("interval_hours", "rate", "event_at", "known_at")]),
-    )
+    """By known_at; within an instant by content as the fold has it, never by seq."""
+    return facts.take(np.lexsort([facts["interval_hours"], -facts["rate"], facts["event_at"], facts["known_at"]]))
 
 
 def _split(facts: _Facts) -> tuple[_Facts, _Facts]:

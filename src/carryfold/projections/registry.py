@@ -1,4 +1,4 @@
-"""The registry: which pairs there are under a cursor, what their listings say, and since when."""
+"""The registry: which instruments there are under a cursor, what their listings say, and since when."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -6,7 +6,8 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from carryfold.domain.events import PairChanged, PairDelisted, PairListed
+from carryfold.domain.events import InstrumentChanged, InstrumentDelisted, InstrumentListed
+from carryfold.domain.instruments import Instrument, InstrumentKind, Listing
 from carryfold.domain.rows import KINDS
 from carryfold.projections.cursor import NOW, Cursor, format_optional_time, format_time
 from carryfold.projections.facts import (
@@ -15,145 +16,156 @@ from carryfold.projections.facts import (
     as_folded,
     decode_facts,
     encode_facts,
+    instrument_of_shard,
+    instrument_shard,
     keep,
-    pair_of_shard,
-    pair_shard,
 )
 from carryfold.projections.runner import Projection, Projections, Stamp
-from carryfold.projections.tape import PairName, Tape
+from carryfold.projections.tape import Tape
 
-__all__ = ["REGISTRY", "MarketSpan", "PairChange", "PairRecord", "market_spans", "registry"]
+__all__ = ["REGISTRY", "InstrumentChange", "InstrumentRecord", "MarketSpan", "listings_of", "market_spans", "registry"]
 
-_CHANGEABLE: Final = ("lot", "min_notional", "priced", "delist_at", "interval_hours", "rate_cap")
+_CHANGEABLE: Final = ("lot", "min_notional", "tick", "delist_at", "interval_hours", "rate_cap")
 _MARKET_KINDS: Final = np.array(sorted(kind for kind, spec in KINDS.items() if spec.group), np.int16)
 
 
-class PairChange(msgspec.Struct, frozen=True):
+class InstrumentChange(msgspec.Struct, frozen=True):
     """One announced change: which field got which value, when (RFC 3339), and since when it was known. A `delist_at` is
     RFC 3339 as well, null when it was withdrawn."""
 
     field: str
-    value: float | bool | str | None
+    value: float | str | None
     changed_at: str
     known_from: str
     seq: int
 
 
-class PairRecord(msgspec.Struct, frozen=True):
-    """A pair as it stands under a cursor.
+class InstrumentRecord(msgspec.Struct, frozen=True):
+    """An instrument as it stands under a cursor.
 
-    `status` is unlisted (data, but no listing), listed, delisting or delisted. `listed_at` null: the time is unknown.
-    `lot` in base coins, `min_notional` in quote, `interval_hours` and `rate_cap` null: not given. `first_row_at`,
-    `last_row_at` and `rows` tell since when, until when and how many market rows were known; null where no tape was
-    asked.
+    `status` is unlisted (data, but no listing: its coins are not known), listed, delisting or delisted. `listed_at`
+    null: the time is unknown. `lot` in its own quantity, of which one unit is `multiplier` coins of `base`;
+    `min_notional` in quote; `tick`, `interval_hours` and `rate_cap` null: not told. `first_row_at`, `last_row_at` and
+    `rows` tell since when, until when and how many market rows were known; null where no tape was asked.
     """
 
     venue: str
     symbol: str
+    kind: InstrumentKind
     listing: int
     status: str
     listed_at: str | None
     known_from: str | None
+    base: str
+    quote: str
+    multiplier: float
     lot: float | None
     min_notional: float | None
-    lot_units: int
-    priced: bool
-    multiplier: float
+    tick: float | None
     interval_hours: float | None
-    spot_symbol: str
     rate_cap: float | None
     delist_at: str | None
     delisted_at: str | None
     delisted_reason: str
-    changes: list[PairChange]
+    changes: list[InstrumentChange]
     first_row_at: str | None
     last_row_at: str | None
     rows: int | None
 
+    @property
+    def instrument(self) -> Instrument:
+        """What it is about."""
+        return Instrument(self.venue, self.symbol, self.kind, self.listing)
+
 
 class MarketSpan(msgspec.Struct, frozen=True):
-    """The market rows of a pair: known_at of the first and the last in ns, and how many there are."""
+    """The market rows of an instrument: known_at of the first and the last in ns, and how many there are."""
 
     first_known: int
     last_known: int
     rows: int
 
 
-def _shard(_: Stamp, event: PairListed | PairChanged | PairDelisted) -> str:
-    return pair_shard(PairName(event.venue, event.symbol, event.listing))
+def _shard(_: Stamp, event: InstrumentListed | InstrumentChanged | InstrumentDelisted) -> str:
+    return instrument_shard(event.instrument)
 
 
 REGISTRY: Final[Projection[list[Fact]]] = Projection(
-    "registry", 1, (PairListed, PairChanged, PairDelisted), _shard, list, keep, encode_facts, decode_facts
-)
-"""Listings, changes and delistings as they came, a shard for each pair."""
+    "registry", 2, (InstrumentListed, InstrumentChanged, InstrumentDelisted), _shard, list, keep, encode_facts,
+    decode_facts,
+)  # fmt: skip
+"""Listings, changes and delistings as they came, a shard for each instrument."""
 
 
-def registry(projections: Projections, cursor: Cursor = NOW, *, tape: Tape | None = None) -> list[PairRecord]:
-    """All pairs under a cursor, by name. With a tape, which is read through once, also what is known of their rows, and
-    pairs that have rows without a listing."""
+def registry(projections: Projections, cursor: Cursor = NOW, *, tape: Tape | None = None) -> list[InstrumentRecord]:
+    """All instruments under a cursor, by venue, symbol, kind and listing. With a tape, which is read through once, also
+    what is known of their rows, and instruments that have rows without a listing."""
     view = projections.view(REGISTRY)
-    facts = {pair_of_shard(shard): admitted(state, cursor, view.position) for shard, state in view.shards.items()}
+    facts = {instrument_of_shard(shard): admitted(state, cursor, view.position) for shard, state in view.shards.items()}
     spans = {} if tape is None else market_spans(tape, cursor)
-    pairs = sorted({pair for pair, found in facts.items() if found} | spans.keys())
-    return [_record(pair, as_folded(facts.get(pair, [])), spans.get(pair), tape is not None) for pair in pairs]
+    names = sorted({name for name, found in facts.items() if found} | spans.keys())
+    return [_record(name, as_folded(facts.get(name, [])), spans.get(name), tape is not None) for name in names]
 
 
-def market_spans(tape: Tape, cursor: Cursor = NOW) -> dict[PairName, MarketSpan]:
-    """First and last market row of each pair that has one under a cursor. Reads the tape once."""
-    pairs = len(tape.pairs)
-    first, last, rows = np.full(pairs, -1, np.int64), np.full(pairs, -1, np.int64), np.zeros(pairs, np.int64)
+def listings_of(records: Iterable[InstrumentRecord]) -> list[Listing]:
+    """The instruments whose coins are known: those that can form pairs."""
+    return [Listing(one.instrument, one.base, one.quote) for one in records if one.base]
+
+
+def market_spans(tape: Tape, cursor: Cursor = NOW) -> dict[Instrument, MarketSpan]:
+    """First and last market row of each instrument that has one under a cursor. Reads the tape once."""
+    count = len(tape.instruments)
+    first, last, rows = np.full(count, -1, np.int64), np.full(count, -1, np.int64), np.zeros(count, np.int64)
     for block in tape.blocks(cursor):
         market = block.compress(np.isin(block["kind"], _MARKET_KINDS))
-        pair, known = market["pair"], market["known_at"]
-        last[pair] = known  # of several assignments the last one stays
-        earliest = np.full(pairs, -1, np.int64)
-        earliest[pair[::-1]] = known[::-1]
+        subject, known = market["subject"], market["known_at"]
+        last[subject] = known  # of several assignments the last one stays
+        earliest = np.full(count, -1, np.int64)
+        earliest[subject[::-1]] = known[::-1]
         first = np.where(first < 0, earliest, first)
-        rows += np.bincount(pair, minlength=pairs)
+        rows += np.bincount(subject, minlength=count)
     return {
-        tape.pairs[index]: MarketSpan(int(first[index]), int(last[index]), int(rows[index]))
+        tape.instruments[index].instrument: MarketSpan(int(first[index]), int(last[index]), int(rows[index]))
         for index in np.flatnonzero(rows).tolist()
     }
 
 
-class _Listing:
-    """What the facts of a pair, taken in the order of the fold, add up to."""
+class _State:
+    """What the facts of an instrument, taken in the order of the fold, add up to."""
 
-    def __init__(self) -> None:
-        self.listed = PairListed("", "", 1, 0, 0.0, 0.0)
+    def __init__(self, name: Instrument) -> None:
+        self.listed = InstrumentListed(*name, 0, "", "", 0.0, 0.0)
         self.known_at: int | None = None
         self.lot: float | None = None
         self.min_notional: float | None = None
-        self.priced = False
+        self.tick = 0.0
         self.interval_hours = 0.0
         self.rate_cap = 0.0
         self.delist_at = 0
-        self.delisted: PairDelisted | None = None
-        self.changes: list[PairChange] = []
+        self.delisted: InstrumentDelisted | None = None
+        self.changes: list[InstrumentChange] = []
 
     def take(self, fact: Fact) -> None:
         event = fact.event
-        if isinstance(event, PairListed):
+        if isinstance(event, InstrumentListed):
             self._list(event, fact.known_at)
-        elif isinstance(event, PairChanged):
+        elif isinstance(event, InstrumentChanged):
             for field in _CHANGEABLE:
                 value = getattr(event, field)
                 if value is not None:
                     setattr(self, field, value)
                     self.changes.append(_change(field, value, fact))
-        elif isinstance(event, PairDelisted):
+        elif isinstance(event, InstrumentDelisted):
             self.delisted = event
 
-    def _list(self, event: PairListed, known_at: int) -> None:
+    def _list(self, event: InstrumentListed, known_at: int) -> None:
         if self.known_at is None:
             self.known_at = known_at
         elif event.event_at == 0:  # of unknown time, assumed by an importer: never overrides another one
             return
         self.listed = event
-        self.lot, self.min_notional = event.lot, event.min_notional
+        self.lot, self.min_notional, self.tick = event.lot, event.min_notional, event.tick
         self.interval_hours, self.rate_cap = event.interval_hours, event.rate_cap
-        self.priced = self.priced or event.priced
 
     def status(self) -> str:
         if self.delisted is not None:
@@ -163,38 +175,38 @@ class _Listing:
         return "unlisted" if self.known_at is None else "listed"
 
 
-def _record(pair: PairName, facts: Iterable[Fact], span: MarketSpan | None, spans_asked: bool) -> PairRecord:
-    listing = _Listing()
+def _record(name: Instrument, facts: Iterable[Fact], span: MarketSpan | None, spans_asked: bool) -> InstrumentRecord:
+    state = _State(name)
     for fact in facts:
-        listing.take(fact)
-    listed, delisted = listing.listed, listing.delisted
+        state.take(fact)
+    listed, delisted = state.listed, state.delisted
     rows = 0 if spans_asked else None
-    return PairRecord(
-        *pair,
-        status=listing.status(),
+    return InstrumentRecord(
+        *name,
+        status=state.status(),
         listed_at=_time_or_unknown(listed.event_at),
-        known_from=format_optional_time(listing.known_at),
-        lot=listing.lot,
-        min_notional=listing.min_notional,
-        lot_units=listed.lot_units,
-        priced=listing.priced,
+        known_from=format_optional_time(state.known_at),
+        base=listed.base,
+        quote=listed.quote,
         multiplier=listed.multiplier,
-        interval_hours=listing.interval_hours or None,
-        spot_symbol=listed.spot_symbol,
-        rate_cap=listing.rate_cap or None,
-        delist_at=_time_or_unknown(listing.delist_at),
+        lot=state.lot,
+        min_notional=state.min_notional,
+        tick=state.tick or None,
+        interval_hours=state.interval_hours or None,
+        rate_cap=state.rate_cap or None,
+        delist_at=_time_or_unknown(state.delist_at),
         delisted_at=None if delisted is None else format_time(delisted.event_at),
         delisted_reason="" if delisted is None else delisted.reason,
-        changes=listing.changes,
+        changes=state.changes,
         first_row_at=None if span is None else format_time(span.first_known),
         last_row_at=None if span is None else format_time(span.last_known),
         rows=rows if span is None else span.rows,
     )
 
 
-def _change(field: str, value: float | bool | int, fact: Fact) -> PairChange:
+def _change(field: str, value: float, fact: Fact) -> InstrumentChange:
     shown = _time_or_unknown(int(value)) if field == "delist_at" else value
-    return PairChange(field, shown, format_time(fact.event.event_at), format_time(fact.known_at), fact.seq)
+    return InstrumentChange(field, shown, format_time(fact.event.event_at), format_time(fact.known_at), fact.seq)
 
 
 def _time_or_unknown(time: int) -> str | None:

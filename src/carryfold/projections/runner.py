@@ -1,9 +1,9 @@
 """The projection runner: keeps read models up to date with the log, and makes them anew when they cannot be trusted.
 
-A projection is a fold of the log into *shards*: small states by name, such as one for each pair, so that an update
-writes only those it changed. Guarantees: shards and position are committed in one transaction, so after any crash
-they belong together; a projection of another version or of another log, or with a damaged shard, is built again from
-the start; what was built in steps, however cut, equals what is built at once. Everything here is disposable.
+A projection is a fold of the log into *shards*: small states by name, such as one for each instrument, so that an
+update writes only those it changed. Guarantees: shards and position are committed in one transaction, so after any
+crash they belong together; a projection of another version or of another log, or with a damaged shard, is built again
+from the start; what was built in steps, however cut, equals what is built at once. Everything here is disposable.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 import msgspec
 
-from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.codec import decode_batch
 from carryfold.eventlog import Batch, Checkpoints, LogReader
 from carryfold.projections.filelock import exclusive
 from carryfold.projections.lineage import has_head
@@ -33,7 +33,8 @@ class ProjectionError(Exception):
 
 
 class Stamp(NamedTuple):
-    """Where the log has an event, since when it could be acted on, and when it was committed. Times in ns."""
+    """Where the log has an event, since when it could be acted on, and when it was committed. Times in ns. Events that
+    one event of an older class is read as share its stamp."""
 
     seq: int
     known_at: int
@@ -243,6 +244,6 @@ def _apply(batch: Batch, builds: Sequence[_Build]) -> None:
         build.position = Position(build.position.version, build.position.build, batch.head)
         for cls in build.projection.events:
             takers.setdefault(cls, []).append(build)
-    for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(batch.payload), batch.first_seq):
+    for seq, known_at, event in decode_batch(batch.payload, batch.first_seq):
         for build in takers.get(type(event), ()):
             build.apply(Stamp(seq, known_at, batch.recorded_at), event)

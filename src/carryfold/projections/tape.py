@@ -1,10 +1,10 @@
 """The tape: the log as fixed-width rows in known order, ready for the fold. Disposable, made from the log and nothing
 else.
 
-Guarantees: `blocks` hands out exactly the input and outcome rows of the log that its cursor admits, ordered by
-known_at and then seq, in whole instants, in bounded memory; a damaged or foreign file is never served, the tape is
-built again instead; a tape that is being read may be brought up to date by other processes at the same time, and its
-reader does not notice. Not guaranteed: that the log was intact (see its `verify`).
+Guarantees: `blocks` hands out exactly the input and outcome rows of the log that its cursor admits, ordered by known_at
+and inside an instant canonically (domain.rows), in whole instants, in bounded memory; a damaged or foreign file is
+never served, the tape is built again instead; a tape that is being read may be brought up to date by other processes at
+the same time, and its reader does not notice. Not guaranteed: that the log was intact (see its `verify`).
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,21 +16,22 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from carryfold.domain.rows import ROW, Rows
+from carryfold.domain.instruments import Listing, Pair
+from carryfold.domain.rows import ROW, Kind, Rows
 from carryfold.eventlog import Head, LogReader
 from carryfold.projections.cursor import MAX, NOW, Cursor, format_day
 from carryfold.projections.lineage import has_head
 from carryfold.projections.tape_build import Progress, bring_up_to_date
 from carryfold.projections.tape_files import Manifest, Part, TapeDamaged, map_part, read_part, tape_dir
 from carryfold.projections.tape_merge import end_of_instant
-from carryfold.projections.tape_rows import NO_PAIR, PairName, TapeError
+from carryfold.projections.tape_rows import NO_SUBJECT, TapeError
 
-__all__ = ["BLOCK_ROWS", "PairName", "Tape", "TapeDay", "TapeError"]
+__all__ = ["BLOCK_ROWS", "Tape", "TapeDay", "TapeError"]
 
 BLOCK_ROWS: Final = 65_536
 _RETRIES: Final = 3
 
-PairTable = npt.NDArray[np.bool_]
+SubjectTable = npt.NDArray[np.bool_]
 
 
 class TapeDay(msgspec.Struct, frozen=True):
@@ -69,8 +70,13 @@ class Tape:
         self._parts = self._manifest.parts
 
     @property
-    def pairs(self) -> list[PairName]:
-        """Pair names by dense id."""
+    def instruments(self) -> list[Listing]:
+        """Instruments and their coins, by dense id."""
+        return self._manifest.listings
+
+    @property
+    def pairs(self) -> list[Pair]:
+        """Pairs of trading events, by dense id."""
         return self._manifest.pairs
 
     @property
@@ -112,23 +118,23 @@ class Tape:
         *,
         since: int | None = None,
         until: int | None = None,
-        pair_ids: Collection[int] | None = None,
+        instrument_ids: Collection[int] | None = None,
         block_rows: int = BLOCK_ROWS,
     ) -> Iterator[Rows]:
         """Blocks of rows in known order that the cursor admits, each a writable, contiguous array of its own of dtype
         ROW.
 
-        Rows have since <= known_at < until (ns), and belong to one of `pair_ids` or to no pair. `since` only skips. A
-        block holds whole instants and at most about `block_rows` rows, fewer after filtering, more for a longer
-        instant; never none. Only files that may hold such rows are read. Raises TapeError when the log was replaced
-        while reading.
+        Rows have since <= known_at < until (ns), and are not of instruments other than `instrument_ids`. `since` only
+        skips. A block holds whole instants and at most about `block_rows` rows, fewer after filtering, more for a
+        longer instant; never none. Only files that may hold such rows are read. Raises TapeError when the log was
+        replaced while reading.
         """
         assert block_rows > 0
         first = 0 if since is None else since
         last = min(MAX if until is None else until - 1, cursor.as_of)
         head = self._manifest.head
         upto_seq = min(cursor.upto_seq, head.seq)
-        wanted = None if pair_ids is None else _pair_table(pair_ids, len(self.pairs))
+        wanted = None if instrument_ids is None else _table(instrument_ids, len(self.instruments))
         if wanted is not None and wanted.all():
             wanted = None  # nothing to leave out, and looking at each row would cost as much as reading it
         failures = 0
@@ -139,7 +145,7 @@ class Tape:
                     first, failures = parts[-1].last_known + 1, 0
                     later = max(part.max_seq for part in parts) > upto_seq
                     recorded = rows.compress(rows["seq"] <= upto_seq) if later else rows
-                    yield from _cut(_of_pairs(recorded, wanted), block_rows)
+                    yield from _cut(_of_instruments(recorded, wanted), block_rows)
             except TapeDamaged as damage:
                 # Built anew, or brought up to date by another process: go on where we are, in the files of now.
                 failures += 1
@@ -190,8 +196,14 @@ def _between(first: int, last: int, rows: Rows) -> Rows:
     return rows[start:stop]
 
 
-def _of_pairs(rows: Rows, wanted: PairTable | None) -> Rows:
-    return rows if wanted is None else rows.compress(wanted[rows["pair"]])
+def _of_instruments(rows: Rows, wanted: SubjectTable | None) -> Rows:
+    if wanted is None:
+        return rows
+    subjects = rows["subject"]
+    others = rows["kind"] >= Kind.CLOCK_TICKED  # their subject is a pair, or nothing
+    if others.any():
+        subjects = np.where(others, NO_SUBJECT, subjects)
+    return rows.compress(wanted[subjects])
 
 
 def _cut(rows: Rows, block_rows: int) -> Iterator[Rows]:
@@ -204,12 +216,12 @@ def _cut(rows: Rows, block_rows: int) -> Iterator[Rows]:
         start = stop
 
 
-def _pair_table(pair_ids: Collection[int], pairs: int) -> PairTable:
-    """By pair id: is it wanted? The last entry, which `NO_PAIR` reaches as index -1, always is."""
-    table = np.zeros(pairs + 1, np.bool_)
-    for pair in pair_ids:
-        if not 0 <= pair < pairs:
-            raise TapeError(f"there is no pair {pair}: the tape has {pairs}")
-        table[pair] = True
-    table[NO_PAIR] = True
+def _table(instrument_ids: Collection[int], instruments: int) -> SubjectTable:
+    """By instrument id: is it wanted? The last entry, which `NO_SUBJECT` reaches as index -1, always is."""
+    table = np.zeros(instruments + 1, np.bool_)
+    for number in instrument_ids:
+        if not 0 <= number < instruments:
+            raise TapeError(f"there is no instrument {number}: the tape has {instruments}")
+        table[number] = True
+    table[NO_SUBJECT] = True
     return table

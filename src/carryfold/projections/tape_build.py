@@ -14,8 +14,7 @@ from typing import Final
 
 import msgspec
 
-from carryfold.domain.codec import BATCH_DECODER
-from carryfold.domain.events import Event
+from carryfold.domain.codec import decode_batch
 from carryfold.domain.rows import Rows, empty_rows
 from carryfold.eventlog import Batch, Head, LogReader
 from carryfold.projections.filelock import exclusive
@@ -64,7 +63,7 @@ def bring_up_to_date(
                 return _build(folder, reader, manifest, progress)
             except TapeDamaged:
                 pass
-        return _build(folder, reader, Manifest(FORMAT, code_digest(), Head(), [], [0], []), progress)
+        return _build(folder, reader, Manifest(FORMAT, code_digest(), Head(), [], [], [0], []), progress)
 
 
 def _is_usable(folder: Path, manifest: Manifest, reader: LogReader, doubted: Part | None) -> bool:
@@ -79,14 +78,14 @@ def _is_usable(folder: Path, manifest: Manifest, reader: LogReader, doubted: Par
 
 
 def _build(folder: Path, reader: LogReader, old: Manifest, progress: Progress | None) -> Manifest:
-    builder = RowBuilder(old.pairs, old.runs)
+    builder = RowBuilder(old.listings, old.pairs, old.runs)
     runs = Runs(folder)
     try:
         head = _stage(reader, old.head, builder, runs, progress)
         parts = _merged_parts(folder, old.parts, runs)
     finally:
         runs.close()
-    manifest = Manifest(FORMAT, old.code, head, builder.pairs, builder.runs, parts)
+    manifest = Manifest(FORMAT, old.code, head, builder.listings, builder.pairs, builder.runs, parts)
     save_manifest(folder, manifest)
     remove_strangers(folder, manifest)
     return manifest
@@ -96,7 +95,7 @@ def _stage(reader: LogReader, head: Head, builder: RowBuilder, runs: Runs, progr
     """Rows of everything after `head` into `runs`; returns the new head."""
     start = head.seq
     for number, batch in enumerate(reader.read(start)):
-        runs.add(builder.build(batch.first_seq, _decoded(batch)))
+        runs.add(_rows(builder, batch))
         head = batch.head
         if progress is not None and number % _REPORT_BATCHES == 0:
             progress(head.seq - start, max(reader.last.seq, head.seq) - start)
@@ -106,9 +105,9 @@ def _stage(reader: LogReader, head: Head, builder: RowBuilder, runs: Runs, progr
     return head
 
 
-def _decoded(batch: Batch) -> list[tuple[int, Event]]:
+def _rows(builder: RowBuilder, batch: Batch) -> Rows:
     try:
-        return BATCH_DECODER.decode(batch.payload)
+        return builder.build_stamped(decode_batch(batch.payload, batch.first_seq))
     except msgspec.ValidationError as error:
         raise TapeError(
             f"seq {batch.first_seq} to {batch.last_seq} hold an event that this version does not know ({error}): use"
@@ -126,7 +125,7 @@ def _merged_parts(folder: Path, old: Sequence[Part], runs: Runs) -> list[Part]:
         start, stop = _touched(parts, staged)
         sources: list[Source] = [*staged]
         if start < stop:
-            sources.insert(0, PartsSource(folder, parts[start:stop]))  # its seqs come before the staged ones
+            sources.insert(0, PartsSource(folder, parts[start:stop]))
         days[day] = [*parts[:start], *writer.write(merge(sources)), *parts[stop:]]
     return [part for day in sorted(days) for part in days[day]]
 

@@ -1,6 +1,6 @@
 """The files of a tape: parts full of rows, and the manifest that says which parts there are.
 
-A part is nothing but rows, sorted by (known_at, seq), all of one UTC day of known_at, and is never changed once it is
+A part is nothing but rows, in the tape's order, all of one UTC day of known_at, and is never changed once it is
 named in a manifest: what replaces it has another name. The manifest is replaced by a rename after a flush. Parts are
 not flushed one by one: each is checked against the manifest whenever it is read, so one torn by a power loss is
 noticed, and the tape, which holds nothing that the log does not, is built again.
@@ -16,17 +16,17 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from carryfold.domain.instruments import Listing, Pair
 from carryfold.domain.rows import ROW, Rows
 from carryfold.eventlog import Head
 from carryfold.projections.cursor import day_of, format_day
-from carryfold.projections.tape_rows import PairName
 
 __all__ = [
     "FORMAT", "LOCK_NAME", "MANIFEST_NAME", "Manifest", "Part", "TapeDamaged", "all_in_place", "checksum",
     "load_manifest", "map_part", "read_part", "remove_strangers", "save_manifest", "tape_dir", "write_part",
 ]  # fmt: skip
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 MANIFEST_NAME: Final = "manifest"
 LOCK_NAME: Final = "lock"
 _MAGIC: Final = b"CFTP"
@@ -62,13 +62,14 @@ class Part(msgspec.Struct, frozen=True, array_like=True):
 
 class Manifest(msgspec.Struct):
     """What a tape consists of: `parts` in known order, no two of which share an instant. `head` is where the log ended
-    that it was made from, `code` stands for the code that made the rows, `pairs` and `runs` are the tables behind pair
-    and slot."""
+    that it was made from, `code` stands for the code that made the rows; `listings`, `pairs` and `runs` are the tables
+    behind subject and slot."""
 
     format: int
     code: bytes
     head: Head
-    pairs: list[PairName]
+    listings: list[Listing]
+    pairs: list[Pair]
     runs: list[int]
     parts: list[Part]
 

@@ -1,7 +1,8 @@
 """Sorting more rows than fit into memory: sorted runs on the disk, then one merge for each UTC day.
 
-Rows come in seq order and leave in known order, by known_at and then seq. However long the log or a day is, a small
-multiple of `RUN_ROWS` + `MERGE_ROWS` rows is in memory at a time; only a single instant longer than that takes more.
+Rows come in seq order and leave in the tape's order: by known_at and, inside an instant, canonically. However long the
+log or a day is, a small multiple of `RUN_ROWS` + `MERGE_ROWS` rows is in memory at a time; only a single instant longer
+than that takes more.
 """
 
 import os
@@ -13,13 +14,13 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from carryfold.domain.rows import ROW, Rows
+from carryfold.domain.rows import ROW, Rows, in_canonical_order
 from carryfold.projections.cursor import DAY_NS
 from carryfold.projections.tape_files import Part, read_part
 
 __all__ = [
     "MERGE_ROWS", "RUN_ROWS", "PartsSource", "RunSource", "Runs", "Source", "end_of_instant", "in_known_order",
-    "joined", "merge",
+    "in_tape_order", "joined", "merge",
 ]  # fmt: skip
 
 RUN_ROWS: Final = 1 << 19  # 32 MiB
@@ -28,8 +29,13 @@ _LEAST_TAKEN: Final = 256
 
 
 def in_known_order(rows: Rows) -> Rows:
-    """Rows sorted by (known_at, seq). Rows of equal known_at must come in seq order."""
+    """Rows sorted by known_at; rows of equal known_at as they come."""
     return rows.take(np.argsort(rows["known_at"], kind="stable"))  # six times faster than indexing
+
+
+def in_tape_order(rows: Rows) -> Rows:
+    """Rows sorted by known_at and, inside an instant, canonically: the fold then need not sort them at every run."""
+    return in_canonical_order(in_known_order(rows))
 
 
 def joined(pieces: Sequence[Rows]) -> Rows:
@@ -55,7 +61,7 @@ class Source(Protocol):
 def merge(sources: Sequence[Source]) -> Iterator[Rows]:
     """All rows of all sources in known order, in pieces that never divide an instant.
 
-    Rows of equal known_at keep the order of their sources. Raises TapeDamaged when a part is not what was written.
+    Raises TapeDamaged when a part is not what was written.
     """
     share = max(_LEAST_TAKEN, MERGE_ROWS // len(sources))
     held = [source.take(share) for source in sources]
@@ -63,12 +69,12 @@ def merge(sources: Sequence[Source]) -> Iterator[Rows]:
         # What a source has not shown yet is not earlier than the last it has shown: before that moment all is known.
         shown = [int(rows["known_at"][-1]) for rows, source in zip(held, sources, strict=True) if source.left]
         if not shown:
-            yield in_known_order(joined(held))
+            yield in_tape_order(joined(held))
             return
         until = min(shown)
         cuts = [bisect_left(rows["known_at"], until) for rows in held]
         if any(cuts):
-            yield in_known_order(joined([rows[:cut] for rows, cut in zip(held, cuts, strict=True)]))
+            yield in_tape_order(joined([rows[:cut] for rows, cut in zip(held, cuts, strict=True)]))
         for index, (source, cut) in enumerate(zip(sources, cuts, strict=True)):
             rows = held[index][cut:]
             if source.left and (len(rows) < share or int(rows["known_at"][-1]) == until):

@@ -1,11 +1,11 @@
 """Backtests over the tape: selection, run, figures, trades, comparison, look-ahead checks."""
 
-from carryfold.projections.backtest.compare import Comparison, compare, hold_return
-from carryfold.projections.backtest.figures import Figures, YearFigures, compute_figures, money
+from carryfold.projections.backtest.compare import Comparison, compare
+from carryfold.projections.backtest.figures import Figures, VenueFigures, YearFigures, compute_figures, money
 from carryfold.projections.backtest.lookahead import LookaheadReport, check_lookahead
-from carryfold.projections.backtest.pairs import PairSettlements, list_settlements
 from carryfold.projections.backtest.run import Backtest, run_backtest, run_blocks
 from carryfold.projections.backtest.selection import NothingListed, Selection, SelectionError, select_pairs
+from carryfold.projections.backtest.settlements import Settlements, list_settlements
 from carryfold.projections.backtest.trades import Trade, decision_rows, list_trades
 
 __all__ = [
@@ -14,16 +14,16 @@ __all__ = [
     "Figures",
     "LookaheadReport",
     "NothingListed",
-    "PairSettlements",
     "Selection",
     "SelectionError",
+    "Settlements",
     "Trade",
+    "VenueFigures",
     "YearFigures",
     "check_lookahead",
     "compare",
     "compute_figures",
     "decision_rows",
-    "hold_return",
     "list_settlements",
     "list_trades",
     "money",

@@ -1,7 +1,6 @@
-"""The figures a backtest reports, with the definitions of docs/semantics.md 6. Amounts are decimals in quote, costs are
+"""The figures a backtest reports, with the definitions of docs/semantics.md 7. Amounts are decimals in quote, costs are
 positive, ratios are fractions, times RFC 3339; what cannot be said is null, never NaN."""
 
-import math
 from decimal import Decimal
 from typing import Any, Final
 
@@ -9,24 +8,62 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from carryfold.domain.fold.codes import F_DELISTED, F_ENDED, HEALTHY
-from carryfold.domain.fold.state import GATES
+from carryfold.domain.fold.codes import HEALTHY
+from carryfold.domain.fold.money import account_equity, equity, free_capital, long_pnl, short_pnl, spot_pnl
+from carryfold.domain.fold.state import NEVER
+from carryfold.domain.records import gate_names
 from carryfold.domain.rows import E8
+from carryfold.domain.strategies import strategy_named
+from carryfold.projections.backtest.equity import daily_equity, sharpe, sharpe_lo, years_between
+from carryfold.projections.backtest.remarks import assumptions, basis_modelled, warnings
 from carryfold.projections.backtest.run import Backtest
 from carryfold.projections.cursor import DAY_NS, HOUR_NS, format_time
 
-__all__ = ["Figures", "YearFigures", "compute_figures", "daily_equity", "money", "sharpe", "sharpe_lo", "years_between"]
+__all__ = ["Figures", "VenueFigures", "YearFigures", "compute_figures", "ended_legs", "money"]
 
-YEAR_NS: Final = 365.25 * DAY_NS
-LO_LAGS_MIN: Final = 30
+_BOOKED: Final = ("funding", "long_pnl", "short_pnl", "spot_pnl", "fees", "borrow")
+"""What the book and each of its day closes say of the money, in 1e-8."""
+
+_OF_ACCOUNT: Final = (
+    "capital", "cash", "borrow", "spot_cost", "spot_value", "perp_pnl", "perp_notional", "margin", "min_free",
+    "largest_in", "largest_out",
+)  # fmt: skip
+
+Bools = npt.NDArray[np.bool_]
 
 
-class YearFigures(msgspec.Struct, frozen=True):
+class VenueFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """A run's account at one venue. equity == cash - spot_cost + spot_value + perp_pnl, and free == cash - spot_cost +
+    perp_pnl - margin - pending. `cash`: the capital at the start and everything booked since; `perp_pnl` of open legs;
+    `largest_in`: the most that equity stood above its start, which had to be sent away to keep the venues' shares, and
+    `largest_out` the most below it, which had to be sent here."""
+
+    name: str
+    capital: Decimal
+    equity: Decimal
+    cash: Decimal
+    borrow: Decimal
+    spot_cost: Decimal
+    spot_value: Decimal
+    perp_pnl: Decimal
+    perp_notional: Decimal
+    margin: Decimal
+    pending: Decimal
+    free: Decimal
+    min_free: Decimal
+    min_health: float | None
+    largest_in: Decimal
+    largest_out: Decimal
+
+
+class YearFigures(msgspec.Struct, frozen=True, kw_only=True):
     """One calendar year (UTC) of a run."""
 
     year: int
     net_pnl: Decimal
     funding: Decimal
+    long_pnl: Decimal
+    short_pnl: Decimal
     spot_pnl: Decimal
     perp_pnl: Decimal
     fees: Decimal
@@ -35,10 +72,13 @@ class YearFigures(msgspec.Struct, frozen=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """All reported figures of one run. net_pnl == funding + spot_pnl + perp_pnl - fees - borrow, exactly."""
+    """All reported figures of one run. net_pnl == funding + long_pnl + short_pnl - fees - borrow, exactly, and the same
+    with spot_pnl + perp_pnl: spot legs are always long, perpetuals on either side. `edge_payments`: those of the
+    payments that fell within 5 s of a fill."""
 
     strategy: str
     params: dict[str, Any]
+    legs: str
     since: str | None
     until: str | None
     years: float | None
@@ -46,6 +86,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     pairs: int
     settlements: int
     payments: int
+    edge_payments: int
     no_mark: int
     gaps: int
     suspect: int
@@ -53,11 +94,14 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     capital: Decimal
     net_pnl: Decimal
     funding: Decimal
+    long_pnl: Decimal
+    short_pnl: Decimal
     spot_pnl: Decimal
     perp_pnl: Decimal
     fees: Decimal
     borrow: Decimal
     slippage: Decimal
+    liquidations: int
     liquidation: Decimal
     liquidation_value: Decimal
     trades: int
@@ -79,12 +123,14 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     sharpe_lo: float | None
     min_free: Decimal
     min_health: float | None
+    venues: list[VenueFigures]
     basis_modelled: bool | str
     pairs_ended: int
     by_year: list[YearFigures]
     decisions_hash: str
     state_hash: str
     rows_per_second: float | None
+    assumptions: list[str] = []
     warnings: list[str] = []
 
 
@@ -93,52 +139,47 @@ def money(amount_e8: Any) -> Decimal:
     return Decimal(int(amount_e8)) / E8
 
 
-def years_between(first: int, last: int) -> float:
-    """Years of 365.25 days between two times in ns."""
-    return (last - first) / YEAR_NS
-
-
 def compute_figures(run: Backtest, hold_return: float | None = None) -> Figures:
     """The figures of a finished run; `hold_return`: hold's return on the same capital and span."""
     book, params = run.book, run.params
-    spot = int(book["spot_realised"] + book["spot_value"] - book["spot_cost"])
-    perp = int(book["perp_realised"] + book["perp_entry"] - book["perp_value"])
-    net = int(book["funding"]) + spot + perp - int(book["fees"]) - int(book["borrow"])
-    capital = int(book["capital"])
+    booked = _booked(run)
+    net, capital = _net(booked), int(book["capital"])
+    assert net == int(equity(book)) - capital, "the parts must add up to the whole"
+    gates = gate_names(strategy_named(params.strategy))
     first, last = _span(run)
     years = years_between(first, last) if first is not None and last is not None and last > first else None
     deployed = _mean_deployed_e8(run, first, last)
     idle_cash = params.cash_apr * (years or 0.0) * (capital - deployed)
-    equity = daily_equity(run)
+    daily = daily_equity(run)
+    venues = _venues(run)
     return Figures(
         strategy=params.strategy,
         params=msgspec.to_builtins(params),
+        legs=params.legs,
         since=None if first is None else format_time(first),
         until=None if last is None else format_time(last),
         years=years,
         rows=int(book["rows"]),
-        pairs=len(run.selection.ids),
+        pairs=len(run.selection.pairs),
         settlements=int(book["settlements"]),
         payments=int(book["payments"]),
+        edge_payments=int(book["edge_payments"]),
         no_mark=int(book["no_mark"]),
         gaps=int(book["gaps"]),
         suspect=int(book["suspect"]),
         late=int(book["late"]),
         capital=money(capital),
         net_pnl=money(net),
-        funding=money(book["funding"]),
-        spot_pnl=money(spot),
-        perp_pnl=money(perp),
-        fees=money(book["fees"]),
-        borrow=money(book["borrow"]),
+        **_amounts(booked),
         slippage=money(book["slippage"]),
+        liquidations=int(book["liquidations"]),
         liquidation=money(book["liquidation"]),
         liquidation_value=money(capital + net - _closing_cost_e8(run)),
         trades=int(book["trades"]),
         open_positions=int(book["held"]),
         decisions=int(book["decisions"]),
         dropped=int(book["dropped"]),
-        refused={gate: int(n) for gate, n in zip(GATES, book["refused"], strict=True)},
+        refused={gate: int(n) for gate, n in zip(gates, book["refused"].tolist(), strict=False)},
         return_on_capital=net / capital,
         return_on_capital_annual=_annual(net / capital, years),
         return_on_deployed=net / deployed if deployed > 0 else None,
@@ -149,63 +190,53 @@ def compute_figures(run: Backtest, hold_return: float | None = None) -> Figures:
         hold_return_on_capital=hold_return,
         cash_return_on_capital=None if years is None else params.cash_apr * years,
         max_drawdown=float(book["max_drawdown"]),
-        sharpe=sharpe(equity, capital, params.cash_apr),
-        sharpe_lo=sharpe_lo(equity, capital, params.cash_apr),
-        min_free=money(book["min_free"]),
-        min_health=None if book["min_health"] >= HEALTHY else float(book["min_health"]),
-        basis_modelled=_basis_modelled(run),
-        pairs_ended=_pairs_ended(run),
-        by_year=_by_year(run, net),
+        sharpe=sharpe(daily, capital, params.cash_apr),
+        sharpe_lo=sharpe_lo(daily, capital, params.cash_apr),
+        min_free=min(venue.min_free for venue in venues),
+        min_health=min((venue.min_health for venue in venues if venue.min_health is not None), default=None),
+        venues=venues,
+        basis_modelled=basis_modelled(run),
+        pairs_ended=int(np.logical_or(*ended_legs(run)).sum()),
+        by_year=_by_year(run, booked),
         decisions_hash=run.decisions_hash,
         state_hash=run.state.hash(),
         rows_per_second=int(book["rows"]) / run.fold_seconds if run.fold_seconds > 0 else None,
-        warnings=_warnings(run, net, hold_return, years, capital),
+        assumptions=assumptions(run),
+        warnings=warnings(run, net, hold_return, years, capital),
     )
 
 
-def daily_equity(run: Backtest) -> npt.NDArray[np.float64]:
-    """Equity (e8) at each 00:00 UTC from the first one after the first market row to the end; days without rows repeat
-    the last."""
-    if len(run.days) == 0 or run.first_row_at is None:
-        return np.zeros(0)
-    days = run.days["day"]
-    every = np.arange(max(int(days[0]), run.first_row_at // DAY_NS + 1), int(days[-1]) + 1)
-    out: npt.NDArray[np.float64] = run.days["equity"][np.searchsorted(days, every, side="right") - 1].astype(np.float64)
-    return out
+def _booked(run: Backtest) -> dict[str, int]:
+    """What _BOOKED names, at the end of the run."""
+    book = run.book
+    marked = {"long_pnl": long_pnl(book), "short_pnl": short_pnl(book), "spot_pnl": spot_pnl(book)}
+    return {name: int(marked[name] if name in marked else book[name]) for name in _BOOKED}
 
 
-def _daily_excess(equity_e8: npt.NDArray[np.float64], capital_e8: int, cash_apr: float) -> npt.NDArray[np.float64]:
-    return np.diff(equity_e8) / capital_e8 - cash_apr / 365
+def _net(booked: dict[str, int]) -> int:
+    """Net P&L of what _BOOKED names."""
+    return booked["funding"] + booked["long_pnl"] + booked["short_pnl"] - booked["fees"] - booked["borrow"]
 
 
-def sharpe(equity_e8: npt.NDArray[np.float64], capital_e8: int, cash_apr: float) -> float | None:
-    """Annual Sharpe ratio of daily changes on capital over cash, flat days included; None below three days or without
-    variance."""
-    excess = _daily_excess(equity_e8, capital_e8, cash_apr)
-    if len(excess) < 3 or _is_flat(equity_e8):
-        return None
-    deviation = float(excess.std(ddof=1))
-    return float(excess.mean()) / deviation * math.sqrt(365) if deviation > 0 else None
+def _amounts(booked: dict[str, int]) -> dict[str, Decimal]:
+    """The same as decimals, with the P&L of perpetual legs: all that is not of spot legs."""
+    perp = booked["long_pnl"] + booked["short_pnl"] - booked["spot_pnl"]
+    return {name: money(value) for name, value in (booked | {"perp_pnl": perp}).items()}
 
 
-def sharpe_lo(equity_e8: npt.NDArray[np.float64], capital_e8: int, cash_apr: float) -> float | None:
-    """The same with the long-run variance (Bartlett weights over at least 30 lags), after Lo (2002): days of a carry
-    book are not independent. None below 60 days or without variance."""
-    excess = _daily_excess(equity_e8, capital_e8, cash_apr)
-    n = len(excess)
-    if n < 2 * LO_LAGS_MIN or _is_flat(equity_e8):
-        return None
-    centred = excess - excess.mean()
-    lags = max(LO_LAGS_MIN, math.floor(4 * (n / 100) ** (2 / 9)))
-    variance = float(centred @ centred) / n
-    for k in range(1, lags + 1):
-        variance += 2 * (1 - k / (lags + 1)) * float(centred[k:] @ centred[:-k]) / n
-    return float(excess.mean()) / math.sqrt(variance) * math.sqrt(365) if variance > 0 else None
-
-
-def _is_flat(equity_e8: npt.NDArray[np.float64]) -> bool:
-    """Every day alike: there is no variance but that of rounding."""
-    return bool(np.ptp(np.diff(equity_e8)) == 0)
+def _venues(run: Backtest) -> list[VenueFigures]:
+    """The run's accounts by venue, in byte order."""
+    return [
+        VenueFigures(
+            name=name,
+            equity=money(account_equity(account)),
+            free=money(free_capital(account)),
+            pending=money(account["pending_e8"]),
+            min_health=None if account["min_health"] >= HEALTHY else float(account["min_health"]),
+            **{field: money(account[field]) for field in _OF_ACCOUNT},
+        )
+        for name, account in zip(run.state.venues, run.state.account, strict=True)
+    ]
 
 
 def _span(run: Backtest) -> tuple[int | None, int | None]:
@@ -236,78 +267,50 @@ def _closing_cost_e8(run: Backtest) -> int:
     params, pairs = run.params, run.state.pair
     held = pairs[pairs["held"] != 0]
     bp = params.half_spread_bp + params.slippage_bp
-    spot = float(held["spot_value"].sum()) * (bp + params.spot_taker_bp)
-    perp = float(held["perp_value"].sum()) * (bp + params.perp_taker_bp)
-    return round((spot + perp) / 1e4)
+    cost = sum(float((held[f"{leg}_value"] * (bp + held[f"{leg}_bp"])).sum()) for leg in ("long", "short"))
+    return round(cost / 1e4)
 
 
-def _basis_modelled(run: Backtest) -> bool | str:
-    priced = run.state.view["priced"][run.selection.ids] != 0
-    return "partly" if priced.any() and not priced.all() else bool(priced.all())
+def ended_legs(run: Backtest) -> tuple[Bools, Bools]:
+    """By pair: was the long leg's, the short leg's market gone at the end of the run: delisted, or without a row for
+    more than dead_s. The rule is the fold's (decide.ended_legs): a carry pair of one venue ends with both."""
+    market, view = run.state.market, run.state.view
+    short = view["short"]
+    long = np.where(view["long"] < 0, short, view["long"])
+    known, delisted = market["market_known_at"], market["delisted"] != 0
+    whole = (view["carry"] != 0) & (view["one_venue"] != 0)
+    newer = np.maximum(known[long], known[short])
+    either = delisted[long] | delisted[short]
+    long_ended = np.where(whole, either, delisted[long]) | _is_silent(run, np.where(whole, newer, known[long]))
+    short_ended = np.where(whole, either, delisted[short]) | _is_silent(run, np.where(whole, newer, known[short]))
+    return long_ended, short_ended
 
 
-def _pairs_ended(run: Backtest) -> int:
-    """Selected pairs that were delisted, or whose data ended more than dead_s before the end."""
-    views = run.state.view[run.selection.ids]
-    seen = views["first_at"] != 0
-    dead = seen & (int(run.book["now"]) - views["market_known_at"] > run.params.dead_s * 10**9)
-    return int(((views["delisted"] != 0) | dead).sum())
+def _is_silent(run: Backtest, known_at: npt.NDArray[np.int64]) -> Bools:
+    """What had market rows, and had none for more than dead_s."""
+    silent_ns = int(run.book["now"]) - np.maximum(known_at, int(run.book["heard_since"]))
+    silent: Bools = (known_at != NEVER) & (silent_ns > run.params.dead_s * 10**9)
+    return silent
 
 
-def _by_year(run: Backtest, net: int) -> list[YearFigures]:
+def _by_year(run: Backtest, final: dict[str, int]) -> list[YearFigures]:
     """The run cut at each New Year (UTC) that it crossed."""
-    names = ("funding", "spot_pnl", "perp_pnl", "fees", "borrow")
     if run.last_row_at is None:
         return []
-    book = run.book
-    final = {
-        "funding": int(book["funding"]),
-        "spot_pnl": int(book["spot_realised"] + book["spot_value"] - book["spot_cost"]),
-        "perp_pnl": int(book["perp_realised"] + book["perp_entry"] - book["perp_value"]),
-        "fees": int(book["fees"]),
-        "borrow": int(book["borrow"]),
-    }
     starts = run.days["day"].astype("M8[D]").astype("M8[Y]").astype(int) + 1970
     out: list[YearFigures] = []
-    before = dict.fromkeys(names, 0)
+    before = dict.fromkeys(_BOOKED, 0)
     first_year = _year_of(run.first_row_at or 0)
     for year in range(first_year, _year_of(run.last_row_at) + 1):
         later = np.flatnonzero(starts > year)
-        at_end = {n: int(run.days[n][later[0]]) for n in names} if len(later) else final
-        part = {n: at_end[n] - before[n] for n in names}
-        earned = part["funding"] + part["spot_pnl"] + part["perp_pnl"] - part["fees"] - part["borrow"]
-        before = at_end
-        amounts = {n: money(part[n]) for n in names}
-        out.append(YearFigures(year, money(earned), return_on_capital=earned / int(book["capital"]), **amounts))
-    assert sum(y.net_pnl for y in out) == money(net), "the years must add up to the whole"
+        at_end = {name: int(run.days[name][later[0]]) for name in _BOOKED} if len(later) else final
+        part = {name: at_end[name] - before[name] for name in _BOOKED}
+        before, earned = at_end, _net(part)
+        on_capital = earned / int(run.book["capital"])
+        out.append(YearFigures(year=year, net_pnl=money(earned), return_on_capital=on_capital, **_amounts(part)))
+    assert sum(y.net_pnl for y in out) == money(_net(final)), "the years must add up to the whole"
     return out
 
 
 def _year_of(at: int) -> int:
     return int(np.datetime64(at, "ns").astype("M8[Y]").astype(int)) + 1970
-
-
-def _warnings(run: Backtest, net: int, hold: float | None, years: float | None, capital: int) -> list[str]:
-    """What a careful reader should know before believing the figures."""
-    out: list[str] = []
-    book, params = run.book, run.params
-    ret = net / capital
-    if _basis_modelled(run) is not True:
-        out.append("some pairs have no prices: their basis, and what it costs or earns, is not modelled")
-    if params.strategy != "hold" and hold is not None and ret <= hold:
-        out.append("no edge over holding: hold earned as much or more on the same capital")
-    if years and ret <= params.cash_apr * years:
-        out.append("no edge over cash: the same capital at cash_apr earned as much or more")
-    if params.strategy != "hold" and book["decisions"] and book["trades"] < 30:
-        out.append(f"only {int(book['trades'])} closed trades: too few to tell skill from luck")
-    if params.fill == "same":
-        out.append("fill = same trades at the decision's own price, before anybody could have acted on it")
-    if book["no_mark"]:
-        out.append(
-            f"{int(book['no_mark'])} payments could not be priced: no mark at or before the settlement was known"
-        )
-    if np.isin(run.fills["action"], (F_DELISTED, F_ENDED)).any():
-        out.append(f"positions closed by delisting lose {params.delist_haircut:.0%} of their spot leg: an assumption")
-    if book["suspect"]:
-        out.append(f"{int(book['suspect'])} price rows looked wrong (basis jumped over 3 %) and were not traded on")
-    return out

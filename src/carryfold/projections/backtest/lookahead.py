@@ -22,7 +22,7 @@ from carryfold.projections.cursor import format_time
 
 __all__ = ["LookaheadReport", "check_lookahead", "decisions_until", "poisoned"]
 
-_VALUES: Final = ("a", "b", "c", "d")
+_VALUES: Final = ("a", "b", "c")
 
 
 class LookaheadReport(msgspec.Struct, frozen=True):

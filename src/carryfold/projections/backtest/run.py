@@ -14,8 +14,9 @@ import numpy.typing as npt
 from carryfold.domain.fold import Output, State, simulate
 from carryfold.domain.fold.codes import ACTIONS, BOOKINGS
 from carryfold.domain.fold.state import DAY, DECISION, FILL
+from carryfold.domain.instruments import Pair
 from carryfold.domain.params import Parameters
-from carryfold.domain.rows import KINDS, Kind, Rows
+from carryfold.domain.rows import KINDS, Kind, Rows, empty_rows
 from carryfold.projections.backtest.selection import Selection
 from carryfold.projections.cursor import NOW, Cursor
 from carryfold.projections.tape import Tape
@@ -75,10 +76,16 @@ class _Collector:
         decisions, fills, days = output
         self._hash(decisions[decisions["action"] != ACTIONS.index("refused")])
         payments = fills["action"] == BOOKINGS.index("funding")
-        for trade in np.unique(fills["trade"][payments]).tolist():
-            amount = int(fills["amount"][payments & (fills["trade"] == trade)].sum())
-            self.result.funding[trade] = self.result.funding.get(trade, 0) + amount
+        self._add_funding(fills[payments])
         self.parts.append(Output(self._bounded(decisions), fills[~payments], days))
+
+    def _add_funding(self, payments: Array) -> None:
+        if len(payments):
+            trades, places = np.unique(payments["trade"], return_inverse=True)
+            amounts = np.zeros(len(trades), np.int64)
+            np.add.at(amounts, places, payments["amount"])
+            for trade, amount in zip(trades.tolist(), amounts.tolist(), strict=True):
+                self.result.funding[trade] = self.result.funding.get(trade, 0) + amount
 
     def _bounded(self, decisions: Array) -> Array:
         """All entries and exits, and refusals until REFUSALS_KEPT of them are kept."""
@@ -91,17 +98,22 @@ class _Collector:
         return kept
 
     def _hash(self, decisions: Array) -> None:
-        names = self.result.selection.names
+        names = [_hashed_name(pair) for pair in self.result.selection.pairs]
         for d in decisions:
-            name = names[d["pair"]]
-            line = f"{d['t']} {name.venue} {name.symbol} {name.listing} {ACTIONS[d['action']]} {d['lots']}\n"
-            self.digest.update(line.encode())
+            self.digest.update(f"{d['t']} {names[d['pair']]} {ACTIONS[d['action']]} {d['lots']}\n".encode())
 
     def finish(self) -> None:
         result = self.result
         if self.parts:
             result.decisions, result.fills, result.days = (np.concatenate(c) for c in zip(*self.parts, strict=True))
         result.decisions_hash = self.digest.hexdigest()
+
+
+def _hashed_name(pair: Pair) -> str:
+    """A carry pair of one venue is named by its perpetual alone, as it always was."""
+    if pair.is_carry and pair.is_one_venue:
+        return f"{pair.short.venue} {pair.short.symbol} {pair.short.listing}"
+    return f"{pair.name} {pair.long.listing} {pair.short.listing}"
 
 
 def market_rows(rows: Rows) -> Rows:
@@ -124,7 +136,7 @@ def run_backtest(
     do not exist. Raises SizeOutOfRange, TapeError."""
 
     def blocks() -> Iterator[Rows]:
-        return tape.blocks(cursor, until=until, pair_ids=set(selection.ids))
+        return tape.blocks(cursor, until=until, instrument_ids=selection.instrument_ids)
 
     return run_blocks(blocks, params, selection, since=since, until=until, progress=progress)
 
@@ -136,14 +148,13 @@ def run_blocks(
     *,
     since: int = 0,
     until: int | None = None,
-    universe: int | None = None,
     progress: Progress | None = None,
 ) -> Backtest:
-    """The same on any source of blocks. `universe`: the number of pairs `hold` divides by, default all selected."""
-    state = State(params, start=since, universe=len(selection.ids) if universe is None else universe)
-    state.add_pairs(selection.symbols(), selection.flags())
+    """The same on any source of blocks."""
+    state = State(params, selection.instruments, selection.pairs, start=since)
     result = Backtest(params, selection, since, until, state)
     collector = _Collector(result)
+    simulate(state, empty_rows())  # loads the compiled fold, which is not folding
     for block in blocks():
         rows = market_rows(block)
         if len(rows) == 0:

@@ -1,17 +1,20 @@
-"""Which pairs a run is about, as a user names them: by symbol, by venue, or all that were listed under the cursor."""
+"""Which instruments and pairs a run is about, as a user names them: by symbol, by venue, or all that were listed under
+the cursor."""
 
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 
+from carryfold.domain.instruments import Instrument, Legs, Listing, Pair, labels, pairs_of
 from carryfold.domain.rows import Kind
 from carryfold.projections.cursor import Cursor
-from carryfold.projections.tape import PairName, Tape
+from carryfold.projections.tape import Tape
 
 __all__ = ["MAJORS", "NothingListed", "Selection", "SelectionError", "select_pairs"]
 
-MAJORS = ("BTCUSDT", "ETHUSDT", "BTC", "ETH")
-"""Symbols of the two majors, as perpetual symbols and as bare coins."""
+MAJORS: Final = frozenset({"BTC", "ETH"})
+"""The coins of the two majors."""
 
 
 class SelectionError(ValueError):
@@ -23,33 +26,46 @@ class NothingListed(SelectionError):
 
 
 class Selection:
-    """The pairs of a run: `ids` chosen among `names`, all pairs of the log by id."""
+    """The pairs of a run, in the order of ties, and the instruments of the log by id."""
 
-    def __init__(self, names: Sequence[PairName], ids: Sequence[int]) -> None:
-        self.names = list(names)
-        self.ids = sorted(ids)
+    def __init__(self, listings: Sequence[Listing], pairs: Sequence[Pair]) -> None:
+        self.listings = list(listings)
+        self.pairs = sorted(pairs, key=lambda pair: pair.order)
+        venues = {one.instrument.venue for one in self.listings if one.base}
+        self._labels = labels(self.pairs, several_venues=len(venues) > 1)
 
-    def flags(self) -> list[bool]:
-        """For each pair of the log, whether it is chosen."""
-        chosen = set(self.ids)
-        return [i in chosen for i in range(len(self.names))]
+    @property
+    def instruments(self) -> list[Instrument]:
+        """All instruments of the log, by id."""
+        return [one.instrument for one in self.listings]
 
-    def symbols(self) -> list[bytes]:
-        """What ties are decided by, for each pair of the log."""
-        return [name.symbol.encode() for name in self.names]
+    @property
+    def instrument_ids(self) -> set[int]:
+        """Ids of the legs of the pairs."""
+        legs = {leg for pair in self.pairs for leg in pair}
+        return {number for number, one in enumerate(self.listings) if one.instrument in legs}
+
+    @property
+    def venues(self) -> list[str]:
+        """Venues of the legs, in byte order."""
+        return sorted({venue for pair in self.pairs for venue in pair.venues}, key=str.encode)
 
     def label(self, pair: int) -> str:
-        """The pair as reports name it: its symbol, with venue or listing where the symbol alone is not unique."""
-        name = self.names[pair]
-        same = [other for other in self.names if other.symbol == name.symbol]
-        label = name.symbol
-        if len({other.venue for other in same}) > 1:
-            label = f"{name.venue}:{label}"
-        return label if name.listing == 1 else f"{label}#{name.listing}"
+        """A pair as reports name it."""
+        return self._labels[self.pairs[pair]]
+
+    def base(self, pair: Pair) -> str:
+        """The coin of a pair."""
+        return next(one.base for one in self.listings if one.instrument == pair.short)
+
+    def of_legs(self, legs: Legs) -> "Selection":
+        """The same log, the pairs of this kind only; itself where all of them are."""
+        kept = [pair for pair in self.pairs if legs == "both" or pair.is_carry == (legs == "carry")]
+        return self if len(kept) == len(self.pairs) else Selection(self.listings, kept)
 
     def majors(self) -> "Selection":
-        """The same log, BTC and ETH only."""
-        return Selection(self.names, [i for i in self.ids if self.names[i].symbol in MAJORS])
+        """The same log, the carry pairs of BTC and ETH only."""
+        return Selection(self.listings, [p for p in self.pairs if p.is_carry and self.base(p) in MAJORS])
 
 
 def select_pairs(
@@ -59,34 +75,59 @@ def select_pairs(
     symbols: Sequence[str] | None = None,
     venue: str | None = None,
     until: int | None = None,
+    legs: Legs = "carry",
+    carry_across: bool = False,
 ) -> Selection:
-    """The pairs that were listed under the cursor, narrowed to `symbols` and `venue`. Raises SelectionError."""
-    names = tape.pairs
-    listed = _listed_ids(tape, cursor, until)
+    """The pairs that the instruments listed under the cursor can form, narrowed to `venue` (of all legs) and to
+    `symbols`: a pair's name, a perpetual's symbol (of either leg), a coin, or ccxt's unified name. Raises
+    SelectionError."""
+    listings = tape.instruments
+    listed = [listings[number] for number in _listed_ids(tape, cursor, until)]
     if not listed:
         raise NothingListed(
             "the log has no pairs under this cursor: import market data first (carryfold import PATH...)"
         )
-    venues = sorted({names[i].venue for i in listed})
+    venues = sorted({one.instrument.venue for one in listed})
     if venue is not None and venue not in venues:
         raise SelectionError(f"no pairs of venue '{venue}' in the log; it has: {', '.join(venues)}")
-    ids = [i for i in listed if venue is None or names[i].venue == venue]
+    chosen = [one for one in listed if venue is None or one.instrument.venue == venue]
+    pairs = pairs_of(chosen, legs, carry_across=carry_across)
     if symbols is not None:
-        if not symbols:
-            raise SelectionError("no pair is named")
-        known = {names[i].symbol for i in ids}
-        missing = [symbol for symbol in symbols if symbol not in known]
-        if missing:
-            some = ", ".join(sorted(known)[:10])
-            raise SelectionError(
-                f"no pair '{missing[0]}' in the log; it has: {some}{', ...' if len(known) > 10 else ''}"
-            )
-        ids = [i for i in ids if names[i].symbol in symbols]
-    return Selection(names, ids)
+        pairs = _narrowed(pairs, chosen, symbols, several_venues=len(venues) > 1)
+    if not pairs:
+        raise NothingListed(f"the log has no {legs} pairs under this cursor: a spread needs perpetuals of two venues")
+    return Selection(listings, pairs)
+
+
+def _narrowed(
+    pairs: list[Pair], listings: Sequence[Listing], symbols: Sequence[str], *, several_venues: bool
+) -> list[Pair]:
+    """The pairs that `symbols` name. Raises SelectionError for one that names none."""
+    if not symbols:
+        raise SelectionError("no pair is named")
+    names = labels(pairs, several_venues=several_venues)
+    known = {pair: _names(pair, names[pair], listings) for pair in pairs}
+    for symbol in symbols:
+        if not any(symbol in found for found in known.values()):
+            some = sorted(set(names.values()))
+            more = ", ..." if len(some) > 10 else ""
+            raise SelectionError(f"no pair '{symbol}' in the log; it has: {', '.join(some[:10])}{more}")
+    return [pair for pair in pairs if known[pair] & set(symbols)]
+
+
+def _names(pair: Pair, label: str, listings: Sequence[Listing]) -> set[str]:
+    """Everything that a person may call a pair."""
+    found = {label, pair.name}
+    for leg in pair:
+        for one in listings:
+            if one.instrument != leg or (leg.kind == "spot" and pair.is_carry):
+                continue
+            found |= {leg.symbol, leg.label, f"{one.base}/{one.quote}:{one.quote}", one.base}
+    return found
 
 
 def _listed_ids(tape: Tape, cursor: Cursor, until: int | None) -> list[int]:
     listed: set[int] = set()
     for rows in tape.blocks(cursor, until=until):
-        listed.update(np.unique(rows["pair"][rows["kind"] == Kind.PAIR_LISTED]).tolist())
+        listed.update(np.unique(rows["subject"][rows["kind"] == Kind.INSTRUMENT_LISTED]).tolist())
     return sorted(listed)

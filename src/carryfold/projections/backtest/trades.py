@@ -1,171 +1,200 @@
 """Round trips and decisions of a run, as readable values: what happened, and why."""
 
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
-from carryfold.domain.fold.codes import ACTIONS, BOOKINGS, F_ENTER, F_LIQUIDATED, REASONS
-from carryfold.domain.fold.state import GATES
+from carryfold.domain.fold.codes import ACTIONS, BOOKINGS, BOTH, F_ENTER, F_LIQUIDATED, HEALTHY, LEAVE, LEGS, REASONS
+from carryfold.domain.records import gate_names, named_scores
+from carryfold.domain.strategies import Strategy, strategy_named
 from carryfold.projections.backtest.figures import money
 from carryfold.projections.backtest.run import Backtest
 from carryfold.projections.cursor import format_time
 
 __all__ = ["Trade", "decision_rows", "list_trades"]
 
+Records = npt.NDArray[np.void]
+
 
 class Trade(msgspec.Struct, kw_only=True):
-    """One position from its entry fill to its last exit fill; amounts in quote. An open one has no `closed_at`, its
-    spot and perp P&L are marked at the last prices, and `net` is before the cost of closing it."""
+    """One position from its entry fill to its last exit fill; amounts in quote, prices per coin. `kind`: carry or
+    spread. An open one has no `closed_at`, its legs are marked at the last prices, and `net` is before the cost of
+    closing it."""
 
     trade: int
     pair: str
+    kind: str
     opened_at: str
     closed_at: str | None
     reason: str
     quantity: Decimal  # base coins of each leg; quote for unpriced pairs
-    size: Decimal  # spot value at entry
-    spot_entry: float
-    perp_entry: float
-    spot_exit: float | None
-    perp_exit: float | None
+    size: Decimal  # the long leg's value at entry
+    long_entry: float
+    short_entry: float
+    long_exit: float | None
+    short_exit: float | None
     funding: Decimal
-    spot_pnl: Decimal
-    perp_pnl: Decimal
+    long_pnl: Decimal
+    short_pnl: Decimal
+    long_fees: Decimal
+    short_fees: Decimal
     fees: Decimal
     slippage: Decimal
     net: Decimal
 
 
+class _Sums:
+    """What the fills of a trade add up to, in 1e-8, and which legs are still on."""
+
+    def __init__(self) -> None:
+        self.amounts = {"long_pnl": 0, "short_pnl": 0, "long_fee": 0, "short_fee": 0, "slippage": 0}
+        self.open = {"long", "short"}
+
+    def add(self, fill: dict[str, Any]) -> None:
+        for name in self.amounts:
+            self.amounts[name] += fill[name]
+
+
 def list_trades(run: Backtest) -> list[Trade]:
     """Every position of the run in the order of entry; their parts add up to the run's attribution before borrow."""
     trades: dict[int, Trade] = {}
-    sums: dict[int, list[int]] = {}
-    for f in run.fills:
-        number = int(f["trade"])
+    sums: dict[int, _Sums] = {}
+    reasons = _exit_reasons(run)
+    for f in _by_name(run.fills):
+        number = f["trade"]
         if f["action"] == F_ENTER:
-            sums[number] = [0, 0, 0, 0]
+            sums[number] = _Sums()
             trades[number] = _opened(run, f)
-        trade, parts = trades[number], sums[number]
-        for i, names in enumerate((("spot_pnl",), ("perp_pnl",), ("spot_fee", "perp_fee"), ("slippage",))):
-            parts[i] += sum(int(f[name]) for name in names)
+        sums[number].add(f)
         if f["action"] != F_ENTER:
-            _closed(run, trade, f)
-    for p in run.state.pair[run.state.pair["held"] != 0]:
-        parts = sums[int(p["trade"])]
-        parts[0] += int(p["spot_value"] - p["spot_cost"])
-        parts[1] += int(p["perp_entry"] - p["perp_value"])
+            _close(trades[number], sums[number], f, reasons)
+    held = run.state.pair[run.state.pair["held"] != 0]
+    for p in _by_name(held[["trade", "long_value", "long_cost", "short_entry", "short_value"]]):
+        amounts = sums[p["trade"]].amounts
+        amounts["long_pnl"] += p["long_value"] - p["long_cost"]
+        amounts["short_pnl"] += p["short_entry"] - p["short_value"]
     for number, trade in trades.items():
-        spot, perp, fees, slippage = sums[number]
-        funding = run.funding.get(number, 0)
-        trade.funding, trade.spot_pnl, trade.perp_pnl = money(funding), money(spot), money(perp)
-        trade.fees, trade.slippage, trade.net = money(fees), money(slippage), money(funding + spot + perp - fees)
+        _settle(trade, sums[number].amounts, run.funding.get(number, 0))
     return list(trades.values())
 
 
-def _opened(run: Backtest, f: Any) -> Trade:
+def _by_name(records: Records) -> Iterator[dict[str, Any]]:
+    """Records as Python's own values: all at once, because numpy takes long over a single one."""
+    fields = records.dtype.names or ()
+    return (dict(zip(fields, record, strict=True)) for record in records.tolist())
+
+
+def _opened(run: Backtest, f: dict[str, Any]) -> Trade:
     zero = Decimal(0)
     return Trade(
-        trade=int(f["trade"]),
-        pair=run.selection.label(int(f["pair"])),
-        opened_at=format_time(int(f["t"])),
+        trade=f["trade"],
+        pair=run.selection.label(f["pair"]),
+        kind="carry" if run.selection.pairs[f["pair"]].is_carry else "spread",
+        opened_at=format_time(f["t"]),
         closed_at=None,
         reason="open",
-        quantity=Decimal(int(f["units"])) * Decimal(repr(float(f["unit"]))),
-        size=money(f["spot_value"]),
-        spot_entry=float(f["spot_price"]),
-        perp_entry=float(f["perp_price"]),
-        spot_exit=None,
-        perp_exit=None,
+        quantity=Decimal(f["units"]) * Decimal(repr(f["unit"])),
+        size=money(f["long_value"]),
+        long_entry=f["long_price"],
+        short_entry=f["short_price"],
+        long_exit=None,
+        short_exit=None,
         funding=zero,
-        spot_pnl=zero,
-        perp_pnl=zero,
+        long_pnl=zero,
+        short_pnl=zero,
+        long_fees=zero,
+        short_fees=zero,
         fees=zero,
         slippage=zero,
         net=zero,
     )
 
 
-def _closed(run: Backtest, trade: Trade, f: Any) -> None:
-    """A fill that closes a leg or both."""
-    if f["perp_value"]:
-        trade.perp_exit = float(f["perp_price"])
-    if f["spot_value"]:
-        trade.spot_exit = float(f["spot_price"])
-    if f["action"] == F_LIQUIDATED:
-        trade.reason = "liquidated"
-        return
-    trade.closed_at = format_time(int(f["t"]))
+def _close(trade: Trade, sums: _Sums, f: dict[str, Any], reasons: dict[tuple[int, int], str]) -> None:
+    """A fill that closes a leg or both. The first one says why: a leg that is left follows it."""
+    legs = {"long", "short"} if f["leg"] == BOTH else {LEGS[f["leg"]]}
+    if "long" in legs:
+        trade.long_exit = f["long_price"]
+    if "short" in legs:
+        trade.short_exit = f["short_price"]
+    sums.open -= legs
+    if not sums.open:
+        trade.closed_at = format_time(f["t"])
     if trade.reason == "open":
-        trade.reason = _exit_reason(run, f)
+        forced = BOOKINGS[f["action"]]
+        ordered = f["decided_at"] and f["action"] != F_LIQUIDATED
+        trade.reason = reasons.get((f["decided_at"], f["pair"]), forced) if ordered else forced
 
 
-def _exit_reason(run: Backtest, f: Any) -> str:
-    """The decision's reason for an ordered exit, the booking's name for what was forced."""
-    if not f["decided_at"]:
-        return BOOKINGS[f["action"]]
-    found = (run.decisions["t"] == f["decided_at"]) & (run.decisions["pair"] == f["pair"])
-    found &= run.decisions["action"] == ACTIONS.index("exit")
-    reasons = run.decisions["reason"][found]
-    return REASONS[int(reasons[0])] if len(reasons) else BOOKINGS[f["action"]]
+def _exit_reasons(run: Backtest) -> dict[tuple[int, int], str]:
+    """Why each exit was decided, by time and pair."""
+    exits = run.decisions[run.decisions["action"] == LEAVE]
+    return {(t, pair): REASONS[reason] for t, pair, reason in exits[["t", "pair", "reason"]].tolist()}
 
 
-_AMOUNTS = frozenset({"need", "free", "equity"})
-_CAPS = {
-    "cap_conviction": "conviction",
-    "cap_pair": "pair_cap",
-    "cap_book": "book_cap",
-    "cap_liquidity": "liquidity_cap",
-    "cap_capital": "capital",
-    "cap_correlation": "correlation",
-}
-_COMPONENTS = ("level", "trend", "persistence", "basis", "volume")
+def _settle(trade: Trade, amounts: dict[str, int], funding: int) -> None:
+    """The sums of a trade, as decimals."""
+    fees = amounts["long_fee"] + amounts["short_fee"]
+    trade.funding = money(funding)
+    trade.long_pnl, trade.short_pnl = money(amounts["long_pnl"]), money(amounts["short_pnl"])
+    trade.long_fees, trade.short_fees, trade.fees = money(amounts["long_fee"]), money(amounts["short_fee"]), money(fees)
+    trade.slippage = money(amounts["slippage"])
+    trade.net = money(funding + amounts["long_pnl"] + amounts["short_pnl"] - fees)
 
 
 def decision_rows(run: Backtest, *, refusals: bool = True) -> list[dict[str, Any]]:
-    """Every decision with its full working: rate, components, gates passed and failed by name, caps by name and the one
-    that bound. Refusals are those whose set of failed gates changed."""
+    """Every decision with its full working: rate, book, gates passed and failed by name; of a strategy with scores,
+    caps or gates also these by name, the cap that bound, and the market. Refusals are those whose set of failed gates
+    changed."""
     decisions = run.decisions
     if not refusals:
         decisions = decisions[decisions["action"] != ACTIONS.index("refused")]
-    return [_explained(run, d) for d in decisions]
+    strategy = strategy_named(run.params.strategy)
+    return [_explained(run, strategy, d) for d in _by_name(decisions)]
 
 
-def _explained(run: Backtest, d: np.void) -> dict[str, Any]:
+def _explained(run: Backtest, strategy: Strategy, d: dict[str, Any]) -> dict[str, Any]:
     action = ACTIONS[d["action"]]
     out: dict[str, Any] = {
-        "at": format_time(int(d["t"])),
-        "pair": run.selection.label(int(d["pair"])),
+        "at": format_time(d["t"]),
+        "pair": run.selection.label(d["pair"]),
         "action": action,
-        "lots": int(d["lots"]),
-        "size": float(d["size"]),
-        "mid": float(d["mid"]),
-        "rate": {name: float(d[name]) for name in ("q", "x", "x_before", "interval_h")},
-        "book": {name: money(d[name]) for name in ("free", "equity")} | {"theta": float(d["theta"])},
-        "price_age_s": None if d["price_age"] < 0 else int(d["price_age"]) / 1e9,
-        "rate_age_s": None if d["rate_age"] < 0 else int(d["rate_age"]) / 1e9,
+        "lots": d["lots"],
+        "size": d["size"],
+        "mid": d["mid"],
+        "rate": {name: d[name] for name in ("q", "x", "x_before", "interval_h")},
+        "book": {name: money(d[name]) for name in ("free", "equity")}
+        | {"theta": d["theta"], "health": None if d["health"] >= HEALTHY else d["health"]},
+        "price_age_s": None if d["price_age"] < 0 else d["price_age"] / 1e9,
+        "rate_age_s": None if d["rate_age"] < 0 else d["rate_age"] / 1e9,
     }
-    if action == "exit":
-        out["reason"] = REASONS[d["reason"]]
-        return out
-    out["need"] = money(d["need"])
-    out["passed"] = [gate for i, gate in enumerate(GATES) if d["applied"] >> i & 1 and not d["failed"] >> i & 1]
-    out["failed"] = [gate for i, gate in enumerate(GATES) if d["failed"] >> i & 1]
-    if d["conviction"] >= 0:
-        out["conviction"] = float(d["conviction"])
-        out["components"] = {
-            name: float(d[name]) if d["known"] >> i & 1 else None for i, name in enumerate(_COMPONENTS)
-        }
-        out["break_even"] = {
-            "cost_bp": float(d["cost_bp"]),
-            "phi": float(d["phi"]),
-            "mu": float(d["mu"]),
-            "settlements_8h": int(d["break_even_n"]) or None,
-            "sum": float(d["break_even_sum"]),
-        }
-        caps = {name: float(d[field]) for field, name in _CAPS.items() if field != "cap_liquidity" or d[field] >= 0}
-        out["caps"] = caps
-        out["bound_by"] = min(caps, key=lambda name: caps[name])
-        out["age_d"] = float(d["age_d"])
+    if d["action"] == LEAVE:
+        return out | {"reason": REASONS[d["reason"]]}
+    gates = gate_names(strategy)
+    out |= {
+        "need": money(d["need"]),
+        "score": d["score"],
+        "passed": [gate for i, gate in enumerate(gates) if d["applied"] >> i & 1 and not d["failed"] >> i & 1],
+        "failed": [gate for i, gate in enumerate(gates) if d["failed"] >> i & 1],
+    }
+    if strategy.scores or strategy.caps or strategy.gates:
+        named = named_scores(strategy, d["scores"], d["caps"])
+        caps = {name: cap for name, cap in named["caps"].items() if cap is not None}
+        bound_by = min(caps, key=lambda name: caps[name]) if caps else None
+        out |= {"scores": named["scores"], "caps": caps, "bound_by": bound_by, "market": _market(d)}
     return out
+
+
+def _market(d: dict[str, Any]) -> dict[str, Any]:
+    """What the size of an entry went by."""
+    return {
+        "gross": d["gross"],
+        "age_d": d["age_d"],
+        "sigma_d": d["sigma_d"],
+        "turnover_24h": None if d["turnover"] < 0 else d["turnover"],
+        "round_trip_bp": d["round_trip_bp"],
+    }
