@@ -146,7 +146,7 @@ def decisions_hashes(home: Path) -> list[str]:
 
 
 def test_every_settlement_is_in_the_log_and_sums_to_the_files_sum(history: History, home: Path, shell: Shell) -> None:
-    found = by_symbol(shell.json("rates", home=home)["pairs"])
+    found = by_symbol(shell.json("rates", home=home)["instruments"])
 
     assert set(found) == set(history.rates)
     for symbol, rates in history.rates.items():
@@ -157,8 +157,8 @@ def test_every_settlement_is_in_the_log_and_sums_to_the_files_sum(history: Histo
 
 def test_missing_hours_never_make_two_hour_contracts(history: History, home: Path, shell: Shell) -> None:
     """A settlement without an hour before it is a gap; the interval stays one hour, in every view and in the fold."""
-    rates = by_symbol(shell.json("rates", home=home)["pairs"])
-    quality = by_symbol(shell.json("quality", home=home)["pairs"])
+    rates = by_symbol(shell.json("rates", home=home)["instruments"])
+    quality = by_symbol(shell.json("quality", home=home)["instruments"])
     compared = by_symbol(shell.json("compare", home=home)["pairs"])
     with LogReader.open(home) as reader:
         tape = Tape.open(home, reader)
@@ -171,7 +171,7 @@ def test_missing_hours_never_make_two_hour_contracts(history: History, home: Pat
         assert rates[symbol]["intervals"] == [{"hours": None, "count": 1}, {"hours": 1.0, "count": len(rows) - 1}]
         assert quality[symbol]["interval_changes"] == []
         assert compared[symbol]["intervals"] == {"1": len(rows) - 1}
-    assert (run.state.view["interval_h"] == 1.0).all()
+    assert (run.state.market["interval_h"] == 1.0).all()
     assert run.book["gaps"] == sum(entry["settlement_gaps"] for entry in quality.values())
     assert sum(entry["missing_settlements"] for entry in quality.values()) == missing
 
@@ -194,7 +194,7 @@ def test_a_pair_that_is_held_when_its_data_ends_is_closed(history: History, home
         selection = select_pairs(tape, NOW)
         run = run_backtest(tape, Parameters(strategy="hold", capital=1e6), selection)
 
-    held = {selection.names[i].symbol for i in selection.ids if run.state.pair[i]["held"]}
+    held = {pair.short.symbol for pair, state in zip(selection.pairs, run.state.pair, strict=True) if state["held"]}
     assert held.isdisjoint(history.ended)
     assert held == set(history.rates) - history.ended
     assert run.book["trades"] == len(history.ended)

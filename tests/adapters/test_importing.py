@@ -17,7 +17,8 @@ import pytest
 
 from carryfold.adapters.importing import ImportRefused, ImportReport, import_paths
 from carryfold.domain import events as ev
-from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.codec import decode_batch
+from carryfold.domain.instruments import InstrumentKind
 from carryfold.eventlog import Clock, EventLog, LogReader
 
 HOUR = 3_600_000
@@ -46,7 +47,7 @@ def load(log: EventLog, *paths: Path, **options: Any) -> ImportReport:
 def stamped(home: Path) -> list[Stamped]:
     """(event, known_at) of everything in a log, in the order of the log."""
     with LogReader.open(home) as reader:
-        return [(event, at) for batch in reader.read() for at, event in BATCH_DECODER.decode(batch.payload)]
+        return [(event, at) for batch in reader.read() for _, at, event in decode_batch(batch.payload, batch.first_seq)]
 
 
 def imported(home: Path, *calls: Sequence[Path], **options: Any) -> set[Stamped]:
@@ -90,14 +91,25 @@ def perpetual(symbol: str = "BTCUSDT", **fields: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def listed(symbol: str, venue: str = "bybit") -> Stamped:
-    """What an import assumes about a pair of which it has no instrument."""
-    return ev.PairListed(venue, symbol, 1, 0, 1e-6, 5.0), 0
+def listed(
+    symbol: str, kind: InstrumentKind = "perp", venue: str = "bybit", *, base: str = "", quote: str = "", m: float = 1.0
+) -> Stamped:
+    """What an import assumes about an instrument of which it has no listing."""
+    base = base or symbol.removesuffix("USDT")
+    quote = quote or ("USDT" if symbol.endswith("USDT") else "USD")
+    return ev.InstrumentListed(venue, symbol, kind, 1, 0, base, quote, 1e-6, 5.0, m), 0
 
 
-def priced(symbol: str) -> Stamped:
-    """What an import says about a pair at its first spot close."""
-    return ev.PairChanged("bybit", symbol, 1, 0, priced=True), 0
+def perp_bar(symbol: str, at_ms: int, minutes: int, close: float, mark: float = 0.0, turnover: float = -1.0) -> Stamped:
+    """A perpetual's bar that closes at `at_ms`, as it is in the log."""
+    at = at_ms * 10**6
+    return ev.BarClosed("bybit", symbol, "perp", 1, at, minutes, close, mark, turnover), at + 10**9
+
+
+def spot_bar(symbol: str, at_ms: int, minutes: int, close: float, turnover: float = -1.0) -> Stamped:
+    """A spot bar that closes at `at_ms`, as it is in the log."""
+    at = at_ms * 10**6
+    return ev.BarClosed("bybit", symbol, "spot", 1, at, minutes, close, 0.0, turnover), at + 10**9
 
 
 def settled(symbol: str, at_ms: int, rate: float, hours: float, venue: str = "bybit", delay_s: int = 60) -> Stamped:
@@ -119,7 +131,7 @@ def test_a_funding_row_is_a_settlement_known_a_minute_later(tmp_path: Path) -> N
 def test_columns_come_in_any_order_and_without_interval(tmp_path: Path) -> None:
     file = write(tmp_path / "f.csv", "\ufeffRate, note ,SYMBOL,settled_at_ms", f"0.0002,x,BTC_PERP,{MIDNIGHT}\r")
     assert imported(tmp_path / "home", [file], venue="other", settlement_delay_s=5.0) == {
-        listed("BTC_PERP", "other"), settled("BTC_PERP", MIDNIGHT, 0.0002, 0.0, "other", 5)
+        listed("BTC_PERP", venue="other"), settled("BTC_PERP", MIDNIGHT, 0.0002, 0.0, "other", 5)
     }  # fmt: skip
 
 
@@ -128,12 +140,13 @@ def test_a_bar_is_at_its_close_and_known_a_second_later(tmp_path: Path) -> None:
     file = write(
         tmp_path / "b.csv", BARS_HEADER, f"BTCUSDT,{MIDNIGHT},,35000.5,35001,,", f"BTCUSDT,{later},36000,,36010,1e9,5.5"
     )
-    first, second = later * 10**6, (later + 8 * HOUR) * 10**6
+    second = (later + 8 * HOUR) * 10**6
     assert imported(tmp_path / "home", [file]) == {
-        listed("BTCUSDT"), priced("BTCUSDT"),
-        (ev.BarClosed("bybit", "BTCUSDT", 1, first, 480, 0.0, 35001.0, 35000.5, -1.0), first + 10**9),
-        (ev.BarClosed("bybit", "BTCUSDT", 1, second, 480, 36000.0, 36010.0, 0.0, 1e9), second + 10**9),
-        (ev.ActivityObserved("bybit", "BTCUSDT", 1, second, 480, -1.0, -1.0, 5.5), second + 10**9),
+        listed("BTCUSDT"), listed("BTCUSDT", "spot"),
+        perp_bar("BTCUSDT", later, 480, 35001.0, 35000.5),
+        perp_bar("BTCUSDT", later + 8 * HOUR, 480, 36010.0, 0.0, 1e9),
+        spot_bar("BTCUSDT", later + 8 * HOUR, 480, 36000.0),
+        (ev.ActivityObserved("bybit", "BTCUSDT", "perp", 1, second, 480, -1.0, 5.5), second + 10**9),
     }  # fmt: skip
 
 
@@ -141,7 +154,68 @@ def test_a_volume_in_coins_is_turnover_at_the_close(tmp_path: Path) -> None:
     file = write(tmp_path / "b.csv", "symbol,open_at_ms,perp_close,perp_volume_coin", f"ABC,{MIDNIGHT},2.5,40")
     events = imported(tmp_path / "home", [file], bar_minutes=15, bar_delay_s=0.0)
     at = (MIDNIGHT + 15 * 60_000) * 10**6
-    assert events == {listed("ABC"), (ev.BarClosed("bybit", "ABC", 1, at, 15, 0.0, 2.5, 0.0, 100.0), at)}
+    assert events == {listed("ABC"), (ev.BarClosed("bybit", "ABC", "perp", 1, at, 15, 2.5, 0.0, 100.0), at)}
+
+
+def test_a_row_has_what_it_has(tmp_path: Path) -> None:
+    """A spot close alone is a bar of the spot market, a mark alone one of the perpetual."""
+    rows = [
+        f"BTCUSDT,{MIDNIGHT},100,,,,",
+        f"BTCUSDT,{MIDNIGHT + HOUR},,99,,,",
+        f"BTCUSDT,{MIDNIGHT + 2 * HOUR},,99,,7,3",
+    ]
+    file = write(tmp_path / "b.csv", BARS_HEADER, *rows)
+    spots = write(tmp_path / "spot.csv", "symbol,open_at_ms,spot_close", f"ETHUSDT,{MIDNIGHT},50")
+    third = (MIDNIGHT + 3 * HOUR) * 10**6
+    assert imported(tmp_path / "home", [file, spots], bar_minutes=60) == {
+        listed("BTCUSDT"), listed("BTCUSDT", "spot"), listed("ETHUSDT", "spot"),
+        spot_bar("BTCUSDT", MIDNIGHT + HOUR, 60, 100.0), spot_bar("ETHUSDT", MIDNIGHT + HOUR, 60, 50.0),
+        perp_bar("BTCUSDT", MIDNIGHT + 2 * HOUR, 60, 0.0, 99.0),
+        perp_bar("BTCUSDT", MIDNIGHT + 3 * HOUR, 60, 0.0, 99.0, 7.0),
+        (ev.ActivityObserved("bybit", "BTCUSDT", "perp", 1, third, 60, -1.0, 3.0), third + 10**9),
+    }  # fmt: skip
+
+
+def test_prices_of_a_perpetual_on_a_thousand_coins_are_its_own(tmp_path: Path) -> None:
+    row = f"1000PEPEUSDT,{MIDNIGHT},0.011,12.1,12,1e6,500"
+    closed = MIDNIGHT + HOUR
+    assert imported(tmp_path / "home", [write(tmp_path / "b.csv", BARS_HEADER, row)], bar_minutes=60) == {
+        listed("1000PEPEUSDT", base="PEPE", m=1000.0), listed("PEPEUSDT", "spot"),
+        perp_bar("1000PEPEUSDT", closed, 60, 12.0, 12.1, 1e6), spot_bar("PEPEUSDT", closed, 60, 0.011),
+        (
+            ev.ActivityObserved("bybit", "1000PEPEUSDT", "perp", 1, closed * 10**6, 60, -1.0, 500.0),
+            closed * 10**6 + 10**9,
+        ),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("symbol", "venue", "expected"),
+    [
+        ("BTCUSDT", "bybit", ("BTC", "USDT", 1.0)),
+        ("1000PEPEUSDT", "bybit", ("PEPE", "USDT", 1000.0)),
+        ("SHIB1000USDT", "bybit", ("SHIB", "USDT", 1000.0)),
+        ("1INCHUSDT", "bybit", ("1INCH", "USDT", 1.0)),
+        ("BTCPERP", "bybit", ("BTC", "USDC", 1.0)),
+        ("1000PEPEPERP", "bybit", ("PEPE", "USDC", 1000.0)),
+        ("BTC", "hyperliquid", ("BTC", "USD", 1.0)),
+        ("kPEPE", "hyperliquid", ("PEPE", "USD", 1000.0)),
+        ("kPEPE", "other", ("PEPE", "USD", 1000.0)),
+        ("kX", "hyperliquid", ("X", "USD", 1000.0)),
+        ("kX", "other", ("kX", "USD", 1.0)),
+        ("BTC/USDT:USDT", "other", ("BTC", "USDT", 1.0)),
+        ("1000PEPE/USDC:USDC", "other", ("PEPE", "USDC", 1000.0)),
+        ("BTCUSD", "hyperliquid", ("BTC", "USD", 1.0)),
+    ],
+)
+def test_the_coins_of_a_perpetual_are_in_its_name(
+    tmp_path: Path, symbol: str, venue: str, expected: tuple[str, str, float]
+) -> None:
+    file = write(tmp_path / "f.csv", FUNDING_HEADER, f"{symbol},{MIDNIGHT},0.0001,8")
+    base, quote, m = expected
+    assert imported(tmp_path / "home", [file], venue=venue) == {
+        listed(symbol, venue=venue, base=base, quote=quote, m=m), settled(symbol, MIDNIGHT, 0.0001, 8.0, venue)
+    }  # fmt: skip
 
 
 def test_a_binance_archive_file(tmp_path: Path) -> None:
@@ -152,11 +226,49 @@ def test_a_binance_archive_file(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "archive.zip", "w") as archive:
         archive.write(file, file.name)
     expected = {
-        listed("ETHUSDT", "binance"), settled("ETHUSDT", MIDNIGHT, 0.0001, 8.0, "binance"),
+        listed("ETHUSDT", venue="binance"), settled("ETHUSDT", MIDNIGHT, 0.0001, 8.0, "binance"),
         settled("ETHUSDT", MIDNIGHT + 8 * HOUR, -0.00002, 4.0, "binance"),
     }  # fmt: skip
     assert imported(tmp_path / "plain", [file]) == expected
     assert imported(tmp_path / "packed", [tmp_path / "archive.zip"]) == expected
+
+
+STAMPS = [1_700_006_400_007, 1_700_035_200_000, 1_700_064_000_003]  # MIDNIGHT and the two settlements after it
+
+
+def test_stamps_of_one_settlement_are_one_whatever_the_source(tmp_path: Path) -> None:
+    archive = write(
+        tmp_path / "BTCUSDT-fundingRate-2023-11.csv", "calc_time,last_funding_rate", *(f"{at},0.0001" for at in STAMPS)
+    )
+    table = write(tmp_path / "f.csv", "symbol,settled_at_ms,rate", *(f"BTCUSDT,{at + 60_001},0.0001" for at in STAMPS))
+    rows = [{"symbol": "BTCUSDT", "fundingRate": "0.0001", "fundingRateTimestamp": str(at - 299_000)} for at in STAMPS]
+    answer = write(tmp_path / "bybit.json", response(rows, category="linear"))
+    candles = write(
+        tmp_path / "BTC_USDT_USDT-8h-funding_rate.json", json.dumps([[at + 2_000, 0.0001, 0, 0, 0, 0] for at in STAMPS])
+    )
+    expected = {settled("BTCUSDT", MIDNIGHT + 8 * n * HOUR, 0.0001, 0.0) for n in range(3)} | {listed("BTCUSDT")}
+    files = [archive, table, answer, candles]
+    for number, file in enumerate(files):
+        assert imported(tmp_path / f"one{number}", [file], venue="bybit") == expected
+    assert imported(tmp_path / "together", files, venue="bybit") == expected
+    assert imported(tmp_path / "apart", *([file] for file in files[::-1]), venue="bybit") == expected
+
+
+def test_another_rate_under_another_stamp_of_a_settlement_is_a_revision(tmp_path: Path) -> None:
+    rows = [f"AAA,{MIDNIGHT + 7},0.0001,8", f"AAA,{MIDNIGHT + 90_000},0.0002,8", f"AAA,{MIDNIGHT - 10},0.0001,8"]
+    with opened(tmp_path / "home") as log:
+        report = load(log, write(tmp_path / "f.csv", FUNDING_HEADER, *rows))
+        assert (report.appended, report.duplicates, report.conflicts) == (1, 1, 1)
+    found = stamped(tmp_path / "home")
+    assert settled("AAA", MIDNIGHT, 0.0001, 8.0) in found
+    revised = next(event for event, _ in found if isinstance(event, ev.FundingRevised))
+    assert (revised.event_at, revised.rate, revised.replaces) == (MIDNIGHT * 10**6, 0.0002, 0.0001)
+
+
+def test_a_stamp_far_from_any_hour_keeps_its_minute(tmp_path: Path) -> None:
+    stamp = MIDNIGHT + 30 * 60_000
+    file = write(tmp_path / "f.csv", FUNDING_HEADER, f"AAA,{stamp + 59_999},0.0001,1")
+    assert imported(tmp_path / "home", [file]) == {listed("AAA"), settled("AAA", stamp, 0.0001, 1.0)}
 
 
 def test_bybit_funding_history_one_response_a_line_or_one_over_many(tmp_path: Path) -> None:
@@ -201,55 +313,102 @@ def test_bybit_klines_are_joined_to_bars_in_any_order_of_files(tmp_path: Path) -
             again = load(log, *order)
             assert again.appended == 0
         found.append({one for one in stamped(tmp_path / f"home{number}") if not isinstance(one[0], ev.DataRejected)})
-    closes = [(MIDNIGHT + hour * HOUR) * 10**6 for hour in (3, 2, 1)]
-    bars = {
-        (ev.BarClosed("bybit", "BTCUSDT", 1, at, 60, 101.0 + n, 102.0 + n, 102.0 + n, 70.0), at + 10**9)
-        for n, at in enumerate(closes)
+    expected = {listed("BTCUSDT"), listed("BTCUSDT", "spot")}
+    for n, hour in enumerate((3, 2, 1)):
+        expected.add(perp_bar("BTCUSDT", MIDNIGHT + hour * HOUR, 60, 102.0 + n, 102.0 + n, 70.0))
+        expected.add(spot_bar("BTCUSDT", MIDNIGHT + hour * HOUR, 60, 101.0 + n, 30.0))
+    assert found == [expected] * len(found)
+
+
+def test_bars_of_a_perpetual_are_kept_where_spot_klines_end(tmp_path: Path) -> None:
+    """Nothing is taken together with anything: the spot file covers a part of the time, the mark another one."""
+    opens = [MIDNIGHT + n * HOUR for n in range(90)]
+    perp = response([kline(at, "101", "70") for at in opens], category="linear", symbol="BTCUSDT")
+    spot = response([kline(at, "100", "30") for at in opens[:30]], category="spot", symbol="BTCUSDT")
+    mark = response([kline(at, "102") for at in opens[20:60]], category="linear", symbol="BTCUSDT")
+    files = [write(tmp_path / f"{name}.json", text) for name, text in (("perp", perp), ("spot", spot), ("mark", mark))]
+    expected = {listed("BTCUSDT"), listed("BTCUSDT", "spot")}
+    expected |= {spot_bar("BTCUSDT", at + HOUR, 60, 100.0, 30.0) for at in opens[:30]}
+    expected |= {
+        perp_bar("BTCUSDT", at + HOUR, 60, 101.0, 102.0 if 20 <= n < 60 else 0.0, 70.0) for n, at in enumerate(opens)
     }
-    activity = {(ev.ActivityObserved("bybit", "BTCUSDT", 1, at, 60, 30.0, -1.0, -1.0), at + 10**9) for at in closes}
-    assert found == [bars | activity | {listed("BTCUSDT"), priced("BTCUSDT")}] * len(found)
+    assert imported(tmp_path / "home", files) == expected
+    months = [
+        write(tmp_path / f"b{first}.csv", BARS_HEADER, *(
+            f"BTCUSDT,{at},{100 if n < 30 else ''},,101,," for n, at in enumerate(opens) if first <= n < first + 30
+        ))
+        for first in (0, 30, 60)
+    ]  # fmt: skip
+    bars = {listed("BTCUSDT"), listed("BTCUSDT", "spot")}
+    bars |= {spot_bar("BTCUSDT", at + HOUR, 60, 100.0) for at in opens[:30]}
+    bars |= {perp_bar("BTCUSDT", at + HOUR, 60, 101.0) for at in opens}
+    assert imported(tmp_path / "csv", months) == bars
 
 
-def test_klines_of_a_thousand_coins_are_priced_per_coin(tmp_path: Path) -> None:
+def test_klines_of_a_thousand_coins_have_their_own_prices(tmp_path: Path) -> None:
     opens = [MIDNIGHT, MIDNIGHT + HOUR]
     perp = response([kline(at, "12", "70") for at in opens], category="linear", symbol="1000PEPEUSDT")
     spot = response([kline(at, "0.011", "30") for at in opens], category="spot", symbol="PEPEUSDT")
-    events = imported(tmp_path / "home", [write(tmp_path / "both.json", perp, spot)])
-    bars = [event for event, _ in events if isinstance(event, ev.BarClosed)]
-    assert {(bar.symbol, bar.spot_close, bar.perp_close) for bar in bars} == {("1000PEPEUSDT", 0.011, 0.012)}
-    assert len(bars) == 2
+    assert imported(tmp_path / "home", [write(tmp_path / "both.json", perp, spot)]) == {
+        listed("1000PEPEUSDT", base="PEPE", m=1000.0), listed("PEPEUSDT", "spot"),
+        *(perp_bar("1000PEPEUSDT", at + HOUR, 60, 12.0, 0.0, 70.0) for at in opens),
+        *(spot_bar("PEPEUSDT", at + HOUR, 60, 0.011, 30.0) for at in opens),
+    }  # fmt: skip
 
 
-def test_instruments_list_pairs_and_confirm_high_rates(tmp_path: Path) -> None:
-    spot = {"symbol": "BTCUSDT", "lotSizeFilter": {"basePrecision": "0.0004", "minOrderAmt": "7"}}
+def test_instruments_are_listed_with_their_own_terms_and_confirm_high_rates(tmp_path: Path) -> None:
+    spot = {
+        "symbol": "BTCUSDT", "quoteCoin": "USDT", "priceFilter": {"tickSize": "0.01"},
+        "lotSizeFilter": {"basePrecision": "0.0004", "minOrderAmt": "7"},
+    }  # fmt: skip
+    lots = {"qtyStep": "0.0006", "minNotionalValue": "5"}
     perps = [
-        perpetual(upperFundingRate="0.06", lotSizeFilter={"qtyStep": "0.0006", "minNotionalValue": "5"}),
-        perpetual("OLDUSDT", status="Closed", deliveryTime=str(MIDNIGHT)),
+        perpetual(upperFundingRate="0.06", lotSizeFilter=lots, priceFilter={"tickSize": "0.10"}),
+        perpetual("1000PEPEUSDT", status="Closed", deliveryTime=str(MIDNIGHT)),
         perpetual("BTCPERP", settleCoin="USDC"),
     ]
+    others = {**spot, "symbol": "ETHBTC", "quoteCoin": "BTC"}
     files = [
         write(tmp_path / "zz.json", response(perps, time=MIDNIGHT + HOUR, category="linear")),
-        write(tmp_path / "spots.json", response([spot], category="spot")),
+        write(tmp_path / "spots.json", response([spot, others], category="spot")),
         write(tmp_path / "f.csv", FUNDING_HEADER, f"BTCUSDT,{MIDNIGHT},0.06,8"),
     ]
-    launch, seen = 1585526400 * 10**9, (MIDNIGHT + HOUR) * 10**6
+    launch, seen, later = 1585526400 * 10**9, (MIDNIGHT + HOUR) * 10**6, NOW * 10**6
     with opened(tmp_path / "home") as log:
         report = load(log, *files)
-        assert (report.rows, report.appended, report.rejected, report.ignored) == (5, 5, 0, 1)
-        assert report.notes == [
-            "1 instruments have no spot instrument in this import: their lot is the perpetual's own step"
-        ]
+        assert (report.rows, report.appended, report.rejected, report.ignored) == (6, 7, 0, 2)
         assert load(log, *files).appended == 0
-    events = {event for event, _ in stamped(tmp_path / "home")}
-    assert (
-        ev.PairListed("bybit", "BTCUSDT", 1, launch, 0.0012, 7.0, 1_000_000, priced=True, spot_symbol="BTCUSDT")
-        in events
+    assert {(event, at) for event, at in stamped(tmp_path / "home") if event.event_at == 0 or at != later} == {
+        listed("BTCUSDT"), listed("BTCUSDT", "spot"),
+        (ev.InstrumentListed("bybit", "BTCUSDT", "perp", 1, launch, "BTC", "USDT", 0.0006, 5.0, 1.0, 0.1), launch),
+        (
+            ev.InstrumentChanged(
+                "bybit", "BTCUSDT", "perp", 1, seen, 0.0006, 5.0, 0.1, delist_at=0, interval_hours=8.0, rate_cap=0.06
+            ),
+            seen,
+        ),
+        (ev.InstrumentListed("bybit", "1000PEPEUSDT", "perp", 1, launch, "PEPE", "USDT", 0.001, 5.0, 1000.0), launch),
+        (
+            ev.InstrumentDelisted("bybit", "1000PEPEUSDT", "perp", 1, MIDNIGHT * 10**6, "delisted by the venue"),
+            MIDNIGHT * 10**6,
+        ),
+        (ev.InstrumentChanged("bybit", "BTCUSDT", "spot", 1, 0, 0.0004, 7.0, 0.01), 0),
+        settled("BTCUSDT", MIDNIGHT, 0.06, 8.0),
+    }  # fmt: skip
+    assert (ev.InstrumentChanged("bybit", "BTCUSDT", "spot", 1, later, 0.0004, 7.0, 0.01), later) in stamped(
+        tmp_path / "home"
     )
-    assert ev.PairChanged(
-        "bybit", "BTCUSDT", 1, seen, lot=0.0012, min_notional=7.0, delist_at=0, interval_hours=8.0, rate_cap=0.06
-    ) in events  # fmt: skip
-    assert ev.PairDelisted("bybit", "OLDUSDT", 1, MIDNIGHT * 10**6, reason="delisted by the venue") in events
-    assert settled("BTCUSDT", MIDNIGHT, 0.06, 8.0)[0] in events
+
+
+def test_a_spot_listing_is_the_same_whichever_file_comes_first(tmp_path: Path) -> None:
+    spot = {"symbol": "AAAUSDT", "lotSizeFilter": {"basePrecision": "0.01", "minOrderAmt": "1"}}
+    files = [
+        write(tmp_path / "spots.json", response([spot], time=MIDNIGHT, category="spot")),
+        write(tmp_path / "b.csv", BARS_HEADER, f"AAAUSDT,{MIDNIGHT},10,,10,,", f"AAAUSDT,{MIDNIGHT + HOUR},10,,10,,"),
+    ]
+    one = imported(tmp_path / "one", [files[0]], [files[1]])
+    assert one == imported(tmp_path / "two", [files[1]], [files[0]]) == imported(tmp_path / "three", files)
+    assert listed("AAAUSDT", "spot") in one
 
 
 def test_freqtrade_json(tmp_path: Path) -> None:
@@ -261,19 +420,17 @@ def test_freqtrade_json(tmp_path: Path) -> None:
     ]
     rates = [[at, rate, 0, 0, 0, 0] for at, rate in zip(opens, (0.0001, -3e-5), strict=True)]
     files.append(write(tmp_path / "BTC_USDT_USDT-8h-funding_rate.json.gz", json.dumps(rates)))
-    expected = {listed("BTCUSDT"), priced("BTCUSDT")}
+    expected = {listed("BTCUSDT"), listed("BTCUSDT", "spot")}
     for at, rate in zip(opens, (0.0001, -3e-5), strict=True):
-        close = (at + HOUR) * 10**6
         expected |= {
             settled("BTCUSDT", at, rate, 0.0),
-            (ev.BarClosed("bybit", "BTCUSDT", 1, close, 60, 100.0, 101.0, 102.0, 202.0), close + 10**9),
-            (ev.ActivityObserved("bybit", "BTCUSDT", 1, close, 60, 200.0, -1.0, -1.0), close + 10**9),
-        }
+            perp_bar("BTCUSDT", at + HOUR, 60, 101.0, 102.0, 202.0), spot_bar("BTCUSDT", at + HOUR, 60, 100.0, 200.0),
+        }  # fmt: skip
     assert imported(tmp_path / "home", files) == imported(tmp_path / "back", files[::-1]) == expected
 
 
 def small_market(folder: Path) -> tuple[list[str], list[str]]:
-    """Rows of funding and of bars: three pairs with gaps, lengths and intervals of their own."""
+    """Rows of funding and of bars: three perpetuals with gaps, lengths and intervals of their own."""
     random = Random(5)
     rates, bars = [], []
     for symbol, hours, minutes in (("AAA", 8, 60), ("BBB", 1, 60), ("CCC", 4, 480)):
@@ -299,7 +456,7 @@ def dealt(folder: Path, random: Random, name: str, header: str, rows: Sequence[s
 
 
 def bar_rows(random: Random, symbols: Sequence[str], hours: int) -> list[str]:
-    """Two hundred bars of each pair; the spot comes later than the perpetual, open interest is not always told."""
+    """Two hundred bars of each symbol; the spot comes later than the perpetual, open interest is not always told."""
     return [
         f"{symbol},{MIDNIGHT + n * hours * HOUR},{'' if n < 5 else 100 + random.random()},,{90 + n},1e6,{n % 3 or ''}"
         for symbol in symbols
@@ -316,7 +473,7 @@ def test_order_and_splitting_of_files_do_not_matter(tmp_path: Path, seed: int) -
     originals = [write(tmp_path / f"{kind}.csv", header, *rows) for kind, header, rows in kinds]
     whole = imported(tmp_path / "whole", originals)
     assert Counter(type(event).__name__ for event, _ in whole) == {
-        "PairListed": 3, "PairChanged": 3, "FundingSettled": 120, "BarClosed": 600, "ActivityObserved": 399
+        "InstrumentListed": 6, "FundingSettled": 120, "BarClosed": 1_185, "ActivityObserved": 399
     }  # fmt: skip
     files = [
         file
@@ -348,9 +505,9 @@ def test_importing_twice_adds_nothing_not_even_rejections(tmp_path: Path) -> Non
         second = load(log, *files, *files)
         third = load(log, files[1])
         assert log.last.seq == seq
-    assert (first.appended, first.duplicates, first.rejected) == (318, 0, 3)
-    assert (second.appended, second.duplicates, second.conflicts, second.rejected) == (0, 318, 0, 3)
-    assert (third.appended, third.duplicates, third.rejected) == (0, 198, 1)
+    assert (first.appended, first.duplicates, first.rejected) == (388, 0, 3)  # 70 spot bars among them
+    assert (second.appended, second.duplicates, second.conflicts, second.rejected) == (0, 388, 0, 3)
+    assert (third.appended, third.duplicates, third.rejected) == (0, 268, 1)
     assert first.pairs == second.pairs == 3
 
 
@@ -366,17 +523,16 @@ def test_another_value_is_kept_beside_the_first_once(tmp_path: Path) -> None:
     with opened(tmp_path / "home") as log:
         assert load(log, *files[:2]).appended == 3
         report = load(log, *files[2:])
-        assert (report.appended, report.duplicates, report.conflicts) == (0, 2, 2)
+        assert (report.appended, report.duplicates, report.conflicts) == (1, 2, 2)  # the spot bar is new
         seq = log.last.seq
         assert load(log, *files[2:]).conflicts == 2
         assert log.last.seq == seq
     events = [event for event, _ in stamped(tmp_path / "home")]
-    assert ev.FundingRevised("bybit", "AAA", 1, MIDNIGHT * 10**6, 0.0002, 0.0001, 8.0) in events
+    first = events.index(settled("AAA", MIDNIGHT, 0.0001, 8.0)[0]) + 1
+    assert ev.FundingRevised("bybit", "AAA", 1, MIDNIGHT * 10**6, 0.0002, 0.0001, 8.0, first) in events
+    first = events.index(perp_bar("AAA", later + HOUR, 60, 11.0)[0]) + 1
     at = (later + HOUR) * 10**6
-    first = next(seq for seq, event in enumerate(events, 1) if isinstance(event, ev.BarClosed) and event.event_at == at)
-    corrected = ev.ObservationCorrected(
-        "bybit", "AAA", 1, at, "BarClosed", (60.0, 9.0, 12.0, 0.0, 3.0), first
-    )  # fmt: skip
+    corrected = ev.ObservationCorrected("bybit", "AAA", "perp", 1, at, "BarClosed", (60.0, 12.0, 0.0, 3.0), first)
     assert corrected in events
 
 
@@ -395,7 +551,7 @@ def test_other_delays_than_those_of_the_log_are_refused(tmp_path: Path, other: d
         load(log, second, bar_delay_s=float("nan"))
 
 
-def test_the_length_of_bars_is_that_of_their_pair(tmp_path: Path) -> None:
+def test_the_length_of_bars_is_that_of_their_symbol(tmp_path: Path) -> None:
     hourly = [f"AAA,{MIDNIGHT + n * HOUR},,,10,," for n in range(20)]
     daily = [f"BBB,{MIDNIGHT + n * 24 * HOUR},,,10,," for n in range(20)]
     events = imported(tmp_path / "home", [write(tmp_path / "b.csv", BARS_HEADER, *hourly, *daily)])

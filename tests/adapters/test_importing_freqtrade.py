@@ -11,7 +11,7 @@ import pytest
 
 from carryfold.adapters.importing import ImportRefused, import_paths
 from carryfold.domain import events as ev
-from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.codec import decode_batch
 from carryfold.eventlog import EventLog, LogReader
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
@@ -34,7 +34,7 @@ def feather(path: Path, values: list[float | None], *, unit: str = "ms", **colum
 def events_of(home: Path) -> list[ev.Event]:
     """Everything in a log."""
     with LogReader.open(home) as reader:
-        return [event for batch in reader.read() for _, event in BATCH_DECODER.decode(batch.payload)]
+        return [event for batch in reader.read() for *_, event in decode_batch(batch.payload, batch.first_seq)]
 
 
 @pytest.mark.parametrize("unit", ["ms", "ns"])
@@ -50,7 +50,7 @@ def test_feather_files_are_read(tmp_path: Path, unit: str) -> None:
         assert import_paths(log, files[::-1]).appended == 0
     events = events_of(tmp_path / "home")
     assert ev.FundingSettled("bybit", "BTCUSDT", 1, START_NS, 0.0001) in events
-    assert ev.BarClosed("bybit", "BTCUSDT", 1, START_NS + HOUR_NS, 60, 0.0, 10.0, 10.5, 100.0) in events
+    assert ev.BarClosed("bybit", "BTCUSDT", "perp", 1, START_NS + HOUR_NS, 60, 10.0, 10.5, 100.0) in events
 
 
 def test_empty_and_impossible_values_are_rejected_one_by_one(tmp_path: Path) -> None:

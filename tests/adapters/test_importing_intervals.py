@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from carryfold.adapters.importing import import_paths
-from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.codec import decode_batch
 from carryfold.domain.events import FundingRevised
 from carryfold.domain.params import Parameters
 from carryfold.eventlog import Clock, EventLog, LogReader
@@ -123,8 +123,9 @@ def test_another_rate_is_still_a_contradiction_known_from_now_on(tmp_path: Path,
         import_paths(log, [first], now=lambda: PRESENT * 10**6)
         report = import_paths(log, [second], now=lambda: PRESENT * 10**6)
     with LogReader.open(tmp_path / "home") as reader:
-        (*_, (known_at, event)) = BATCH_DECODER.decode([*reader.read()][-1].payload)
+        (*_, batch) = reader.read()
+        (*_, (_, known_at, event)) = decode_batch(batch.payload, batch.first_seq)
 
     assert (report.appended, report.conflicts) == (0, 1)
     assert known_at >= PRESENT * 10**6
-    assert event == FundingRevised("bybit", "AAA", 1, MIDNIGHT * 10**6, later, 0.0005, 8.0)
+    assert event == FundingRevised("bybit", "AAA", 1, MIDNIGHT * 10**6, later, 0.0005, 8.0, 2)

@@ -13,7 +13,7 @@ import pytest
 
 from carryfold.adapters.importing import import_paths
 from carryfold.domain import events as ev
-from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.codec import decode_batch
 from carryfold.eventlog import EventLog, LogReader
 
 MINUTE_NS, HOUR_NS = 60_000_000_000, 3_600_000_000_000
@@ -31,12 +31,15 @@ def shared(*parts: str) -> Path:
 
 
 def rates_of_file(path: Path) -> Rates:
-    """(settled_at ns, rate, interval) by symbol, ascending."""
+    """(nominal time ns, rate, interval) by symbol, ascending. All stamps are whole minutes; those up to five after an
+    hour are late ones of the hour."""
     rates: Rates = defaultdict(list)
     with gzip.open(path, "rt", newline="") as file:
         for row in csv.DictReader(file):
             hours = float(row.get("interval_hours") or 0.0)
-            rates[row["symbol"]].append((int(row["settled_at_ms"]) * 10**6, float(row["rate"]), hours))
+            minutes = int(row["settled_at_ms"]) // 60_000
+            nominal = minutes - minutes % 60 if minutes % 60 <= 5 else minutes
+            rates[row["symbol"]].append((nominal * MINUTE_NS, float(row["rate"]), hours))
     return {symbol: sorted(of_symbol) for symbol, of_symbol in rates.items()}
 
 
@@ -45,7 +48,7 @@ def rates_of_log(home: Path) -> Rates:
     rates: Rates = defaultdict(list)
     with LogReader.open(home) as reader:
         for batch in reader.read():
-            for known_at, event in BATCH_DECODER.decode(batch.payload):
+            for _, known_at, event in decode_batch(batch.payload, batch.first_seq):
                 if isinstance(event, ev.FundingSettled):
                     assert known_at == event.event_at + MINUTE_NS
                     assert (event.venue, event.listing) == ("bybit", 1)
@@ -81,35 +84,39 @@ def test_bars_of_seven_majors(tmp_path: Path) -> None:
         assert log.last.seq == seq
     with gzip.open(path, "rt", newline="") as file:
         rows = list(csv.DictReader(file))
-    names = "spot_close", "perp_close", "mark_close"
+    closes = [(row, int(row["open_at_ms"]) * 10**6 + HOUR_NS) for row in rows]
     expected = {
-        (row["symbol"], int(row["open_at_ms"]) * 10**6 + HOUR_NS, *(float(row[name] or 0.0) for name in names),
+        (row["symbol"], "perp", at, float(row["perp_close"]), float(row["mark_close"] or 0.0),
          float(row["perp_turnover_usdt"] or -1.0))
-        for row in rows
+        for row, at in closes
     }  # fmt: skip
-    interests = {
-        (row["symbol"], int(row["open_at_ms"]) * 10**6 + HOUR_NS, float(row["open_interest_coin"]))
-        for row in rows
-        if row["open_interest_coin"]
+    expected |= {
+        (row["symbol"], "spot", at, float(row["spot_close"]), 0.0, -1.0) for row, at in closes if row["spot_close"]
     }
-    bars, held, priced = set(), set(), set()
+    interests = {
+        (row["symbol"], at, float(row["open_interest_coin"])) for row, at in closes if row["open_interest_coin"]
+    }
+    bars, held, listed = set(), set(), set()
     with LogReader.open(tmp_path / "home") as reader:
         for batch in reader.read():
-            for known_at, event in BATCH_DECODER.decode(batch.payload):
+            for _, known_at, event in decode_batch(batch.payload, batch.first_seq):
                 if isinstance(event, ev.BarClosed):
                     assert (event.minutes, known_at) == (60, event.event_at + 10**9)
-                    bars.add(
-                        (event.symbol, event.event_at, event.spot_close, event.perp_close, event.mark_close,
-                         event.perp_turnover)
-                    )  # fmt: skip
+                    bars.add((event.symbol, event.kind, event.event_at, event.close, event.mark, event.turnover))
                 elif isinstance(event, ev.ActivityObserved):
+                    assert (event.kind, event.turnover) == ("perp", -1.0)
                     held.add((event.symbol, event.event_at, event.open_interest))
-                elif isinstance(event, ev.PairChanged):
-                    priced.add((event.symbol, event.priced, known_at))
+                elif isinstance(event, ev.InstrumentListed):
+                    listed.add((event.symbol, event.kind, event.base, event.quote, known_at))
     assert bars == expected
     assert held == interests
     assert report.appended == len(bars) + len(held)
-    assert priced == {(row["symbol"], True, 0) for row in rows if row["spot_close"]}
+    assert listed == {
+        (row["symbol"], kind, row["symbol"].removesuffix("USDT"), "USDT", 0)
+        for row in rows
+        for kind in ("perp", "spot")
+        if row["spot_close"] or kind == "perp"
+    }
 
 
 @pytest.mark.soak
@@ -129,6 +136,7 @@ def test_bars_of_all_of_hyperliquid_have_no_spot(tmp_path: Path) -> None:
     assert (report.rows, report.appended, report.rejected) == (195_355, 195_355, 0)
     with LogReader.open(tmp_path / "home") as reader:
         for batch in reader.read():
-            for _, event in BATCH_DECODER.decode(batch.payload):
-                assert isinstance(event, (ev.BarClosed, ev.PairListed))
-                assert isinstance(event, ev.PairListed) or (event.minutes == 480 and event.spot_close == 0.0)
+            for *_, event in decode_batch(batch.payload, batch.first_seq):
+                assert isinstance(event, (ev.BarClosed, ev.InstrumentListed))
+                assert event.kind == "perp"
+                assert isinstance(event, ev.InstrumentListed) or event.minutes == 480

@@ -10,7 +10,7 @@ import pytest
 
 from carryfold.adapters.importing import ImportRefused, import_paths
 from carryfold.domain import events as ev
-from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.codec import decode_batch
 from carryfold.eventlog import EventLog, LogReader
 
 
@@ -26,21 +26,26 @@ def shared(*parts: str) -> Path:
 def events_of(home: Path) -> list[ev.Event]:
     """Everything in a log."""
     with LogReader.open(home) as reader:
-        return [event for batch in reader.read() for _, event in BATCH_DECODER.decode(batch.payload)]
+        return [event for batch in reader.read() for *_, event in decode_batch(batch.payload, batch.first_seq)]
 
 
 @pytest.mark.parametrize(
     ("name", "kinds", "ignored", "rejected"),
     [
-        ("market-history-fund-rate__0", {"PairListed": 1, "FundingSettled": 1}, 0, 0),
-        ("market-instrument__0_0", {"PairListed": 1, "PairChanged": 1}, 0, 0),
+        ("market-history-fund-rate__0", {"InstrumentListed": 1, "FundingSettled": 1}, 0, 0),
+        ("market-instrument__0_0", {"InstrumentListed": 1, "InstrumentChanged": 1}, 0, 0),
         ("market-instrument__0_1", {}, 1, 0),  # not launched yet
         ("market-instrument__1", {}, 1, 0),  # options
-        ("market-instrument__2", {}, 0, 0),  # spot instruments alone make no pair
+        (
+            "market-instrument__2",
+            {"InstrumentListed": 1, "InstrumentChanged": 2},
+            0,
+            0,
+        ),  # spot, listed nobody knows when
         ("market-kline__0", {}, 3, 0),  # inverse
         ("market-index-kline__0", {}, 2, 0),
         ("market-premium-index-kline__0", {}, 2, 0),
-        ("market-mark-kline__0", {"DataRejected": 1}, 0, 1),  # a mark alone is no bar
+        ("market-mark-kline__0", {"InstrumentListed": 1, "BarClosed": 1}, 0, 0),  # of a mark alone
     ],
 )
 def test_examples_of_the_documentation(
@@ -71,14 +76,19 @@ def test_other_responses_are_refused_by_name(tmp_path: Path, name: str) -> None:
         import_paths(log, [path])
 
 
-def test_instruments_with_both_legs_trade_a_step_of_both(tmp_path: Path) -> None:
+def test_instruments_of_both_kinds_have_steps_of_their_own(tmp_path: Path) -> None:
     linear = shared("fixtures", "bybit_docs", "market-instrument__0_0.json")
     spot = shared("fixtures", "bybit_docs", "market-instrument__2.json")
     with EventLog.open(tmp_path / "home") as log:
-        assert import_paths(log, [linear, spot]).notes == []
-    listing = next(event for event in events_of(tmp_path / "home") if isinstance(event, ev.PairListed))
-    assert (listing.symbol, listing.lot, listing.min_notional, listing.priced) == ("BTCUSDT", 0.001, 5.0, True)
-    assert listing.event_at == 1_585_526_400_000 * 10**6
+        import_paths(log, [linear, spot])
+    events = events_of(tmp_path / "home")
+    perp = next(one for one in events if isinstance(one, ev.InstrumentListed) and one.kind == "perp")
+    assert (perp.symbol, perp.base, perp.quote) == ("BTCUSDT", "BTC", "USDT")
+    assert (perp.lot, perp.min_notional, perp.multiplier, perp.tick) == (0.001, 5.0, 1.0, 0.1)
+    assert perp.event_at == 1_585_526_400_000 * 10**6
+    changed = [one for one in events if isinstance(one, ev.InstrumentChanged) and one.kind == "spot"]
+    assert {(one.symbol, one.lot, one.min_notional, one.tick) for one in changed} == {("BTCUSDT", 1e-6, 5.0, 0.1)}
+    assert [one.event_at for one in changed] == [0, 1_760_027_412_300 * 10**6]
 
 
 def test_known_figures_of_the_majors(tmp_path: Path) -> None:

@@ -90,7 +90,14 @@ LINES = [
     ("\x01\x02\0\x03", "line holds binary data"),
 ]
 
-WHOLE = ("symbol", "line", "bar is", "perp_volume_coin is a turnover")  # reasons that are whole sentences
+WHOLE = (
+    "symbol",
+    "line",
+    "bar is",
+    "closes",
+    "perp_volume_coin is a turnover",
+    "perp_volume_coin stands",
+)  # reasons that are whole sentences
 
 FUNDING_ROW = {"symbol": "AAA", "settled_at_ms": str(MIDNIGHT), "rate": "0.0001", "interval_hours": "8"}
 BINANCE_ROW = {"calc_time": str(MIDNIGHT), "funding_interval_hours": "8", "last_funding_rate": "0.0001"}
@@ -99,6 +106,7 @@ BAR_ROW = {
     "perp_turnover_usdt": "5", "open_interest_coin": "7",
 }  # fmt: skip
 VOLUME_ROW = {"symbol": "AAA", "open_at_ms": str(MIDNIGHT), "perp_close": "10", "perp_volume_coin": "7"}
+MARK_ROW = {**VOLUME_ROW, "mark_close": "10"}
 BOTH_ROW = {**VOLUME_ROW, "perp_turnover_usdt": "70"}
 CSV = [
     ("f.csv", FUNDING_ROW, {"symbol": SYMBOLS, "settled_at_ms": TIMES, "rate": RATES, "interval_hours": HOURS}),
@@ -113,8 +121,8 @@ CSV = [
         {
             "symbol": SYMBOLS,
             "open_at_ms": [*TIMES, (str(NOW - HOUR + 1_001), "bar is not closed yet")],
-            "perp_close": PRICES,
-            "spot_close": PRICES[1:],  # empty: not observed
+            "perp_close": PRICES[1:],  # empty: not observed
+            "spot_close": PRICES[1:],
             "mark_close": PRICES[1:],
             "perp_turnover_usdt": AMOUNTS[1:],
             "open_interest_coin": AMOUNTS[1:],
@@ -123,8 +131,12 @@ CSV = [
     (
         "v.csv",
         VOLUME_ROW,
-        {"perp_volume_coin": [*AMOUNTS[1:], ("2e17", "perp_volume_coin is a turnover beyond 1e+18")]},
+        {
+            "perp_close": [("", "closes are all empty")],
+            "perp_volume_coin": [*AMOUNTS[1:], ("2e17", "perp_volume_coin is a turnover beyond 1e+18")],
+        },
     ),
+    ("m.csv", MARK_ROW, {"perp_close": [("", "perp_volume_coin stands beside no perp_close")]}),
     ("w.csv", BOTH_ROW, {"perp_volume_coin": AMOUNTS[1:], "perp_turnover_usdt": AMOUNTS[1:]}),  # both are looked at
 ]
 
@@ -178,7 +190,7 @@ def test_each_malformed_csv_row(tmp_path: Path, file: str, row: dict[str, str], 
         assert report.rows == 2 * len(bad)
         assert report.rejected == sum(report.files[0].rejected_by_reason.values()) == len(bad)
         assert told(report) == [Rejection(file, 3 + 2 * n, why) for n, (_, why) in enumerate(bad)][:20]
-        assert report.appended == len(good) * (2 if file == "b.csv" else 1)
+        assert report.appended == len(good) * (3 if file == "b.csv" else 1)
         assert all(len(one.text) < 400 and one.text.isprintable() for one in report.files[0].samples)
         assert load(log, path, bar_minutes=60).appended == 0
     check_in_log(home, report)
@@ -238,9 +250,7 @@ def test_each_malformed_bybit_kline(tmp_path: Path, place: int | None, text: Any
     else:
         rows[3][place] = text
     with opened(tmp_path / "home") as log:
-        report = load(
-            log, write(tmp_path / "k.json", response(rows, category="linear", symbol="AAA")), without_spot=True
-        )
+        report = load(log, write(tmp_path / "k.json", response(rows, category="linear", symbol="AAA")))
     assert (report.rows, report.appended, report.rejected) == (4, 3, 1)
     assert told(report) == [Rejection("k.json", 4, reason)]
 
@@ -295,7 +305,7 @@ def test_the_time_of_a_response_is_not_believed_blindly(tmp_path: Path, time: An
     lines = [response([perpetual("AAA")], category="linear"), klines]
     path = write(tmp_path / "all.json", *(json.dumps({**json.loads(line), "time": time}) for line in lines))
     with opened(tmp_path / "home") as log:
-        report = load(log, path, without_spot=True)
+        report = load(log, path)
     late = time == NOW + 10**6
     assert told(report) == ([Rejection("all.json", 1, "time of the response is in the future")] if late else [])
     assert report.appended == 4 + (not late)
@@ -366,20 +376,60 @@ def test_each_malformed_freqtrade_row(
     assert told(report) == expected[:20]
 
 
-def test_a_kline_without_its_partner_is_told(tmp_path: Path) -> None:
+def test_a_kline_without_its_partner_is_a_bar_of_its_own(tmp_path: Path) -> None:
     perp = response([kline(MIDNIGHT + n * HOUR, "10", "5") for n in range(3)], category="linear", symbol="AAA")
     spot = response([kline(MIDNIGHT + n * HOUR, "10", "5") for n in range(1, 5)], category="spot", symbol="AAA")
     with opened(tmp_path / "home") as log:
         alone = load(log, write(tmp_path / "perp.json", perp))
-        assert (alone.appended, alone.rejected) == (0, 3)
+        assert (alone.appended, alone.rejected) == (3, 0)
         both = load(log, write(tmp_path / "perp.json", perp), write(tmp_path / "spot.json", spot))
-        assert (both.rows, both.appended, both.rejected) == (7, 4, 3)
-    hint = "kline for this bar: import all klines of a pair together"
-    assert told(alone) == [Rejection("perp.json", n, f"no spot {hint}") for n in (1, 2, 3)]
-    assert told(both) == [
-        Rejection("perp.json", 1, f"no spot {hint}"), Rejection("spot.json", 3, f"no perp {hint}"),
-        Rejection("spot.json", 4, f"no perp {hint}"),
-    ]  # fmt: skip
+        assert (both.rows, both.appended, both.duplicates, both.rejected) == (7, 4, 3, 0)
+
+
+INVERSE = "symbol is an inverse contract: only spot and linear perpetuals are traded here"
+DATED = "symbol is a dated contract: only spot and linear perpetuals are traded here"
+OTHER_CONTRACTS = [
+    ("BTCUSD", "bybit", INVERSE),
+    ("BTCUSD_PERP", "binance", INVERSE),
+    ("BTC/USD:BTC", "other", INVERSE),
+    ("BTCUSDT-26DEC25", "bybit", DATED),
+    ("BTC-6JUN25", "bybit", DATED),
+    ("BTC-26DEC25-100000-C", "bybit", DATED),
+    ("BTCUSDZ25", "bybit", DATED),
+    ("BTCUSDT_250627", "binance", DATED),
+    ("BTCUSD_250627", "binance", DATED),
+    ("BTC/USDT:USDT-250627", "other", DATED),
+]
+
+
+@pytest.mark.parametrize(("symbol", "venue", "reason"), OTHER_CONTRACTS)
+def test_contracts_that_are_no_linear_perpetuals_are_refused_by_name(
+    tmp_path: Path, symbol: str, venue: str, reason: str
+) -> None:
+    klines = [response([kline(MIDNIGHT + n * HOUR, "10", "5") for n in range(3)], category="linear", symbol=symbol)]
+    klines.append(response([perpetual(symbol)], category="linear"))
+    files = [
+        write(tmp_path / "f.csv", FUNDING_HEADER, f"{symbol},{MIDNIGHT},0.0001,8", f"AAA,{MIDNIGHT},0.0001,8"),
+        write(tmp_path / "b.csv", BARS_HEADER, f"{symbol},{MIDNIGHT},10,,10,,", f"AAA,{MIDNIGHT},,,10,,"),
+        write(tmp_path / "k.json", *klines),
+    ]
+    with opened(tmp_path / "home") as log:
+        report = load(log, *files, venue=venue, bar_minutes=60)
+        assert (report.appended, report.rejected, report.pairs) == (2, 6, 1)
+    assert {one.reason for one in told(report)} == {reason}
+    check_in_log(tmp_path / "home", report)
+
+
+def test_an_archive_or_candles_of_an_inverse_contract_are_refused_by_their_name(tmp_path: Path) -> None:
+    files = [
+        write(tmp_path / "BTCUSD_PERP-fundingRate-2023-11.csv", "calc_time,last_funding_rate", f"{MIDNIGHT},0.0001"),
+        write(tmp_path / "BTC_USD_BTC-1h-futures.json", json.dumps([[MIDNIGHT, 1, 1, 1, 10, 5]])),
+        write(tmp_path / "ETH_USDT_USDT-1h-futures.json", json.dumps([[MIDNIGHT, 1, 1, 1, 10, 5]])),
+    ]
+    with opened(tmp_path / "home") as log:
+        report = load(log, *files)
+    assert (report.appended, report.rejected, report.pairs) == (1, 2, 1)
+    assert {one.reason for one in told(report)} == {INVERSE}
 
 
 UTF16 = f"{FUNDING_HEADER}\nAAA,{MIDNIGHT},1,8\n".encode("utf-16")
@@ -513,7 +563,7 @@ def test_candles_of_months_by_their_file_name_are_refused_one_by_one(tmp_path: P
 def test_klines_of_months_are_refused_with_file_and_line(tmp_path: Path) -> None:
     linear = response([kline(at, "10", "5") for at in MONTHS], category="linear", symbol="AAAUSDT")
     with opened(tmp_path / "home") as log:
-        report = load(log, write(tmp_path / "k.json", linear), without_spot=True)
+        report = load(log, write(tmp_path / "k.json", linear))
     assert (report.appended, report.rejected) == (0, len(MONTHS))
     assert {(one.file, one.line) for one in told(report)} == {("k.json", row) for row in range(1, len(MONTHS) + 1)}
 

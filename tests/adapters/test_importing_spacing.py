@@ -10,7 +10,7 @@ import pytest
 
 from carryfold.adapters.importing import ImportRefused, import_paths
 from carryfold.adapters.importing.spacing import commonest
-from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.codec import decode_batch
 from carryfold.domain.events import BarClosed
 from carryfold.eventlog import EventLog, LogReader
 
@@ -21,7 +21,7 @@ MIDNIGHT = 1_700_006_400_000  # 2023-11-15, in ms
 def minutes_of(home: Path) -> list[tuple[int, int]]:
     """(event_at, minutes) of every bar in a log."""
     with LogReader.open(home) as reader:
-        events = [event for batch in reader.read() for _, event in BATCH_DECODER.decode(batch.payload)]
+        events = [event for batch in reader.read() for *_, event in decode_batch(batch.payload, batch.first_seq)]
     return sorted((event.event_at, event.minutes) for event in events if isinstance(event, BarClosed))
 
 

@@ -13,7 +13,7 @@ from carryfold.adapters.importing import ImportRefused, agree_on_availability, i
 from carryfold.adapters.importing.availability import Availability
 from carryfold.adapters.synthetic import VENUE, SyntheticOptions, synthetic_events, write_synthetic
 from carryfold.domain import events as ev
-from carryfold.domain.codec import BATCH_DECODER, encode, event_key
+from carryfold.domain.codec import decode_batch, encode, event_key
 from carryfold.eventlog import EventLog, LogReader
 
 DAY = 86_400_000_000_000
@@ -66,7 +66,7 @@ def test_nothing_is_known_before_it_happens_and_all_comes_in_order(options: dict
         delays[type(event).__name__].add(known_at - event.event_at)
     assert all(before <= after for (_, before), (_, after) in pairwise(events))
     expected = {
-        "PairListed": 0, "PairChanged": 0, "FundingSettled": 60 * 10**9, "BarClosed": 10**9,
+        "InstrumentListed": 0, "InstrumentChanged": 0, "FundingSettled": 60 * 10**9, "BarClosed": 10**9,
         "ActivityObserved": 10**9, "FundingPredicted": 10**9, "Quoted": 2 * 10**8,
     }  # fmt: skip
     assert delays == {name: {expected[name]} for name in delays}
@@ -89,15 +89,22 @@ def test_intervals_of_all_kinds_are_told_rightly(long: list[tuple[ev.Event, int]
     for of_pair in settled.values():
         for before, after in pairwise(of_pair):
             assert after.event_at - before.event_at == after.interval_hours * HOUR
-    switches = [event for event, _ in long if isinstance(event, ev.PairChanged) and event.interval_hours is not None]
+    switches = [
+        event for event, _ in long if isinstance(event, ev.InstrumentChanged) and event.interval_hours is not None
+    ]
     assert switches
+    assert {switch.kind for switch in switches} == {"perp"}
     for switch in switches:
         following = next(event for event in settled[switch.symbol] if event.event_at > switch.event_at)
         assert following.interval_hours == switch.interval_hours
 
 
 def test_rates_stay_within_the_caps_of_their_pairs(long: list[tuple[ev.Event, int]]) -> None:
-    caps = {event.symbol: event.rate_cap for event, _ in long if isinstance(event, ev.PairListed)}
+    caps = {
+        event.symbol: event.rate_cap
+        for event, _ in long
+        if isinstance(event, ev.InstrumentListed) and event.kind == "perp"
+    }
     rates = defaultdict(list)
     for event, _ in long:
         if isinstance(event, ev.FundingSettled):
@@ -110,55 +117,76 @@ def test_rates_stay_within_the_caps_of_their_pairs(long: list[tuple[ev.Event, in
 
 
 def test_pairs_come_and_go(long: list[tuple[ev.Event, int]]) -> None:
+    """The spot market of a perpetual is listed and delisted with it, and each has its own bars."""
     start = SyntheticOptions().start_ns
-    listed = {event.symbol: event.event_at for event, _ in long if isinstance(event, ev.PairListed)}
-    gone = {event.symbol: event.event_at for event, _ in long if isinstance(event, ev.PairDelisted)}
-    announced = {
-        event.symbol: (event.event_at, event.delist_at)
-        for event, _ in long
-        if isinstance(event, ev.PairChanged) and event.delist_at
-    }
-    last: dict[str, int] = {}
-    first: dict[str, int] = {}
-    for event, _ in long:
-        if isinstance(event, ev.BarClosed):
-            first.setdefault(event.symbol, event.event_at)
-            last[event.symbol] = event.event_at
-    assert sum(at > start for at in listed.values()) == 1
-    assert len(gone) == 1
-    assert announced == {symbol: (at - 5 * DAY, at) for symbol, at in gone.items()}
-    assert all(listed[symbol] < at for symbol, at in first.items())
-    assert all(last[symbol] <= at for symbol, at in gone.items())
-    end = start + 180 * DAY
-    silent = {symbol for symbol, at in last.items() if at < end - 10 * DAY}
-    assert silent > set(gone)
-    assert len(silent) == 2
+    for kind in ("perp", "spot"):
+        events = [event for event, _ in long if getattr(event, "kind", "") == kind]
+        listed = {event.symbol: event.event_at for event in events if isinstance(event, ev.InstrumentListed)}
+        gone = {event.symbol: event.event_at for event in events if isinstance(event, ev.InstrumentDelisted)}
+        announced = {
+            event.symbol: (event.event_at, event.delist_at)
+            for event in events
+            if isinstance(event, ev.InstrumentChanged) and event.delist_at
+        }
+        last: dict[str, int] = {}
+        first: dict[str, int] = {}
+        for event in events:
+            if isinstance(event, ev.BarClosed):
+                first.setdefault(event.symbol, event.event_at)
+                last[event.symbol] = event.event_at
+        assert len(listed) == 8
+        assert sum(at > start for at in listed.values()) == 1
+        assert len(gone) == 1
+        assert announced == {symbol: (at - 5 * DAY, at) for symbol, at in gone.items()}
+        assert all(listed[symbol] < at for symbol, at in first.items())
+        assert all(last[symbol] <= at for symbol, at in gone.items())
+        end = start + 180 * DAY
+        silent = {symbol for symbol, at in last.items() if at < end - 10 * DAY}
+        assert silent > set(gone)
+        assert len(silent) == 2
+
+
+def test_instruments_say_their_coins(long: list[tuple[ev.Event, int]]) -> None:
+    listed = [event for event, _ in long if isinstance(event, ev.InstrumentListed)]
+    assert all((event.base + event.quote, event.multiplier) == (event.symbol, 1.0) for event in listed)
+    assert all((event.rate_cap > 0.0) == (event.interval_hours > 0.0) == (event.kind == "perp") for event in listed)
 
 
 def test_prices_are_sound_and_oddities_can_be_left_out() -> None:
     for oddities in (True, False):
-        wide = gaps = bars = 0
+        gaps = bars = 0
         last: dict[str, int] = {}
+        spots: dict[tuple[str, int], float] = {}
+        perps: dict[tuple[str, int], float] = {}
         for event, _ in synthetic_events(3, days=60, oddities=oddities, unpriced=2):
             if isinstance(event, ev.BarClosed):
-                unpriced = event.symbol in ("SYN06USDT", "SYN07USDT")
-                assert event.perp_close > 0.0
-                assert event.mark_close > 0.0
-                assert event.perp_turnover > 0.0
-                assert (event.spot_close == 0.0) == unpriced
+                assert event.close > 0.0
+                assert event.turnover > 0.0
+                assert (event.mark > 0.0) == (event.kind == "perp")
+                if event.kind == "spot":
+                    spots[event.symbol, event.event_at] = event.close
+                    continue
+                perps[event.symbol, event.event_at] = event.close
                 bars += 1
                 gaps += event.event_at - last.get(event.symbol, event.event_at - HOUR) != HOUR
                 last[event.symbol] = event.event_at
-                wide += not unpriced and abs(event.perp_close / event.spot_close - 1.0) > 0.03
+        assert set(spots) == {key for key in perps if key[0] not in ("SYN06USDT", "SYN07USDT")}
+        wide = sum(abs(perps[key] / spot - 1.0) > 0.03 for key, spot in spots.items())
         assert bars > 10_000
         assert (gaps > 0) == (wide > 0) == oddities
 
 
 def test_quotes_have_a_spread() -> None:
     quotes = [event for event, _ in synthetic_events(7, **RICH) if isinstance(event, ev.Quoted)]
-    assert len(quotes) > 3 * 5 * 280
-    assert all(0.0 < quote.spot_bid <= quote.spot_ask for quote in quotes)
-    assert all(0.0 < quote.perp_bid <= quote.perp_ask for quote in quotes)
+    assert len(quotes) > 2 * 3 * 5 * 280
+    assert {quote.kind for quote in quotes} == {"spot", "perp"}
+    assert all(0.0 < quote.bid <= quote.ask for quote in quotes)
+
+
+def test_a_pair_without_spot_quotes_its_perpetual_alone() -> None:
+    events = [event for event, _ in synthetic_events(7, **{**RICH, "unpriced": 3})]
+    kinds = {event.kind for event in events if isinstance(event, (ev.Quoted, ev.BarClosed, ev.InstrumentListed))}
+    assert kinds == {"perp"}
 
 
 def test_the_last_prediction_is_near_what_is_settled() -> None:
@@ -199,7 +227,7 @@ def test_written_into_a_log_once(tmp_path: Path) -> None:
         assert log.last.seq == seq
         assert write_synthetic(log, 7, **{**SMALL, "days": 25}) > 0
     with LogReader.open(tmp_path / "home") as reader:
-        kept = [(event, at) for batch in reader.read() for at, event in BATCH_DECODER.decode(batch.payload)]
+        kept = [(event, at) for batch in reader.read() for _, at, event in decode_batch(batch.payload, batch.first_seq)]
     assert kept == list(synthetic_events(7, **{**SMALL, "days": 25}))
     assert {event.venue for event, _ in kept if isinstance(event, ev.BarClosed)} == {VENUE}
 

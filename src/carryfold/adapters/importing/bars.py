@@ -1,9 +1,12 @@
 """Price bars as CSV.
 
-    symbol,open_at_ms,(spot_close),(mark_close),perp_close,(perp_turnover_usdt | perp_volume_coin),(open_interest_coin)
+    symbol,open_at_ms,(spot_close),(mark_close),(perp_close),(perp_turnover_usdt | perp_volume_coin),
+    (open_interest_coin)
 
-Columns in brackets may be absent, or empty in a row: not observed. A row is stamped with its open; its values are
-those at the close, which is where the event is. A volume in coins counts as turnover at the perpetual's close.
+The symbol is that of the perpetual; the spot close is one of its spot market, which is an instrument of its own.
+Prices, volumes and open interest are the venue's own, in units of the instrument. Columns in brackets may be absent,
+or empty in a row: not observed; a row has at least one close. A row is stamped with its open; its values are those at
+the close, which is where the events are. A volume counts as turnover at the perpetual's close.
 """
 
 from __future__ import annotations
@@ -13,16 +16,22 @@ from typing import Final, NamedTuple
 
 from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.call import MS_PER_MINUTE, Call, LogEntry
+from carryfold.adapters.importing.names import read_name
 from carryfold.adapters.importing.report import RowRefused, Tally
 from carryfold.adapters.importing.source import Source
 from carryfold.adapters.importing.table import Header
+from carryfold.domain.instruments import Instrument
 
-COLUMNS: Final = ("symbol", "open_at_ms", "perp_close")
+COLUMNS: Final = ("symbol", "open_at_ms")
+CLOSES: Final = ("spot_close", "mark_close", "perp_close")
 
 _NAMES: Final = (
     "symbol", "open_at_ms", "spot_close", "mark_close", "perp_close", "perp_turnover_usdt", "perp_volume_coin",
     "open_interest_coin",
 )  # fmt: skip
+
+_Bar = Callable[[int, float, float, float], LogEntry]
+_OfPerp = tuple[_Bar, Callable[[int, float], LogEntry]]
 
 
 class _Row(NamedTuple):
@@ -34,20 +43,54 @@ class _Row(NamedTuple):
     turnover: float
     open_interest: float
 
+    @property
+    def is_of_perp(self) -> bool:
+        return self.perp > 0.0 or self.mark > 0.0 or self.turnover >= 0.0 or self.open_interest >= 0.0
 
-class _Pair(NamedTuple):
-    length_ms: int
-    bar: Callable[[int, float, float, float, float], LogEntry]
-    activity: Callable[[int, float, float], LogEntry]
+
+class _Makers:
+    """What makes entries, by the symbol in the rows."""
+
+    def __init__(self, call: Call, minutes: Mapping[str, int]) -> None:
+        self._call = call
+        self._venue = call.venue or "bybit"
+        self._minutes = minutes
+        self.lengths_ms: dict[str, int] = {}
+        self.spots: dict[str, _Bar] = {}
+        self.perps: dict[str, _OfPerp] = {}
+
+    def length_ms(self, symbol: str) -> int:
+        """Length of this symbol's bars."""
+        if symbol not in self.lengths_ms:
+            length = self._call.bar_minutes or self._minutes.get(symbol)
+            if length is None:  # the first pass met every symbol, so there were too many, or the file is another by now
+                raise RowRefused("symbol was not met when the length of the bars was measured")
+            self.lengths_ms[symbol] = length * MS_PER_MINUTE
+        return self.lengths_ms[symbol]
+
+    def spot(self, symbol: str) -> _Bar:
+        """Makes the bars of a perpetual's spot market."""
+        if symbol not in self.spots:
+            name = Instrument(self._venue, read_name(self._venue, symbol).spot_symbol, "spot")
+            self.spots[symbol] = self._call.bars(name, self.length_ms(symbol) // MS_PER_MINUTE)
+        return self.spots[symbol]
+
+    def perp(self, symbol: str) -> _OfPerp:
+        """Makes the bars and open interests of a perpetual."""
+        if symbol not in self.perps:
+            name = Instrument(self._venue, symbol, "perp")
+            minutes = self.length_ms(symbol) // MS_PER_MINUTE
+            self.perps[symbol] = self._call.bars(name, minutes), self._call.open_interests(name, minutes)
+        return self.perps[symbol]
 
 
 def read_bars(
     source: Source, header: Header, call: Call, tally: Tally, minutes: Mapping[str, int]
 ) -> Iterator[LogEntry]:
-    """Entries of a bars CSV: a bar a row, and with an open interest what was observed beside it."""
-    venue = call.venue or "bybit"
-    pairs: dict[str, _Pair] = {}
-    priced: set[str] = set()
+    """Entries of a bars CSV: a bar of the perpetual, one of its spot market, and its open interest, as a row has
+    them."""
+    makers = _Makers(call, minutes)
+    lengths, spots, perps = makers.lengths_ms, makers.spots, makers.perps
     width = header.width
     i_symbol, i_at, i_spot, i_mark, i_perp, i_turnover, i_volume, i_interest = map(header.place, _NAMES)
     earliest, latest = checks.EARLIEST_MS, call.now_ms + checks.FUTURE_MS
@@ -60,15 +103,16 @@ def read_bars(
                 continue
             report.rows += 1
             fields = line.split(",")
+            of_spot: _Bar | None = None
+            of_perp: _OfPerp | None = None
             try:
                 if len(fields) != width or (odd and ("_" in line or '"' in line)):
                     raise ValueError  # noqa: TRY301 - the careful way decides
                 fields.append("")
                 symbol = fields[i_symbol]
-                length_ms, bar, activity = pairs[symbol]
+                length_ms = lengths[symbol]
                 close_ms = int(fields[i_at]) + length_ms
-                perp = float(fields[i_perp])
-                spot = float(text) if (text := fields[i_spot]) else 0.0
+                perp = float(perp_text) if (perp_text := fields[i_perp]) else 0.0
                 mark = float(mark_text) if (mark_text := fields[i_mark]) else 0.0
                 turnover = -1.0
                 if volume := fields[i_volume]:
@@ -77,10 +121,16 @@ def read_bars(
                 if given := fields[i_turnover]:
                     turnover = float(given)
                 interest = float(interest_text) if (interest_text := fields[i_interest]) else -1.0
+                if spot_text := fields[i_spot]:
+                    spot = float(spot_text)
+                    of_spot = spots[symbol]
+                if perp_text or mark_text or given or interest_text:
+                    of_perp = perps[symbol]
                 if not (
                     earliest + length_ms <= close_ms <= latest
-                    and low <= perp <= high
-                    and (not text or low <= spot <= high)
+                    and (perp_text or ((spot_text or mark_text) and not volume))
+                    and (not perp_text or low <= perp <= high)
+                    and (not spot_text or low <= spot <= high)
                     and (not mark_text or low <= mark <= high)
                     and (not volume or 0.0 <= coins <= most)
                     and (not (given or volume) or 0.0 <= turnover <= most)
@@ -89,29 +139,24 @@ def read_bars(
                     raise ValueError  # noqa: TRY301
             except (ValueError, KeyError):
                 try:
-                    symbol, open_ms, spot, mark, perp, turnover, interest = _careful(line, header, call)
-                    pair = pairs.get(symbol) or _new_pair(call, venue, symbol, minutes)
-                    close_ms = open_ms + pair.length_ms
+                    row = _careful(line, header, call)
+                    symbol, open_ms, spot, mark, perp, turnover, interest = row
+                    close_ms = open_ms + makers.length_ms(symbol)
                     if close_ms > latest:
                         raise RowRefused("bar is not closed yet")  # noqa: TRY301
+                    of_spot = makers.spot(symbol) if spot else None
+                    of_perp = makers.perp(symbol) if row.is_of_perp else None
                 except RowRefused as refused:
                     tally.reject(line_number, str(refused), line)
                     continue
-                pairs[symbol] = pair
-                bar, activity = pair.bar, pair.activity
-            if spot and symbol not in priced:
-                priced.add(symbol)
-                call.pairs.price(venue, symbol)
-            yield bar(close_ms, spot, perp, mark, turnover)
-            if interest >= 0.0:
-                yield activity(close_ms, -1.0, interest)
-
-
-def _new_pair(call: Call, venue: str, symbol: str, minutes: Mapping[str, int]) -> _Pair:
-    length = call.bar_minutes or minutes.get(symbol)
-    if length is None:  # the first pass met every symbol, so there were too many, or the file is another one by now
-        raise RowRefused("symbol was not met when the length of the bars was measured")
-    return _Pair(length * MS_PER_MINUTE, call.bars(venue, symbol, length), call.activity(venue, symbol, length))
+            if of_perp is not None:
+                bar, held = of_perp
+                if perp or mark or turnover >= 0.0:
+                    yield bar(close_ms, perp, mark, turnover)
+                if interest >= 0.0:
+                    yield held(close_ms, interest)
+            if of_spot is not None:
+                yield of_spot(close_ms, spot, 0.0, -1.0)
 
 
 def _careful(line: str, header: Header, call: Call) -> _Row:
@@ -120,12 +165,16 @@ def _careful(line: str, header: Header, call: Call) -> _Row:
     symbol, at, spot, mark, perp, turnover, volume, interest = (fields[header.place(name)].strip() for name in _NAMES)
     name = checks.symbol(symbol)
     open_ms = checks.time_ms(at, "open_at_ms", call.now_ms)
-    perp_close = checks.price(perp, "perp_close")
+    perp_close = checks.price(perp, "perp_close") if perp else 0.0
     spot_close = checks.price(spot, "spot_close") if spot else 0.0
     mark_close = checks.price(mark, "mark_close") if mark else 0.0
+    if not (perp or spot or mark):
+        raise RowRefused("closes are all empty")
     turned = checks.amount(turnover, "perp_turnover_usdt") if turnover else -1.0
     coins = checks.amount(volume, "perp_volume_coin") if volume else -1.0
     if turned < 0.0 <= coins:
+        if not perp:
+            raise RowRefused("perp_volume_coin stands beside no perp_close")
         turned = coins * perp_close
         if turned > checks.MAX_AMOUNT:
             raise RowRefused(f"perp_volume_coin is a turnover beyond {checks.MAX_AMOUNT:g}")

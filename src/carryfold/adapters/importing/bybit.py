@@ -15,13 +15,15 @@ import msgspec
 
 from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.call import Call, LogEntry
-from carryfold.adapters.importing.klines import Candle, KlineStage
+from carryfold.adapters.importing.klines import Candle, KlineKind, KlineStage
 from carryfold.adapters.importing.report import RowRefused, Tally
 from carryfold.adapters.importing.source import Source
 
 TRADE_COLUMNS: Final = 7
 INDEX_COLUMNS: Final = 5
 KIND_HINT: Final = "put mark, index or premium into the file's name"
+
+_KINDS: Final[dict[str, KlineKind]] = {"spot": "spot", "linear": "perp", "mark": "mark"}
 
 FUNDING, INSTRUMENTS, KLINES, EMPTY = "funding", "instruments", "klines", "empty"
 
@@ -70,7 +72,8 @@ def kline_kind(response: Response, source: Source) -> str:
 
 
 def read_bybit(source: Source, call: Call, tally: Tally, stage: KlineStage) -> Iterator[LogEntry]:
-    """Entries of the funding history in a file; its klines go to `stage`. Instruments were read before."""
+    """Entries of the funding history and of the klines in a file, as far as `stage` does not keep these back.
+    Instruments were read before."""
     for response in read_responses(source, tally):
         count = len(response.rows)
         if response.kind == INSTRUMENTS:
@@ -81,7 +84,7 @@ def read_bybit(source: Source, call: Call, tally: Tally, stage: KlineStage) -> I
         elif response.kind == FUNDING:
             yield from _funding(response, call, tally)
         elif response.kind == KLINES:
-            _stage_klines(response, source, call, tally, stage)
+            yield from _klines(response, source, call, tally, stage)
 
 
 def _parse(document: bytes, row: int) -> Response:
@@ -146,7 +149,7 @@ def _funding(response: Response, call: Call, tally: Tally) -> Iterator[LogEntry]
         yield make(at, rate, 0.0)
 
 
-def _stage_klines(response: Response, source: Source, call: Call, tally: Tally, stage: KlineStage) -> None:
+def _klines(response: Response, source: Source, call: Call, tally: Tally, stage: KlineStage) -> Iterator[LogEntry]:
     try:
         kind = kline_kind(response, source)
         symbol = checks.symbol(response.symbol)
@@ -163,8 +166,9 @@ def _stage_klines(response: Response, source: Source, call: Call, tally: Tally, 
             candles.append(_candle(item, len(response.rows[0]), call, row))
         except RowRefused as refused:
             tally.reject(row, str(refused), str(item))
-    leg = {"linear": "perp"}.get(kind, kind)
-    stage.add(call.venue or "bybit", symbol, leg, candles, tally, answered_ms=response.time_ms)
+    yield from stage.take(
+        call.venue or "bybit", symbol, _KINDS[kind], candles, tally, answered_ms=response.time_ms
+    )  # fmt: skip
 
 
 def _candle(item: Any, width: int, call: Call, row: int) -> Candle:

@@ -37,7 +37,7 @@ def is_symbol(text: str) -> bool:
 
 
 def symbol(text: str) -> str:
-    """A pair's name as the venue writes it."""
+    """An instrument's name as the venue writes it."""
     name = text.strip()
     if not name:
         raise RowRefused("symbol is empty")
@@ -78,7 +78,7 @@ def time_ms(text: str, column: str, now_ms: int) -> int:
 
 
 def rate(text: str, column: str, cap: float) -> float:
-    """A settled rate. `cap` is the venue's own limit for the pair, 0 where it is not known."""
+    """A settled rate. `cap` is the venue's own limit for the instrument, 0 where it is not known."""
     value = number(text, column)
     if abs(value) > max(RATE_GUARD, cap):
         raise RowRefused(f"{column} is beyond {RATE_GUARD:g} and no cap of the venue confirms it")

@@ -26,7 +26,7 @@ from carryfold.adapters.importing.klines import KlineStage
 from carryfold.adapters.importing.report import ImportRefused, ImportReport, Tally
 from carryfold.adapters.importing.source import find_sources
 from carryfold.adapters.importing.table import Header
-from carryfold.adapters.importing.writer import Progress, Writer, report_of
+from carryfold.adapters.importing.writer import Progress, Writer
 from carryfold.eventlog import EventLog
 
 
@@ -38,26 +38,23 @@ def import_paths(
     bar_delay_s: float = 1.0,
     settlement_delay_s: float = 60.0,
     bar_minutes: int | None = None,
-    without_spot: bool = False,
     progress: Progress | None = None,
     now: Callable[[], int] = time.time_ns,
 ) -> ImportReport:
     """Import files into `log` and say what became of them.
 
     `venue` None is the format's own (binance for its archive, else bybit). The delays (seconds) say when history was
-    knowable; they are the log's for ever. `bar_minutes` overrides the spacing of bars. `without_spot` takes perpetual
-    klines whose spot klines are not given. `now` (UTC ns) dates this import: nothing may be later than a second after
-    it. Raises ImportRefused, one line, before anything is appended; errors of the log itself pass through.
+    knowable; they are the log's for ever. `bar_minutes` overrides the spacing of bars. `now` (UTC ns) dates this
+    import: nothing may be later than a second after it. Raises ImportRefused, one line, before anything is appended;
+    errors of the log itself pass through.
     """
     availability = Availability(bar_delay_s, settlement_delay_s)
     _check_options(venue, bar_minutes)
     check_availability(log, availability)
-    call = Call(
-        now_ns=now(), venue=venue, availability=availability, bar_minutes=bar_minutes, without_spot=without_spot
-    )
+    call = Call(now_ns=now(), venue=venue, availability=availability, bar_minutes=bar_minutes)
     files = _recognise_all(paths)
     lengths = _measure_bars(files, call)
-    writer = Writer(log, availability, call.pairs, progress)
+    writer = Writer(log, availability, call.instruments, progress)
     tallies = [Tally(file.source.name, file.format.label) for file in files]
     try:
         _write_instruments(files, tallies, call, writer)
@@ -65,7 +62,7 @@ def import_paths(
         writer.write_rejections(tallies, call.now_ms * 1_000_000)
     finally:
         writer.close()
-    return report_of(tallies, call.notes, call.pairs.count)
+    return ImportReport([tally.report for tally in tallies], call.instruments.perpetuals)
 
 
 def _check_options(venue: str | None, bar_minutes: int | None) -> None:
@@ -117,27 +114,26 @@ def _write_rest(
     call: Call,
     writer: Writer,
 ) -> list[Tally]:
-    """Everything else, file by file; then the bars that were gathered, which are reported as files of their own."""
-    stages = {"bybit": KlineStage(), "freqtrade": KlineStage()}
+    """Everything else, file by file; then the klines that waited for each other, which are reported as a file of their
+    own."""
+    stage = KlineStage(call)
     for place, (file, tally) in enumerate(zip(files, tallies, strict=True)):
-        writer.write(_entries(file, lengths.get(place, {}), call, tally, stages), tally)
+        writer.write(_entries(file, lengths.get(place, {}), call, tally, stage), tally)
         tally.report.error = file.source.error
-    joined = []
-    for name, stage in stages.items():
-        if stage.candles:
-            tally = Tally(f"{name} bars", "joined klines")
-            writer.write(stage.join(call, spot_needed=name == "bybit"), tally)
-            joined.append(tally)
-    return joined
+    if stage.is_empty:
+        return []
+    tally = Tally("klines", "joined klines")
+    writer.write(stage.join(), tally)
+    return [tally]
 
 
 def _entries(
-    file: Recognised, minutes: dict[str, int], call: Call, tally: Tally, stages: dict[str, KlineStage]
+    file: Recognised, minutes: dict[str, int], call: Call, tally: Tally, stage: KlineStage
 ) -> Iterator[LogEntry]:
     source = file.source
     match file.format:
         case Format.BYBIT:
-            return read_bybit(source, call, tally, stages["bybit"])
+            return read_bybit(source, call, tally, stage)
         case Format.FUNDING:
             return read_funding(source, _header(file), call, tally)
         case Format.BINANCE:
@@ -146,4 +142,4 @@ def _entries(
             return read_bars(source, _header(file), call, tally, minutes)
         case Format.FREQTRADE_JSON | Format.FREQTRADE_FEATHER:
             feather = file.format is Format.FREQTRADE_FEATHER
-            return read_freqtrade(source, feather, call, tally, stages["freqtrade"])
+            return read_freqtrade(source, feather, call, tally, stage)

@@ -13,7 +13,7 @@ from carryfold.adapters.importing.table import Header, read_header
 
 KNOWN: Final = (
     "known are CSV with symbol,settled_at_ms,rate[,interval_hours] or"
-    " symbol,open_at_ms,[spot_close],[mark_close],perp_close,[perp_turnover_usdt|perp_volume_coin],"
+    " symbol,open_at_ms,[spot_close],[mark_close],[perp_close],[perp_turnover_usdt|perp_volume_coin],"
     "[open_interest_coin],"
     " Bybit v5 JSON (funding history, klines, instruments), Binance fundingRate CSV, freqtrade JSON and feather"
 )
@@ -93,10 +93,12 @@ def _recognise_table(source: Source, head: bytes) -> Recognised:
         raise ImportRefused(f"{source.name} is not UTF-8 text: {KNOWN}") from None
     except RowRefused as refused:
         raise ImportRefused(f"{source.name}: {refused} in the header") from None
-    for columns, kind in (
-        (funding.COLUMNS, Format.FUNDING), (bars.COLUMNS, Format.BARS), (funding.BINANCE_COLUMNS, Format.BINANCE)
+    names = set(header.names)
+    for columns, any_of, kind in (
+        (funding.COLUMNS, names, Format.FUNDING), (bars.COLUMNS, bars.CLOSES, Format.BARS),
+        (funding.BINANCE_COLUMNS, names, Format.BINANCE),
     ):  # fmt: skip
-        if all(name in header.names for name in columns):
+        if names.issuperset(columns) and not names.isdisjoint(any_of):
             if kind is Format.BINANCE:
                 funding.binance_symbol(source)
             return Recognised(source, kind, header)

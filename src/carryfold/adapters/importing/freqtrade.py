@@ -16,27 +16,29 @@ import msgspec
 
 from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.call import Call, LogEntry
-from carryfold.adapters.importing.klines import Candle, KlineStage
+from carryfold.adapters.importing.klines import Candle, KlineKind, KlineStage
+from carryfold.adapters.importing.names import INVERSE
 from carryfold.adapters.importing.report import ImportRefused, RowRefused, Tally
 from carryfold.adapters.importing.source import MAX_JSON_BYTES, Source
 from carryfold.adapters.importing.spacing import MAX_MINUTES
 
 _NAME: Final = re.compile(
-    r"(?P<base>[A-Za-z0-9]{1,20})_(?P<quote>[A-Z]{3,5})(_[A-Z]{3,5})?-(?P<count>\d{1,3})(?P<unit>[mhdw])"
+    r"(?P<base>[A-Za-z0-9]{1,20})_(?P<quote>[A-Z]{3,5})(_(?P<settle>[A-Z]{3,5}))?-(?P<count>\d{1,3})(?P<unit>[mhdw])"
     r"(-(?P<kind>futures|mark|funding_rate|index|premiumIndex))?\.(feather|json|json\.gz)",
     re.ASCII,
 )
 _UNIT_MINUTES: Final = {"m": 1, "h": 60, "d": 1_440, "w": 10_080}
-_LEGS: Final = {None: "spot", "futures": "perp", "mark": "mark"}
+_KINDS: Final[dict[str | None, KlineKind]] = {None: "spot", "futures": "perp", "mark": "mark"}
 _COLUMNS: Final = ("date", "open", "high", "low", "close", "volume")
 
 
 class FileName(NamedTuple):
-    """What a file's name says. `kind` None: spot candles."""
+    """What a file's name says. `kind` None: spot candles. `is_inverse`: of a contract that settles in its coin."""
 
     symbol: str
     minutes: int
     kind: str | None
+    is_inverse: bool
 
 
 def read_name(source: Source) -> FileName:
@@ -48,7 +50,8 @@ def read_name(source: Source) -> FileName:
             " such as BTC_USDT_USDT-1h-futures.json or BTC_USDT_USDT-8h-funding_rate.feather"
         )
     minutes = int(found["count"]) * _UNIT_MINUTES[found["unit"]]
-    return FileName(found["base"] + found["quote"], minutes, found["kind"])
+    is_inverse = found["settle"] not in (None, found["quote"])
+    return FileName(found["base"] + found["quote"], minutes, found["kind"], is_inverse)
 
 
 def require_pyarrow(source: Source) -> None:
@@ -62,20 +65,22 @@ def require_pyarrow(source: Source) -> None:
 
 
 def read_freqtrade(source: Source, feather: bool, call: Call, tally: Tally, stage: KlineStage) -> Iterator[LogEntry]:
-    """Entries of a funding file; candles go to `stage`."""
+    """Entries of a file, as far as `stage` does not keep its candles back."""
     name = read_name(source)
     rows = _feather_rows(source) if feather else _json_rows(source)
     tally.report.rows += len(rows)
     if name.kind in ("index", "premiumIndex"):
         tally.ignore(f"{name.kind} candles are not used", len(rows))
         return
+    if name.is_inverse:
+        _reject_all(rows, INVERSE, tally)
+        return
     venue = call.venue or "bybit"
     if name.kind == "funding_rate":
         yield from _settlements(rows, venue, name.symbol, call, tally)
         return
     if not 1 <= name.minutes <= MAX_MINUTES:
-        for row, fields in enumerate(rows, 1):
-            tally.reject(row, f"candles of {name.minutes} minutes: 1 to {MAX_MINUTES} are possible", str(fields))
+        _reject_all(rows, f"candles of {name.minutes} minutes: 1 to {MAX_MINUTES} are possible", tally)
         return
     candles = []
     for row, fields in enumerate(rows, 1):
@@ -83,7 +88,12 @@ def read_freqtrade(source: Source, feather: bool, call: Call, tally: Tally, stag
             candles.append(_candle(fields, row, call))
         except RowRefused as refused:
             tally.reject(row, str(refused), str(fields))
-    stage.add(venue, name.symbol, _LEGS[name.kind], candles, tally, minutes=name.minutes)
+    yield from stage.take(venue, name.symbol, _KINDS[name.kind], candles, tally, minutes=name.minutes)
+
+
+def _reject_all(rows: list[Any], reason: str, tally: Tally) -> None:
+    for row, fields in enumerate(rows, 1):
+        tally.reject(row, reason, str(fields))
 
 
 def _settlements(rows: list[Any], venue: str, symbol: str, call: Call, tally: Tally) -> Iterator[LogEntry]:

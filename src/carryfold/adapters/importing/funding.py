@@ -3,7 +3,7 @@
     funding   symbol,settled_at_ms,rate[,interval_hours]
     Binance   calc_time,funding_interval_hours,last_funding_rate      the symbol is in the file's name
 
-Binance stamps a settlement a few milliseconds late; less than a second after a full minute is taken as that minute.
+Venues stamp a settlement late and with jitter; its entry is at its nominal time, whatever the source.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from carryfold.adapters.importing import checks
-from carryfold.adapters.importing.call import MS_PER_MINUTE, Call, LogEntry
+from carryfold.adapters.importing.call import Call, LogEntry
 from carryfold.adapters.importing.report import ImportRefused, RowRefused, Tally
 from carryfold.adapters.importing.source import Source
 from carryfold.adapters.importing.table import ABSENT, Header
@@ -22,7 +22,6 @@ COLUMNS: Final = ("symbol", "settled_at_ms", "rate")
 BINANCE_COLUMNS: Final = ("calc_time", "last_funding_rate")
 
 _BINANCE_NAME: Final = re.compile(r"([A-Z0-9_]{1,40})-fundingRate-", re.ASCII)
-_JITTER_MS: Final = 1_000
 
 _Maker = Callable[[int, float, float], LogEntry]
 
@@ -35,7 +34,7 @@ def read_funding(source: Source, header: Header, call: Call, tally: Tally) -> It
 def read_binance(source: Source, header: Header, call: Call, tally: Tally) -> Iterator[LogEntry]:
     """Entries of a fundingRate CSV of Binance's public archive."""
     columns = _Columns(header, ABSENT, "calc_time", "last_funding_rate", "funding_interval_hours")
-    return _read(source, header, call, tally, columns, binance_symbol(source), "binance", _JITTER_MS)
+    return _read(source, header, call, tally, columns, binance_symbol(source), "binance")
 
 
 def binance_symbol(source: Source) -> str:
@@ -63,7 +62,6 @@ def _read(
     columns: _Columns,
     fixed_symbol: str = "",
     own_venue: str = "bybit",
-    jitter_ms: int = 0,
 ) -> Iterator[LogEntry]:
     venue = call.venue or own_venue
     makers: dict[str, _Maker] = {}
@@ -96,8 +94,6 @@ def _read(
                 except RowRefused as refused:
                     tally.reject(line_number, str(refused), line)
                     continue
-            if jitter_ms and at % MS_PER_MINUTE < jitter_ms:
-                at -= at % MS_PER_MINUTE
             yield make(at, rate, hours)
 
 

@@ -1,37 +1,39 @@
-"""Bybit's instruments-info: listings, delistings, lots and rate caps of its USDT perpetuals with their spot pairs.
+"""Bybit's instruments-info: listings, delistings, lots, ticks and rate caps of its perpetuals in USDT, and of the spot
+markets in USDT.
 
-A snapshot says what holds when it was taken. The listing itself becomes PairListed at its launch time; what may
-change (lot, minimum, interval, cap, announced delisting) is also a PairChanged at the time of the snapshot, so that
-later snapshots add what changed and repeat nothing. The lot is the smallest step that both legs can trade, in coins
-of the spot pair; without the spot instrument in the same import it is the perpetual's own step.
+A snapshot says what holds when it was taken. A perpetual's listing becomes InstrumentListed at its launch time; what
+may change (lot, tick, minimum, interval, cap, announced delisting) is also an InstrumentChanged at the time of the
+snapshot, so that later snapshots add what changed and repeat nothing. The venue does not say since when a spot market
+trades: its listing is the assumed one, of unknown time, with an InstrumentChanged of the same time for what the
+snapshot says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
-from math import gcd, lcm
 from typing import Any, Final, NamedTuple
 
 from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.bybit import Response, text_of
 from carryfold.adapters.importing.call import NS_PER_MS, Call, LogEntry
-from carryfold.adapters.importing.names import spot_of
+from carryfold.adapters.importing.names import read_name, refuse_other_contracts
 from carryfold.adapters.importing.report import RowRefused, Tally
 from carryfold.domain.codec import encode, event_key
-from carryfold.domain.events import PairChanged, PairDelisted, PairListed
+from carryfold.domain.events import InstrumentChanged, InstrumentDelisted, InstrumentListed
+from carryfold.domain.instruments import Instrument
 
-LOT_UNITS: Final = 1_000_000
-"""Units of a holding in a lot: coins left after a fee that is taken in coins are counted to a millionth of a lot."""
-
+_QUOTE: Final = "USDT"
 _NOT_CRYPTO: Final = ("stock", "forex", "commodity")
 _DEFAULT_MINIMUM: Final = "5"
 _MAX_DIGITS: Final = 40
 
 
-class _Spot(NamedTuple):
-    step: Fraction
-    minimum: Fraction
+class _Terms(NamedTuple):
+    """What every instrument has. `tick` 0: not told."""
+
+    lot: float
+    min_notional: float
+    tick: float
 
 
 class _Perp(NamedTuple):
@@ -39,8 +41,7 @@ class _Perp(NamedTuple):
     status: str
     launch_ms: int
     delivery_ms: int
-    step: Fraction
-    minimum: Fraction
+    terms: _Terms
     hours: float
     cap: float
 
@@ -50,15 +51,20 @@ class _Item(NamedTuple):
     row: int
     fields: dict[str, Any]
     tally: Tally
+    is_spot: bool
+
+    @property
+    def symbol(self) -> str:
+        return text_of(self.fields, "symbol")
 
 
 class InstrumentBook:
-    """The instruments of one call, gathered before anything else is read: they confirm rates and explain lots."""
+    """The instruments of one call, gathered before anything else is read: they confirm rates."""
 
     def __init__(self, call: Call) -> None:
         self._call = call
-        self._perps: list[_Item] = []
-        self._spots: list[_Item] = []
+        self._venue = call.venue or "bybit"
+        self._items: list[_Item] = []
 
     def add(self, response: Response, tally: Tally) -> None:
         """One response. The category is not in everybody's copy; a spot instrument shows in its lot filter."""
@@ -75,104 +81,73 @@ class InstrumentBook:
                 tally.reject(row, "instrument has no lotSizeFilter", str(fields))
                 continue
             is_spot = "basePrecision" in fields["lotSizeFilter"]
-            (self._spots if is_spot else self._perps).append(_Item(response.time_ms, row, fields, tally))
+            self._items.append(_Item(response.time_ms, row, fields, tally, is_spot))
 
     def resolve(self) -> Iterator[tuple[LogEntry, Tally]]:
         """Entries, earliest snapshot first, each with the tally of its file; fills the call's rate caps on the way."""
-        spots = self._read_spots()
-        alone = 0
-        for item in sorted(self._perps, key=lambda one: (one.time_ms, text_of(one.fields, "symbol"))):
+        for item in sorted(self._items, key=lambda one: (one.time_ms, one.symbol, one.is_spot)):
             try:
-                why = _not_for_us(item.fields)
+                why = _spot_not_for_us(item.fields) if item.is_spot else _perp_not_for_us(item.fields)
                 if why:
                     item.tally.ignore(why)
                     continue
-                perp = _read_perp(item.fields, self._call.now_ms)
+                entries = self._spot(item) if item.is_spot else self._perp(item)
             except RowRefused as refused:
-                item.tally.reject(item.row, str(refused), text_of(item.fields, "symbol"))
+                item.tally.reject(item.row, str(refused), item.symbol)
                 continue
-            spot = spots.get(spot_of(perp.symbol)[0])
-            alone += spot is None
-            if perp.cap:
-                name = (self._call.venue or "bybit", perp.symbol)
-                self._call.rate_caps[name] = max(perp.cap, self._call.rate_caps.get(name, 0.0))
-            for entry in self._entries(perp, spot, item.time_ms):
+            for entry in entries:
                 yield entry, item.tally
-        if alone:
-            self._call.notes.append(
-                f"{alone} instruments have no spot instrument in this import: their lot is the perpetual's own step"
-            )
 
-    def _read_spots(self) -> dict[str, _Spot]:
-        spots: dict[str, _Spot] = {}
-        for item in sorted(self._spots, key=lambda one: one.time_ms):
-            try:
-                symbol = checks.symbol(text_of(item.fields, "symbol"))
-                lots = item.fields["lotSizeFilter"]
-                minimum = _exact(lots, "minOrderAmt", "0")
-                spots.setdefault(symbol, _Spot(_step(lots, "basePrecision"), minimum))
-            except RowRefused as refused:
-                item.tally.reject(item.row, str(refused), text_of(item.fields, "symbol"))
-        return spots
+    def _spot(self, item: _Item) -> list[LogEntry]:
+        name = Instrument(self._venue, checks.symbol(item.symbol), "spot")
+        terms = _terms(item.fields, "basePrecision", "minOrderAmt", "0")
+        self._call.instruments.meet(name)
+        seen = item.time_ms * NS_PER_MS
+        return [
+            _entry(InstrumentChanged(*name, at, terms.lot, terms.min_notional, terms.tick or None), at)
+            for at in sorted({0, seen})
+        ]
 
-    def _entries(self, perp: _Perp, spot: _Spot | None, time_ms: int) -> Iterator[LogEntry]:
-        venue = self._call.venue or "bybit"
-        spot_symbol, multiplier = spot_of(perp.symbol)
-        step = perp.step * int(multiplier)
-        lot = float(step if spot is None else common_step(step, spot.step))
-        minimum = float(perp.minimum if spot is None else max(perp.minimum, spot.minimum))
+    def _perp(self, item: _Item) -> list[LogEntry]:
+        perp = _read_perp(item.fields, self._call.now_ms)
+        refuse_other_contracts(self._venue, perp.symbol)
+        if perp.cap:
+            name = (self._venue, perp.symbol)
+            self._call.rate_caps[name] = max(perp.cap, self._call.rate_caps.get(name, 0.0))
+        return list(self._perp_entries(perp, item.time_ms))
+
+    def _perp_entries(self, perp: _Perp, time_ms: int) -> Iterator[LogEntry]:
+        name = Instrument(self._venue, perp.symbol, "perp")
+        said = read_name(self._venue, perp.symbol)
+        lot, minimum, tick = perp.terms
         launch = perp.launch_ms * NS_PER_MS
         yield _entry(
-            PairListed(
-                venue,
-                perp.symbol,
-                1,
-                launch,
-                lot,
-                minimum,
-                LOT_UNITS,
-                priced=spot is not None,
-                multiplier=multiplier,
-                spot_symbol=spot_symbol if spot is not None else "",
-            ),
-            launch,
+            InstrumentListed(*name, launch, said.base, said.quote, lot, minimum, said.multiplier, tick), launch
         )
         gone = perp.delivery_ms and (perp.status == "Closed" or (time_ms and perp.delivery_ms <= time_ms))
         if gone:
             ended = perp.delivery_ms * NS_PER_MS
-            yield _entry(PairDelisted(venue, perp.symbol, 1, ended, reason="delisted by the venue"), ended)
+            yield _entry(InstrumentDelisted(*name, ended, "delisted by the venue"), ended)
         elif time_ms:
             seen = time_ms * NS_PER_MS
+            delist_at = perp.delivery_ms * NS_PER_MS
             yield _entry(
-                PairChanged(
-                    venue,
-                    perp.symbol,
-                    1,
-                    seen,
-                    lot=lot,
-                    min_notional=minimum,
-                    delist_at=perp.delivery_ms * NS_PER_MS,
-                    interval_hours=perp.hours or None,
-                    rate_cap=perp.cap or None,
+                InstrumentChanged(
+                    *name, seen, lot, minimum, tick or None, delist_at, perp.hours or None, perp.cap or None
                 ),
                 seen,
             )
 
 
-def common_step(one: Fraction, other: Fraction) -> Fraction:
-    """The smallest amount that is a whole number of both steps."""
-    return Fraction(lcm(one.numerator, other.numerator), gcd(one.denominator, other.denominator))
-
-
-def _entry(event: PairListed | PairChanged | PairDelisted, known_at: int) -> LogEntry:
+def _entry(event: InstrumentListed | InstrumentChanged | InstrumentDelisted, known_at: int) -> LogEntry:
     return encode(event), event_key(event), known_at
 
 
-def _not_for_us(fields: dict[str, Any]) -> str:
+def _perp_not_for_us(fields: dict[str, Any]) -> str:
     if text_of(fields, "contractType") != "LinearPerpetual":
         return "instrument is not a linear perpetual"
-    if text_of(fields, "settleCoin") != "USDT":
-        return "instrument does not settle in USDT"
+    if text_of(fields, "settleCoin") != _QUOTE:
+        return f"instrument does not settle in {_QUOTE}"
     if text_of(fields, "status") == "PreLaunch" or fields.get("isPreListing") is True:
         return "instrument is not launched yet"
     if text_of(fields, "symbolType") in _NOT_CRYPTO:
@@ -180,8 +155,13 @@ def _not_for_us(fields: dict[str, Any]) -> str:
     return ""
 
 
+def _spot_not_for_us(fields: dict[str, Any]) -> str:
+    if text_of(fields, "quoteCoin") != _QUOTE and not text_of(fields, "symbol").endswith(_QUOTE):
+        return f"instrument is not quoted in {_QUOTE}"
+    return ""
+
+
 def _read_perp(fields: dict[str, Any], now_ms: int) -> _Perp:
-    lots = fields["lotSizeFilter"]
     symbol = checks.symbol(text_of(fields, "symbol"))
     status = text_of(fields, "status")
     launch_ms = checks.time_ms(text_of(fields, "launchTime"), "launchTime", now_ms)
@@ -197,9 +177,8 @@ def _read_perp(fields: dict[str, Any], now_ms: int) -> _Perp:
     caps = [abs(checks.number(text_of(fields, name) or "0", name)) for name in ("upperFundingRate", "lowerFundingRate")]
     if max(caps) > 1:
         raise RowRefused("upperFundingRate or lowerFundingRate is beyond 1")
-    step = _step(lots, "qtyStep")
-    minimum = _exact(lots, "minNotionalValue", _DEFAULT_MINIMUM)
-    return _Perp(symbol, status, launch_ms, delivery_ms, step, minimum, _hours(fields), max(caps))
+    terms = _terms(fields, "qtyStep", "minNotionalValue", _DEFAULT_MINIMUM)
+    return _Perp(symbol, status, launch_ms, delivery_ms, terms, _hours(fields), max(caps))
 
 
 def _hours(fields: dict[str, Any]) -> float:
@@ -209,20 +188,21 @@ def _hours(fields: dict[str, Any]) -> float:
     return hours if hours.is_integer() and checks.MIN_HOURS <= hours <= checks.MAX_HOURS else 0.0
 
 
-def _step(lots: dict[str, Any], name: str) -> Fraction:
-    step = _exact(lots, name, "")
-    if step <= 0:
-        raise RowRefused(f"{name} is not positive")
-    return step
+def _terms(fields: dict[str, Any], lot_name: str, minimum_name: str, default_minimum: str) -> _Terms:
+    lots, prices = fields["lotSizeFilter"], fields.get("priceFilter")
+    lot = _amount(lots, lot_name, "")
+    if lot <= 0:
+        raise RowRefused(f"{lot_name} is not positive")
+    minimum = _amount(lots, minimum_name, default_minimum)
+    return _Terms(lot, minimum, _amount(prices, "tickSize", "0") if isinstance(prices, dict) else 0.0)
 
 
-def _exact(lots: dict[str, Any], name: str, default: str) -> Fraction:
-    text = text_of(lots, name) or default
+def _amount(fields: dict[str, Any], name: str, default: str) -> float:
+    """0, or a number within bounds."""
+    text = text_of(fields, name) or default
     value = checks.number(text, name)
-    if value == 0:
-        return Fraction(0)  # never by way of the text: 1e-999999999 would be written out
-    if not checks.MIN_PRICE <= value <= checks.MAX_AMOUNT:
+    if value != 0 and not checks.MIN_PRICE <= value <= checks.MAX_AMOUNT:
         raise RowRefused(f"{name} is outside {checks.MIN_PRICE:g} to {checks.MAX_AMOUNT:g}")
-    if len(text) > _MAX_DIGITS:
+    if value != 0 and len(text) > _MAX_DIGITS:
         raise RowRefused(f"{name} has more than {_MAX_DIGITS} digits")
-    return Fraction(text.strip())
+    return value

@@ -63,10 +63,9 @@ class FileReport(msgspec.Struct):
 
 class ImportReport(msgspec.Struct):
     """What became of an import: its files in the order in which they were taken, and the sums. `pairs` counts the
-    pairs of its settlements and bars."""
+    perpetuals of its settlements and bars, each of which is the short leg of a pair."""
 
     files: list[FileReport]
-    notes: list[str] = []
     pairs: int = 0
 
     @property

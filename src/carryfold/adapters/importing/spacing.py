@@ -1,10 +1,10 @@
 """How long the bars of a file are, told from the spacing of their opens.
 
-Only the earliest `SAMPLE` opens of each pair are kept, so memory does not grow with the file and the order of rows
-does not matter. The commonest spacing of a pair is its bar length, or a part of it where rows were left out at random;
-a pair with few rows takes the commonest of its file. Files of one call that look equally long for a pair are taken as
-parts of one series and measured again together: the even and the odd hours of hourly bars, in two files, are hourly
-bars.
+Only the earliest `SAMPLE` opens of each symbol are kept, so memory does not grow with the file and the order of rows
+does not matter. The commonest spacing of a symbol is its bar length, or a part of it where rows were left out at
+random; a symbol with few rows takes the commonest of its file. Files of one call that look equally long for a symbol
+are taken as parts of one series and measured again together: the even and the odd hours of hourly bars, in two files,
+are hourly bars.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from carryfold.adapters.importing.source import Source
 from carryfold.adapters.importing.table import Header, split_line
 
 SAMPLE: Final = 4_096
-TRUSTED: Final = 8  # spacings from which a pair's own commonest one is believed over that of its file
+TRUSTED: Final = 8  # spacings from which a symbol's own commonest one is believed over that of its file
 MAX_MINUTES: Final = 7 * 24 * 60  # no longer than 32,767, which is what a row of the tape has room for
 HINT: Final = "give the length of its bars with --bar-minutes"
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from carryfold.adapters.importing.availability import Availability, agree_on_availability
 from carryfold.adapters.synthetic.options import VENUE, SyntheticOptions
 from carryfold.adapters.synthetic.pair import (
-    ACTIVITY,
     BAR,
+    OPEN_INTEREST,
     PREDICTED,
     QUOTED,
     SETTLED,
@@ -36,7 +36,7 @@ from carryfold.domain.events import (
     Event,
     FundingPredicted,
     FundingSettled,
-    PairChanged,
+    InstrumentChanged,
     Quoted,
 )
 from carryfold.eventlog import EventLog
@@ -105,8 +105,8 @@ def _events(seed: int, options: SyntheticOptions) -> Iterator[tuple[Event, int]]
         yield from _merged(now.sorted(), coming, symbols, options.bar_minutes)
 
 
-def _life_order(one: LifeEvent) -> tuple[int, str, str]:
-    return one.known_at, one.event.symbol, type(one.event).__name__
+def _life_order(one: LifeEvent) -> tuple[int, str, str, str]:
+    return one.known_at, one.event.symbol, type(one.event).__name__, one.event.kind
 
 
 def _merged(rows: Columns, life: list[LifeEvent], symbols: list[str], minutes: int) -> Iterator[tuple[Event, int]]:
@@ -123,19 +123,21 @@ def _merged(rows: Columns, life: list[LifeEvent], symbols: list[str], minutes: i
 
 def _decoded(rows: Columns, symbols: list[str], minutes: int) -> Iterator[tuple[Event, int]]:
     columns: list[npt.NDArray[np.int64] | npt.NDArray[np.float64]] = list(rows)
-    for known_at, kind, pair, at, extra, a, b, c, d in zip(*(column.tolist() for column in columns), strict=True):
+    for known_at, kind, pair, at, extra, a, b, c, d, e in zip(*(column.tolist() for column in columns), strict=True):
         symbol = symbols[pair]
-        event: Event
         if kind == BAR:
-            event = BarClosed(VENUE, symbol, 1, at, minutes, a, b, c, d)
-        elif kind == ACTIVITY:
-            event = ActivityObserved(VENUE, symbol, 1, at, minutes, a, -1.0, b)
+            yield BarClosed(VENUE, symbol, "perp", 1, at, minutes, b, c, d), known_at
+            if a:
+                yield BarClosed(VENUE, symbol, "spot", 1, at, minutes, a, turnover=e), known_at
+        elif kind == OPEN_INTEREST:
+            yield ActivityObserved(VENUE, symbol, "perp", 1, at, minutes, open_interest=a), known_at
         elif kind == SETTLED:
-            event = FundingSettled(VENUE, symbol, 1, at, a, b)
+            yield FundingSettled(VENUE, symbol, 1, at, a, b), known_at
         elif kind == PREDICTED:
-            event = FundingPredicted(VENUE, symbol, 1, at, a, extra, b, c)
+            yield FundingPredicted(VENUE, symbol, 1, at, a, extra, b, c), known_at
         elif kind == QUOTED:
-            event = Quoted(VENUE, symbol, 1, at, a, b, c, d)
+            yield Quoted(VENUE, symbol, "perp", 1, at, c, d), known_at
+            if a:
+                yield Quoted(VENUE, symbol, "spot", 1, at, a, b), known_at
         else:
-            event = PairChanged(VENUE, symbol, 1, at, interval_hours=a)
-        yield event, known_at
+            yield InstrumentChanged(VENUE, symbol, "perp", 1, at, interval_hours=a), known_at

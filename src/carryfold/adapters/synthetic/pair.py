@@ -1,4 +1,7 @@
-"""One synthetic pair: its path turned into rows of bars, activity, settlements, predictions and quotes."""
+"""One synthetic carry pair: its path turned into rows of bars, open interest, settlements, predictions and quotes.
+
+A row of a bar or a quote has both instruments. A spot price of 0: there is no spot market.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,17 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from msgspec.structs import replace
 
 from carryfold.adapters.synthetic.funding import Funding, FundingClock
 from carryfold.adapters.synthetic.options import VENUE, SyntheticOptions
 from carryfold.adapters.synthetic.paths import Floats, PairPath, wandering
 from carryfold.adapters.synthetic.profile import NOTICE_DAYS, NS_PER_DAY, NS_PER_HOUR, Profile
-from carryfold.domain.events import PairChanged, PairDelisted, PairListed
+from carryfold.domain.events import InstrumentChanged, InstrumentDelisted, InstrumentListed
+from carryfold.domain.instruments import Instrument
+from carryfold.domain.legacy import coin_of
 
-BAR, ACTIVITY, SETTLED, PREDICTED, QUOTED, SWITCHED = range(6)
+BAR, OPEN_INTEREST, SETTLED, PREDICTED, QUOTED, SWITCHED = range(6)
 BAR_DELAY: Final = 1_000_000_000
 SETTLEMENT_DELAY: Final = 60_000_000_000
 PREDICTION_DELAY: Final = 1_000_000_000
@@ -30,7 +36,7 @@ Ints = npt.NDArray[np.int64]
 
 
 class Columns(NamedTuple):
-    """Events as columns; what extra and a to d mean depends on the kind."""
+    """Events as columns; what extra and a to e mean depends on the kind."""
 
     known_at: Ints
     kind: Ints
@@ -41,12 +47,13 @@ class Columns(NamedTuple):
     b: Floats
     c: Floats
     d: Floats
+    e: Floats
 
     @staticmethod
     def empty() -> Columns:
         """No rows."""
         none, nothing = np.empty(0, np.int64), np.empty(0)
-        return Columns(none, none, none, none, none, nothing, nothing, nothing, nothing)
+        return Columns(none, none, none, none, none, nothing, nothing, nothing, nothing, nothing)
 
     @staticmethod
     def join(parts: Sequence[Columns]) -> Columns:
@@ -68,9 +75,9 @@ class Columns(NamedTuple):
 
 
 class LifeEvent(NamedTuple):
-    """A rare event in the life of a pair."""
+    """A rare event in the life of an instrument."""
 
-    event: PairListed | PairChanged | PairDelisted
+    event: InstrumentListed | InstrumentChanged | InstrumentDelisted
     known_at: int
 
 
@@ -86,25 +93,20 @@ class SyntheticPair:
         self._activity = 0.0
 
     def life_events(self) -> Iterator[LifeEvent]:
-        """The listing, and the end if it is announced."""
+        """The listings, and the end if it is announced. Both instruments begin and end together."""
         pair = self.profile
-        listed = PairListed(
-            VENUE,
-            pair.symbol,
-            1,
-            pair.launched_at,
-            pair.lot,
-            _MIN_NOTIONAL,
-            priced=pair.priced,
-            interval_hours=float(pair.hours),
-            spot_symbol=pair.symbol if pair.priced else "",
-            rate_cap=pair.cap,
-        )
-        yield LifeEvent(listed, pair.launched_at)
+        perp = Instrument(VENUE, pair.symbol, "perp")
+        names = [perp, Instrument(VENUE, pair.symbol, "spot")] if pair.priced else [perp]
+        for name in names:
+            listed = InstrumentListed(*name, pair.launched_at, *coin_of(pair.symbol), pair.lot, _MIN_NOTIONAL)
+            if name == perp:
+                listed = replace(listed, interval_hours=float(pair.hours), rate_cap=pair.cap)
+            yield LifeEvent(listed, pair.launched_at)
         if pair.announced:
             announced_at = pair.ends_at - NOTICE_DAYS * NS_PER_DAY
-            yield LifeEvent(PairChanged(VENUE, pair.symbol, 1, announced_at, delist_at=pair.ends_at), announced_at)
-            yield LifeEvent(PairDelisted(VENUE, pair.symbol, 1, pair.ends_at, "delisted"), pair.ends_at)
+            for name in names:
+                yield LifeEvent(InstrumentChanged(*name, announced_at, delist_at=pair.ends_at), announced_at)
+                yield LifeEvent(InstrumentDelisted(*name, pair.ends_at, "delisted"), pair.ends_at)
 
     def advance(self, block: int, block_start: int, market: tuple[Floats, Floats]) -> Columns:
         """The rows of the next block."""
@@ -155,9 +157,9 @@ class SyntheticPair:
         if not pair.priced:
             spots = np.zeros(count)
         prices = [np.round(values, pair.decimals) for values in (spots, perps, mark[last])]
-        yield self._rows(BAR, close, BAR_DELAY, *prices, turnover).split(kept)[0]
-        spot_turnover = np.round(0.3 * turnover, 2) if pair.priced else np.full(count, -1.0)
-        yield self._rows(ACTIVITY, close, BAR_DELAY, spot_turnover, interest).split(kept)[0]
+        spot_turnover = np.round(0.3 * turnover, 2)
+        yield self._rows(BAR, close, BAR_DELAY, *prices, turnover, spot_turnover).split(kept)[0]
+        yield self._rows(OPEN_INTEREST, close, BAR_DELAY, interest).split(kept)[0]
 
     def _settlements(self, block_start: int, funding: Funding) -> Iterator[Columns]:
         settled = np.array(funding.settled, np.float64).reshape(-1, 3)
@@ -195,7 +197,8 @@ class SyntheticPair:
     def _rows(self, kind: int, at: Ints, delay: int, *values: Floats, extra: Ints | None = None) -> Columns:
         count = len(at)
         nothing = np.zeros(count)
-        a, b, c, d = [*values, nothing, nothing, nothing][:4]
+        a, b, c, d, e = [*values, nothing, nothing, nothing, nothing][:5]
         same = np.full(count, kind, np.int64)
         number = np.full(count, self.profile.number, np.int64)
-        return Columns(at + delay, same, number, at, np.zeros(count, np.int64) if extra is None else extra, a, b, c, d)
+        extra = np.zeros(count, np.int64) if extra is None else extra
+        return Columns(at + delay, same, number, at, extra, a, b, c, d, e)
