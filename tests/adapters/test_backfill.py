@@ -9,24 +9,36 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from carryfold.adapters.backfill import BackfillReport, Wanted, choose_pairs, run_backfill, snapshot_registry
+from carryfold.adapters.backfill import (
+    BackfillReport,
+    Wanted,
+    choose_pairs,
+    listing_changes,
+    record_listings,
+    run_backfill,
+    snapshot_registry,
+)
+from carryfold.adapters.backfill.entries import closed_bars
+from carryfold.adapters.backfill.registry import ListingEvent
 from carryfold.adapters.backfill.source import Candle, CandleKind, History, NotServed, Page, Settlement
 from carryfold.adapters.importing import Availability, agree_on_availability
 from carryfold.adapters.venue import VenueError
-from carryfold.domain.codec import encode
+from carryfold.domain.codec import encode, event_key
 from carryfold.domain.events import (
-    ActivityObserved,
     BarClosed,
     DataRejected,
     Event,
     FundingPredicted,
     FundingRevised,
     FundingSettled,
-    PairChanged,
-    PairDelisted,
-    PairListed,
+    InstrumentChanged,
+    InstrumentDelisted,
+    InstrumentListed,
+    tag_of,
 )
+from carryfold.domain.instruments import Instrument
 from carryfold.eventlog import EventLog, LogReader, verify
 from tests.adapters.bybit.test_history import START_MS, switched
 from tests.adapters.bybit.venue import DAY_MS, HOUR_MS, NOW_MS, events_of, exchange, run
@@ -64,11 +76,27 @@ class Fragile:
             yield page
 
 
+class Told:
+    """A history that says what it is told to."""
+
+    def __init__(self, rates: dict[int, str]) -> None:
+        self.rates = rates
+
+    async def settlements(self, symbol: str, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
+        rows = [Settlement(at, rate) for at, rate in sorted(self.rates.items()) if since_ms <= at < until_ms]
+        yield Page(since_ms, until_ms, rows)
+
+    async def candles(
+        self, kind: CandleKind, symbol: str, minutes: int, since_ms: int, until_ms: int
+    ) -> AsyncIterator[Page[Candle]]:
+        yield Page(since_ms, until_ms, [])
+
+
 async def fill(
     home: Path, market: Any, symbols: list[str], wanted: Wanted, history: History | None = None
 ) -> BackfillReport:
     with EventLog.open(home) as log:
-        pairs = [pair for pair in await market.pairs() if pair.listed.symbol in symbols]
+        pairs = [pair for pair in await market.pairs() if pair.symbol in symbols]
         return await run_backfill(log, history or market.history, pairs, wanted, await market.server_time())
 
 
@@ -123,7 +151,7 @@ def test_what_was_interrupted_anywhere_ends_as_if_it_had_not_been(tmp_path: Path
 
     assert run(work()) > 20
     assert {type(event) for _, event in events_of(tmp_path / "whole")} >= {
-        PairListed, PairChanged, PairDelisted, FundingSettled, BarClosed, ActivityObserved, FundingPredicted
+        InstrumentListed, InstrumentChanged, InstrumentDelisted, FundingSettled, BarClosed, FundingPredicted
     }  # fmt: skip
     for go in range(4):
         assert contents(tmp_path / f"cut{go}") == contents(tmp_path / "whole")
@@ -162,12 +190,13 @@ def test_time_that_passed_is_all_that_is_asked_for_later(tmp_path: Path) -> None
 
     assert pages == 2 + 2 * 3, "two spans: one of settlements and three kinds of candles each"
     assert settled == len(of_kind(tmp_path / "once", FundingSettled))
-    kinds = (FundingSettled, BarClosed, ActivityObserved)
+    tags = [tag_of(kind).encode() for kind in (FundingSettled, BarClosed)]
     for home in ("twice", "once"):
         assert max(Counter(encode(event) for _, event in events_of(tmp_path / home)).values()) == 1
-    assert [
-        one for one in contents(tmp_path / "twice") if any(one[1][1:].find(k.__name__.encode()) >= 0 for k in kinds)
-    ] == [one for one in contents(tmp_path / "once") if any(one[1][1:].find(k.__name__.encode()) >= 0 for k in kinds)]
+    twice, once = (
+        [one for one in contents(tmp_path / home) if any(tag in one[1] for tag in tags)] for home in ("twice", "once")
+    )
+    assert twice == once
 
 
 def test_history_is_known_when_the_rule_of_the_log_says(tmp_path: Path) -> None:
@@ -183,8 +212,8 @@ def test_history_is_known_when_the_rule_of_the_log_says(tmp_path: Path) -> None:
     for known_at, event in events_of(tmp_path):
         delays.setdefault(type(event), set()).add(known_at - event.event_at)
     assert delays[FundingSettled] == {90 * 10**9}
-    assert delays[BarClosed] == delays[ActivityObserved] == delays[FundingPredicted] == {5 * 10**9}
-    assert delays[PairListed] == {0}
+    assert delays[BarClosed] == delays[FundingPredicted] == {5 * 10**9}
+    assert delays[InstrumentListed] == {0}
 
 
 def test_a_closed_symbol_is_asked_for_and_its_end_is_in_the_log(tmp_path: Path) -> None:
@@ -193,7 +222,7 @@ def test_a_closed_symbol_is_asked_for_and_its_end_is_in_the_log(tmp_path: Path) 
             return await fill(tmp_path, market, ["SYN06USDT"], Wanted(START_MS, ENDLESS, 240))
 
     (pair,) = run(work()).pairs
-    (delisted,) = of_kind(tmp_path, PairDelisted)
+    (delisted,) = of_kind(tmp_path, InstrumentDelisted)
 
     assert (pair.status, pair.refused) == ("Closed", [])
     assert pair.settlements == len(of_kind(tmp_path, FundingSettled)) > 500
@@ -225,22 +254,72 @@ def test_what_the_venue_does_not_tell_of_a_closed_symbol_is_recorded(tmp_path: P
     assert b"no such symbol" in settings(tmp_path / "no")["backfill:bybit:SYN06USDT:1"]
 
 
-def test_bars_are_in_coins_of_the_spot_pair_and_hold_both_legs(tmp_path: Path) -> None:
+def test_each_instrument_has_bars_of_its_own_prices(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange(pairs=8) as (_, market):
-            symbol = next(pair.listed.symbol for pair in await market.pairs() if pair.listed.multiplier == 1000)
+            symbol = next(pair.symbol for pair in await market.pairs() if pair.perp.multiplier == 1000)
             await fill(tmp_path, market, [symbol], Wanted(NOW_MS - 5 * DAY_MS, ENDLESS, 60))
 
     run(work())
     bars = of_kind(tmp_path, BarClosed)
+    spots = {bar.event_at: bar for bar in bars if bar.kind == "spot"}
+    perps = [bar for bar in bars if bar.kind == "perp"]
 
-    assert len(bars) == 119
-    for bar in bars:
-        assert bar.perp_close == pytest.approx(bar.spot_close, rel=0.03)
-        assert bar.mark_close == pytest.approx(bar.spot_close, rel=0.03)
-        assert bar.perp_turnover > 0
+    assert len(perps) == len(spots) == 119
+    for bar in perps:
+        spot = spots[bar.event_at]
+        assert (bar.symbol, spot.symbol) == ("1000SYN04USDT", "SYN04USDT")
+        assert bar.close == pytest.approx(1_000 * spot.close, rel=0.03)
+        assert bar.mark == pytest.approx(1_000 * spot.close, rel=0.03)
+        assert bar.turnover > 0
+        assert spot.turnover > 0
+        assert spot.mark == 0.0
         assert bar.event_at % (HOUR_MS * NS) == 0
-    assert len(of_kind(tmp_path, ActivityObserved)) == len(bars)
+
+
+def test_a_bar_of_one_leg_is_kept_where_the_other_lacks_one(tmp_path: Path) -> None:
+    since = NOW_MS // DAY_MS * DAY_MS - DAY_MS
+    hours = {"spot": (0, 1), "perp": (1, 2), "mark": (2,)}
+
+    class Gaps(Told):
+        async def candles(
+            self, kind: CandleKind, symbol: str, minutes: int, since_ms: int, until_ms: int
+        ) -> AsyncIterator[Page[Candle]]:
+            rows = [Candle(since + hour * HOUR_MS, f"1{hour}", "5") for hour in hours[kind]]
+            yield Page(since_ms, until_ms, rows)
+
+    async def work() -> list[BarClosed]:
+        async with exchange() as (_, market):
+            await fill(tmp_path, market, ["BTCUSDT"], Wanted(since, since + DAY_MS, 60), Gaps({}))
+            (spec,) = [pair for pair in await market.pairs() if pair.symbol == "BTCUSDT"]
+            return await closed_bars(Gaps({}), spec, 60, since, since + DAY_MS)
+
+    live = run(work())
+    bars = of_kind(tmp_path, BarClosed)
+
+    assert sorted((bar.kind, bar.event_at // NS - since, bar.close, bar.mark) for bar in bars) == [
+        ("perp", 2 * HOUR_MS, 11.0, 0.0),
+        ("perp", 3 * HOUR_MS, 12.0, 12.0),
+        ("spot", 1 * HOUR_MS, 10.0, 0.0),
+        ("spot", 2 * HOUR_MS, 11.0, 0.0),
+    ]
+    assert {encode(bar) for bar in live} == {encode(bar) for bar in bars}, "the stream writes the same"
+    assert [bar.event_at for bar in live] == sorted(bar.event_at for bar in bars)
+
+
+def test_a_settlement_is_recorded_at_its_nominal_time(tmp_path: Path) -> None:
+    at = NOW_MS // DAY_MS * DAY_MS - DAY_MS
+    stamped = Told({at + 137: "0.0001", at + 8 * HOUR_MS + 95_000: "0.0002"})
+
+    async def work() -> None:
+        async with exchange() as (_, market):
+            await fill(tmp_path, market, ["BTCUSDT"], Wanted(at, at + DAY_MS, 0), stamped)
+
+    run(work())
+
+    settled = [(known_at, one) for known_at, one in events_of(tmp_path) if isinstance(one, FundingSettled)]
+    assert [one.event_at // NS for _, one in settled] == [at, at + 8 * HOUR_MS]
+    assert [known_at - one.event_at for known_at, one in settled] == [60 * 10**9] * 2
 
 
 def test_rebuilt_estimates_end_where_the_venue_settled(tmp_path: Path) -> None:
@@ -285,22 +364,6 @@ def test_a_venue_that_fails_now_and_then_costs_time_and_no_row(tmp_path: Path, f
 
     assert struck >= 6
     assert contents(tmp_path / "failing") == contents(tmp_path / "whole")
-
-
-class Told:
-    """A history that says what it is told to."""
-
-    def __init__(self, rates: dict[int, str]) -> None:
-        self.rates = rates
-
-    async def settlements(self, symbol: str, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
-        rows = [Settlement(at, rate) for at, rate in sorted(self.rates.items()) if since_ms <= at < until_ms]
-        yield Page(since_ms, until_ms, rows)
-
-    async def candles(
-        self, kind: CandleKind, symbol: str, minutes: int, since_ms: int, until_ms: int
-    ) -> AsyncIterator[Page[Candle]]:
-        yield Page(since_ms, until_ms, [])
 
 
 def test_hostile_rates_are_refused_one_by_one(tmp_path: Path) -> None:
@@ -375,7 +438,7 @@ def test_a_registry_snapshot_adds_what_changed_and_nothing_else(tmp_path: Path) 
 
     first, again, later, pairs = run(work())
 
-    assert first == 2 * pairs, "a listing each, and what holds now or the delisting"
+    assert first == 4 * pairs, "of each instrument the listing, and what holds now or the delisting"
     assert (again, later) == (0, 0)
 
 
@@ -394,11 +457,9 @@ def test_a_changed_interval_and_an_announced_delisting_are_changes(tmp_path: Pat
             return self.now_ms * NS
 
         async def pairs(self) -> Any:
-            from msgspec.structs import replace
-
-            pairs = [pair for pair in await self.market.pairs() if pair.listed.symbol == "BTCUSDT"]
-            listed = replace(pairs[0].listed, **self.changes)
-            return [replace(pairs[0], listed=listed, delist_at=self.delist_at)]
+            pairs = [pair for pair in await self.market.pairs() if pair.symbol == "BTCUSDT"]
+            perp = replace(pairs[0].perp, **self.changes)
+            return [replace(pairs[0], perp=perp, delist_at=self.delist_at)]
 
     async def work() -> None:
         async with exchange() as (_, market):
@@ -413,10 +474,10 @@ def test_a_changed_interval_and_an_announced_delisting_are_changes(tmp_path: Pat
                 await snapshot_registry(changing, log)
                 changing.changes |= {"event_at": (NOW_MS - DAY_MS) * NS}
                 relisted = await snapshot_registry(changing, log)
-                assert [pair.listed.listing for pair in relisted.pairs] == [2], "another launch is another pair"
+                assert [pair.perp.listing for pair in relisted.pairs] == [2], "another launch is another pair"
 
     run(work())
-    changes = of_kind(tmp_path, PairChanged)
+    changes = [one for one in of_kind(tmp_path, InstrumentChanged) if one.kind == "perp"]
 
     assert [(one.interval_hours, one.rate_cap, one.delist_at) for one in changes if one.listing == 1] == [
         (8.0, 0.00375, None),
@@ -424,7 +485,72 @@ def test_a_changed_interval_and_an_announced_delisting_are_changes(tmp_path: Pat
         (None, None, (NOW_MS + DAY_MS) * NS),
         (None, None, 0),
     ]
-    assert [one.listing for one in of_kind(tmp_path, PairListed)] == [1, 2]
+    assert [(one.kind, one.listing) for one in of_kind(tmp_path, InstrumentListed)] == [
+        ("perp", 1), ("spot", 1), ("perp", 2)
+    ]  # fmt: skip
+
+
+def test_a_spot_instrument_that_closed_is_delisted_and_the_next_one_is_another(tmp_path: Path) -> None:
+    async def work() -> list[list[ListingEvent]]:
+        async with exchange() as (_, market):
+            (alive,) = [pair for pair in await market.pairs() if pair.symbol == "BTCUSDT"]
+            closed = replace(alive, spot_status="Closed")
+            found = []
+            with EventLog.open(tmp_path) as log:
+                record_listings(log, [alive], NOW_MS * NS)
+                for hour, spec in enumerate((closed, closed, alive, alive), 1):
+                    seen_at = NOW_MS * NS + hour * HOUR_MS * NS
+                    (numbered,), events = listing_changes(tmp_path, [spec], seen_at)
+                    log.append([(encode(event), event_key(event), None) for event in events])
+                    found.append(events)
+                    assert numbered.spot.listing == (1 if spec is closed else 2)
+                    assert numbered.perp.listing == 1
+            return found
+
+    ended, nothing, again, nothing_more = run(work())
+    name = Instrument("bybit", "BTCUSDT", "spot", 1)
+
+    assert ended == [InstrumentDelisted(*name, (NOW_MS + HOUR_MS) * NS, "delisted by the venue")]
+    assert (nothing, nothing_more) == ([], [])
+    assert [(type(one), one.instrument, one.event_at) for one in again] == [
+        (InstrumentListed, name._replace(listing=2), (NOW_MS + 3 * HOUR_MS) * NS)
+    ]
+
+
+def test_what_a_backfill_first_hears_of_a_spot_instrument_holds_from_the_beginning(tmp_path: Path) -> None:
+    """Its listing is the one that an import assumes, so that neither contradicts the other."""
+
+    async def work() -> Any:
+        async with exchange() as (_, market):
+            await fill(tmp_path, market, ["BTCUSDT"], Wanted(NOW_MS - DAY_MS, ENDLESS, 0))
+            return next(pair for pair in await market.pairs() if pair.symbol == "BTCUSDT").spot
+
+    spot = run(work())
+    listed, changed = (
+        [(known_at, one) for known_at, one in events_of(tmp_path) if isinstance(one, kind) and one.kind == "spot"]
+        for kind in (InstrumentListed, InstrumentChanged)
+    )
+
+    assert listed == [(0, replace(spot, lot=1e-6, min_notional=5.0, tick=0.0))]
+    assert changed == [(0, InstrumentChanged("bybit", "BTCUSDT", "spot", 1, 0, spot.lot, spot.min_notional, spot.tick))]
+
+
+def test_candles_of_a_spot_instrument_that_is_not_listed_any_more_list_it(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with exchange(pairs=8) as (_, market):
+            (closed,) = [pair for pair in await market.pairs() if pair.symbol == "SYN06USDT"]
+            unknown = replace(closed, spot=replace(closed.spot, symbol="SYN06USDT", listing=0))
+            ended_ms = closed.delist_at // NS
+            with EventLog.open(tmp_path) as log:
+                wanted = Wanted(ended_ms - 10 * DAY_MS, ENDLESS, 240)
+                await run_backfill(log, market.history, [unknown], wanted, await market.server_time())
+
+    run(work())
+    name = Instrument("bybit", "SYN06USDT", "spot", 1)
+    listed = [one for one in of_kind(tmp_path, InstrumentListed) if one.kind == "spot"]
+
+    assert listed == [InstrumentListed(*name, 0, "SYN06", "USDT", 1e-6, 5.0)]
+    assert {bar.instrument for bar in of_kind(tmp_path, BarClosed) if bar.kind == "spot"} == {name}
 
 
 def test_pairs_are_chosen_by_turnover_by_name_or_all() -> None:
@@ -433,7 +559,7 @@ def test_pairs_are_chosen_by_turnover_by_name_or_all() -> None:
             pairs, turnover = await market.pairs(), await market.turnover()
 
             def chosen(text: str) -> list[str]:
-                return [pair.listed.symbol for pair in choose_pairs(text, pairs, turnover)]
+                return [pair.symbol for pair in choose_pairs(text, pairs, turnover)]
 
             assert chosen("top:2") == ["BTCUSDT", "ETHUSDT"]
             assert "SYN06USDT" not in chosen("top:100"), "closed pairs have no turnover"

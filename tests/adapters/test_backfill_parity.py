@@ -13,7 +13,7 @@ from carryfold.adapters.backfill import Wanted
 from carryfold.adapters.bybit import Endpoint, RestClient
 from carryfold.adapters.importing import import_paths
 from carryfold.domain.codec import encode
-from carryfold.domain.events import ActivityObserved, BarClosed, FundingSettled
+from carryfold.domain.events import BarClosed, FundingSettled
 from carryfold.eventlog import EventLog
 from tests.adapters.bybit.venue import DAY_MS, HOUR_MS, NOW_MS, events_of, exchange, no_pause, run
 from tests.adapters.test_backfill import ENDLESS, Cut, Fragile, contents, fill, settings
@@ -21,7 +21,7 @@ from tests.adapters.test_backfill import ENDLESS, Cut, Fragile, contents, fill, 
 HOUR = NOW_MS // HOUR_MS * HOUR_MS
 SINCE = HOUR - 10 * DAY_MS
 THOUSAND, ITS_SPOT = "1000SYN04USDT", "SYN04USDT"
-OBSERVED = (FundingSettled, BarClosed, ActivityObserved)
+OBSERVED = (FundingSettled, BarClosed)
 
 
 async def download(rest: str, folder: Path) -> list[Path]:

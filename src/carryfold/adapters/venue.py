@@ -8,14 +8,13 @@ from typing import Protocol
 
 import msgspec
 
-from carryfold.domain.events import FeedConnected, FeedLost, MarketEvent, PairListed
+from carryfold.domain.events import FeedConnected, FeedLost, InstrumentListed, MarketEvent
 from carryfold.domain.execution.pair import LegRules
 from carryfold.domain.execution.reports import (
     AccountReport,
     FillReport,
     FundingReport,
     InterestReport,
-    Leg,
     OrderReport,
     OrderRequest,
     PlaceOutcome,
@@ -23,6 +22,7 @@ from carryfold.domain.execution.reports import (
     PrivateReport,
     QueryOutcome,
 )
+from carryfold.domain.instruments import InstrumentKind, Pair
 
 __all__ = ["FeeRates", "KeyPermissions", "LegRules", "Market", "PairSpec", "Trading", "VenueError"]
 
@@ -32,21 +32,39 @@ class VenueError(Exception):
 
 
 class PairSpec(msgspec.Struct, frozen=True):
-    """A pair as the venue lists it now: its listing event, and what the event has no room for."""
+    """The carry pair of a perpetual as its venue lists it now: both instruments, and what their listing events have no
+    room for. The rules count base coins and prices per coin on both legs. `delist_at`: the announced, or past, end of
+    the perpetual. A spot leg that the venue does not know is assumed (listing 0) under the perpetual's symbol."""
 
-    listed: PairListed
-    spot_coin: str
-    spot: LegRules
-    perp: LegRules
+    spot: InstrumentListed
+    perp: InstrumentListed
+    spot_rules: LegRules
+    perp_rules: LegRules
     delist_at: int = 0
     status: str = "Trading"
+    spot_status: str = "Trading"
+
+    @property
+    def pair(self) -> Pair:
+        """The pair: the spot leg long, the perpetual short."""
+        return Pair(self.spot.instrument, self.perp.instrument)
+
+    @property
+    def symbol(self) -> str:
+        """The perpetual's symbol: the name of a carry pair at its venue."""
+        return self.perp.symbol
+
+    @property
+    def spot_coin(self) -> str:
+        """The base coin, as balances of the account name it."""
+        return self.spot.base
 
 
 class FeeRates(msgspec.Struct, frozen=True):
-    """Taker fees of the account for one pair, as fractions."""
+    """Taker fees of the account for the legs of one pair, as fractions."""
 
-    spot_taker: Decimal
-    perp_taker: Decimal
+    long_taker: Decimal
+    short_taker: Decimal
 
 
 class KeyPermissions(msgspec.Struct, frozen=True):
@@ -65,12 +83,12 @@ class Market(Protocol):
         ...
 
     async def pairs(self) -> Sequence[PairSpec]:
-        """Every spot and perpetual pair there is now, and closed ones with their delisting."""
+        """Every carry pair there is now, and closed ones with their delisting."""
         ...
 
     def stream(self, pairs: Sequence[PairSpec]) -> AsyncIterator[MarketEvent | FeedConnected | FeedLost]:
-        """Quotes, predictions and activity of the pairs for as long as it is iterated; reconnects by itself and says
-        so. Never blocks the reader for longer than the venue is silent."""
+        """Quotes, predictions and bars of both instruments of each pair for as long as it is iterated; reconnects by
+        itself and says so. Never blocks the reader for longer than the venue is silent."""
         ...
 
     async def close(self) -> None:
@@ -89,7 +107,7 @@ class Trading(Protocol):
 
     async def cancel(self, order: OrderRequest) -> PlaceOutcome: ...
 
-    async def query(self, client_id: str, symbol: str, leg: Leg) -> QueryOutcome:
+    async def query(self, client_id: str, symbol: str, kind: InstrumentKind) -> QueryOutcome:
         """Looks in open and closed orders, then in executions."""
         ...
 

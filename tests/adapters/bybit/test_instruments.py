@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from carryfold.adapters.backfill import record_listings
 from carryfold.adapters.bybit.instruments import match_listings
 from carryfold.adapters.importing import import_paths
-from carryfold.domain.events import PairListed
+from carryfold.domain.codec import encode
+from carryfold.domain.events import InstrumentListed
+from carryfold.domain.instruments import carry_pair
 from carryfold.eventlog import EventLog
 from tests.adapters.bybit.venue import NOW_MS, events_of, exchange, run
 
@@ -42,22 +45,24 @@ def spot(**changes: Any) -> dict[str, Any]:
     return deepcopy(SPOT) | changes
 
 
-def test_a_pair_has_the_rules_of_both_legs_and_their_common_step() -> None:
+def test_a_pair_has_the_listings_and_the_rules_of_both_instruments() -> None:
     (found,), excluded = match_listings([SPOT], [PERP], PRICES)
 
     assert excluded == []
-    assert found.listed == PairListed(
-        "bybit", "BTCUSDT", 1, 1585526400 * 10**9, 0.001, 5.0, 1_000_000, priced=True, interval_hours=8.0,
-        spot_symbol="BTCUSDT", rate_cap=0.00375,
-    )  # fmt: skip
-    assert found.spot_coin == "BTC"
-    assert found.spot.qty_step == Decimal("0.000001")
-    assert found.spot.qty_max == 84
-    assert found.perp.qty_min == Decimal("0.001")
-    assert found.perp.tick == Decimal("0.1")
+    assert found.perp == InstrumentListed(
+        "bybit", "BTCUSDT", "perp", 1, 1585526400 * 10**9, "BTC", "USDT", 0.001, 5.0, 1.0, 0.1, 8.0, 0.00375
+    )
+    assert found.spot == InstrumentListed("bybit", "BTCUSDT", "spot", 1, 0, "BTC", "USDT", 0.000001, 5.0, 1.0, 0.1)
+    assert found.pair == carry_pair("bybit", "BTCUSDT", spot_symbol="BTCUSDT")
+    assert (found.symbol, found.spot_coin) == ("BTCUSDT", "BTC")
+    assert found.spot_rules.qty_step == Decimal("0.000001")
+    assert found.spot_rules.qty_max == 84
+    assert found.perp_rules.qty_min == Decimal("0.001")
+    assert found.perp_rules.tick == Decimal("0.1")
+    assert found.spot_rules.trading and found.perp_rules.trading
 
 
-def test_a_perpetual_on_a_thousand_coins_counts_in_coins_of_its_spot_pair() -> None:
+def test_the_rules_of_a_perpetual_on_a_thousand_coins_count_in_coins() -> None:
     thousand = perp(
         symbol="1000PEPEUSDT",
         lotSizeFilter={"maxOrderQty": "50000", "minOrderQty": "100", "qtyStep": "100", "minNotionalValue": "5"},
@@ -68,10 +73,11 @@ def test_a_perpetual_on_a_thousand_coins_counts_in_coins_of_its_spot_pair() -> N
 
     (found,), _ = match_listings([coin], [thousand], PRICES)
 
-    assert (found.listed.multiplier, found.listed.lot, found.listed.spot_symbol) == (1000.0, 100_000.0, "PEPEUSDT")
-    assert found.perp.qty_step == 100_000
-    assert found.perp.qty_max == 50_000_000
-    assert found.perp.tick == Decimal("1e-9")
+    assert (found.perp.multiplier, found.perp.lot, found.perp.tick) == (1000.0, 100.0, 0.000001)
+    assert (found.spot.symbol, found.spot.base, found.perp.base) == ("PEPEUSDT", "PEPE", "PEPE")
+    assert found.perp_rules.qty_step == 100_000
+    assert found.perp_rules.qty_max == 50_000_000
+    assert found.perp_rules.tick == Decimal("1e-9")
 
 
 @pytest.mark.parametrize(
@@ -86,8 +92,9 @@ def test_a_perpetual_on_a_thousand_coins_counts_in_coins_of_its_spot_pair() -> N
         (PERP, spot(symbolType="xstocks"), "has no coin behind it"),
         (perp(symbolType="innovation"), SPOT, "is in the innovation zone"),
         (PERP, spot(innovation="1"), "is in the innovation zone"),
-        (PERP, spot(symbol="ETHUSDT"), "has no spot pair"),
-        (PERP, spot(quoteCoin="USDC"), "has no spot pair"),
+        (PERP, spot(symbol="ETHUSDT"), "has no spot instrument"),
+        (PERP, spot(quoteCoin="USDC"), "has no spot instrument"),
+        (PERP, spot(status="Closed"), "has no spot instrument"),
         (perp(status="Closed"), SPOT, "deliveryTime is missing though the instrument is closed"),
         (perp(lotSizeFilter={"qtyStep": "NaN"}), SPOT, "qtyStep is not finite"),
         (perp(lotSizeFilter={"qtyStep": "-1"}), SPOT, "qtyStep is outside 1e-12 to 1e+18"),
@@ -101,7 +108,7 @@ def test_what_is_no_pair_is_left_out_with_its_reason(perps: Any, spots: Any, why
     good = perp(symbol="ETHUSDT")
     found, excluded = match_listings([spots, spot(symbol="ETHUSDT", baseCoin="ETH")], [perps, good], PRICES)
 
-    assert "ETHUSDT" in [one.listed.symbol for one in found]
+    assert "ETHUSDT" in [one.symbol for one in found]
     assert perps["symbol"] in [one.symbol for one in excluded]
     if why is not None:
         assert excluded[0].reason == why
@@ -110,7 +117,7 @@ def test_what_is_no_pair_is_left_out_with_its_reason(perps: Any, spots: Any, why
 def test_the_innovation_zone_can_be_asked_for() -> None:
     found, _ = match_listings([spot(innovation="1")], [perp(symbolType="innovation")], PRICES, young=True)
 
-    assert [one.listed.symbol for one in found] == ["BTCUSDT"]
+    assert [one.symbol for one in found] == ["BTCUSDT"]
 
 
 def test_one_ticker_for_two_assets_is_found_by_its_prices() -> None:
@@ -131,13 +138,16 @@ def test_a_multiplier_counts_only_when_the_prices_agree() -> None:
     assert wrong.excluded[0].reason.endswith("not the same asset")
 
 
-def test_a_closed_perpetual_stays_a_pair_without_its_spot_pair() -> None:
+def test_a_closed_perpetual_stays_a_pair_without_its_spot_instrument() -> None:
     closed = perp(symbol="OLDUSDT", status="Closed", deliveryTime="1700000000000")
 
     (found,), _ = match_listings([], [closed], PRICES)
 
     assert (found.status, found.delist_at) == ("Closed", 1_700_000_000 * 10**9)
-    assert (found.listed.priced, found.listed.spot_symbol, found.spot_coin) == (False, "", "OLD")
+    assert found.pair == carry_pair("bybit", "OLDUSDT")
+    assert found.spot.instrument.is_assumed
+    assert found.spot_coin == "OLD"
+    assert not found.perp_rules.trading
 
 
 def test_a_symbol_that_was_listed_again_is_another_listing() -> None:
@@ -145,7 +155,7 @@ def test_a_symbol_that_was_listed_again_is_another_listing() -> None:
 
     found, _ = match_listings([SPOT], [PERP, old], PRICES)
 
-    assert [(one.listed.listing, one.status) for one in found] == [(1, "Closed"), (2, "Trading")]
+    assert [(one.perp.listing, one.status) for one in found] == [(1, "Closed"), (2, "Trading")]
 
 
 def test_listings_equal_those_of_an_import_of_the_same_answers(tmp_path: Path) -> None:
@@ -155,13 +165,16 @@ def test_listings_equal_those_of_an_import_of_the_same_answers(tmp_path: Path) -
         (tmp_path / f"{category}.json").write_text(json.dumps(answer))
     with EventLog.open(tmp_path / "home") as log:
         import_paths(log, [tmp_path / "spot.json", tmp_path / "linear.json"])
-    imported = [event for _, event in events_of(tmp_path / "home") if isinstance(event, PairListed) and event.event_at]
+    with EventLog.open(tmp_path / "recorded") as log:
+        record_listings(log, match_listings([SPOT], perps, PRICES).pairs, NOW_MS * 10**6, as_history=True)
 
-    found, _ = match_listings([SPOT], perps, PRICES)
+    assert listings_of(tmp_path / "recorded") == listings_of(tmp_path / "home")
+    assert len(listings_of(tmp_path / "home")) == 5
 
-    assert [(one.listed.symbol, one.listed.lot, one.listed.min_notional, one.listed.priced) for one in found] == [
-        (one.symbol, one.lot, one.min_notional, one.priced) for one in sorted(imported, key=lambda one: one.symbol)
-    ]
+
+def listings_of(home: Path) -> list[tuple[int, bytes]]:
+    """All but the changes of the snapshot, which say the same as the listings where a file tells it."""
+    return sorted((known_at, encode(event)) for known_at, event in events_of(home) if event.event_at != NOW_MS * 10**6)
 
 
 @pytest.mark.skipif(not DOCS.exists(), reason="the recorded messages are not here")
@@ -171,14 +184,14 @@ def test_the_instruments_of_the_documentation_are_read() -> None:
 
     found, excluded = match_listings(rows["2"]["result"]["list"], perps, PRICES)
 
-    assert [one.listed.symbol for one in found] == ["BTCUSDT"]
+    assert [one.symbol for one in found] == ["BTCUSDT"]
     assert [one.reason for one in excluded] == ["is not launched yet"]
 
 
 def test_the_market_lists_closed_pairs_beside_those_that_trade() -> None:
     async def work() -> dict[str, str]:
         async with exchange(pairs=8) as (_, market):
-            return {pair.listed.symbol: pair.status for pair in await market.pairs()}
+            return {pair.symbol: pair.status for pair in await market.pairs()}
 
     found = run(work())
 
@@ -195,3 +208,33 @@ def test_a_pair_that_is_kept_stays_one_whatever_its_prices_and_its_zone_are() ->
     assert len(match_listings([SPOT], [PERP], apart, kept={"BTCUSDT"}).pairs) == 1
     assert not match_listings(young, [PERP], PRICES, kept={"ETHUSDT"}).pairs
     assert len(match_listings(young, [PERP], PRICES, kept={"BTCUSDT"}).pairs) == 1
+
+
+NO_SPOT: dict[str, dict[str, float]] = {"spot": {}, "perp": PRICES["perp"]}
+
+
+@pytest.mark.parametrize("spots", [[], [spot(status="Closed")]])
+def test_a_kept_pair_whose_spot_instrument_has_closed_says_so(spots: list[Any]) -> None:
+    (found,), _ = match_listings(spots, [PERP], NO_SPOT, kept={"BTCUSDT"})
+
+    assert (found.status, found.spot_status) == ("Trading", "Closed")
+    assert found.pair == carry_pair("bybit", "BTCUSDT", spot_symbol="BTCUSDT"), "it keeps its identity"
+    assert (found.spot_coin, found.spot_rules.trading, found.perp_rules.trading) == ("BTC", False, True)
+    assert not match_listings(spots, [PERP], NO_SPOT).pairs, "and is none for anybody else"
+
+
+def test_a_spot_instrument_that_still_has_a_ticker_has_not_closed() -> None:
+    """An empty list of instruments may be half an answer."""
+    found, excluded = match_listings([], [PERP], PRICES, kept={"BTCUSDT"})
+
+    assert found == []
+    assert [one.reason for one in excluded] == ["has no spot instrument"]
+
+
+def test_a_kept_pair_of_which_both_instruments_have_closed_keeps_its_identity() -> None:
+    closed = perp(status="Closed", deliveryTime="1700000000000")
+
+    (found,), _ = match_listings([], [closed], NO_SPOT, kept={"BTCUSDT"})
+
+    assert (found.status, found.spot_status) == ("Closed", "Closed")
+    assert found.pair == carry_pair("bybit", "BTCUSDT", spot_symbol="BTCUSDT")

@@ -37,7 +37,7 @@ def test_the_market_tells_time_turnover_estimates_and_borrow_rates() -> None:
             turnover, estimates = await market.turnover(), await market.predictions(pairs)
 
             assert await market.server_time() == NOW_MS * NS
-            assert {pair.listed.symbol for pair in pairs} == set(turnover) == {one.symbol for one in estimates}
+            assert {pair.symbol for pair in pairs} == set(turnover) == {one.symbol for one in estimates}
             assert turnover["BTCUSDT"] > 1e6
             assert all(one.next_at > NOW_MS * NS and one.mark > 0 for one in estimates)
             assert (await market.borrow_rates())["USDT"] > Decimal(0)
@@ -60,6 +60,19 @@ def test_why_a_perpetual_is_no_pair_can_be_asked() -> None:
                 assert market.why_not("BTCUSDT") == ""
             finally:
                 await market.close()
+
+    run(work())
+
+
+@pytest.mark.parametrize("where", ["market/instruments-info", "market/tickers"])
+def test_an_empty_list_of_spot_instruments_closes_no_pair_that_is_held(where: str) -> None:
+    async def work() -> None:
+        async with exchange(history_days=3) as (venue, market):
+            market.kept = {"BTCUSDT"}
+            venue.faults.inject("stale", where=where, category="spot")
+            with pytest.raises(VenueError, match="no spot instruments at all"):
+                await market.pairs()
+            assert {pair.spot_status for pair in await market.pairs()} == {"Trading"}
 
     run(work())
 
@@ -100,12 +113,12 @@ GOOD = {"fundingRate": "0.0001", "nextFundingTime": str(NOW_MS + HOUR_MS), "fund
 )  # fmt: skip
 def test_an_estimate_that_cannot_be_is_none(pair: PairSpec, change: dict[str, Any]) -> None:
     """F26."""
-    assert predicted_of(pair, GOOD, NOW_MS) is not None
-    assert predicted_of(pair, GOOD | change, NOW_MS) is None
+    assert predicted_of(pair.perp, GOOD, NOW_MS) is not None
+    assert predicted_of(pair.perp, GOOD | change, NOW_MS) is None
 
 
 def test_what_an_estimate_does_not_tell_is_not_made_up(pair: PairSpec) -> None:
-    found = predicted_of(pair, {**GOOD, "fundingIntervalHour": "", "markPrice": ""}, NOW_MS)
+    found = predicted_of(pair.perp, {**GOOD, "fundingIntervalHour": "", "markPrice": ""}, NOW_MS)
 
     assert found is not None
     assert (found.interval_hours, found.mark) == (0.0, 0.0)

@@ -12,7 +12,7 @@ import pytest
 
 from carryfold.adapters.bybit import Credentials, Endpoint
 from carryfold.adapters.bybit.private import MAX_WAITING, PrivateStream
-from carryfold.adapters.bybit.reports import PairBook
+from carryfold.adapters.bybit.reports import Multipliers
 from carryfold.adapters.venue import VenueError
 from carryfold.domain.execution.reports import (
     Accepted,
@@ -33,7 +33,7 @@ async def watching(**options: Any) -> AsyncIterator[tuple[Desk, Reader]]:
         stream = PrivateStream(
             Endpoint.at(one.venue.endpoints.rest),
             Credentials(one.venue.api_key, one.venue.api_secret),
-            PairBook(one.pairs.values()),
+            Multipliers(one.pairs.values()),
             sleep=at_once,
         )
         reader = Reader(stream.reports())
@@ -156,7 +156,7 @@ def test_a_key_that_is_not_accepted_ends_the_stream_in_one_line() -> None:
     async def work() -> None:
         async with desk() as one:
             wrong = Credentials(one.venue.api_key, "another-secret-than-the-right-one")
-            stream = PrivateStream(Endpoint.at(one.venue.endpoints.rest), wrong, PairBook([]), sleep=at_once)
+            stream = PrivateStream(Endpoint.at(one.venue.endpoints.rest), wrong, Multipliers([]), sleep=at_once)
             with pytest.raises(VenueError, match="the API secret does not belong to the key") as raised:
                 async for report in stream.reports():
                     assert report == StreamReport(up=False, reason=report.reason)  # type: ignore[union-attr]
@@ -168,7 +168,7 @@ def test_a_key_that_is_not_accepted_ends_the_stream_in_one_line() -> None:
 
 def test_reports_that_nobody_reads_end_in_one_that_says_so() -> None:
     async def work() -> list[Any]:
-        stream = PrivateStream(Endpoint.at("http://127.0.0.1:1"), Credentials("k", "s"), PairBook([]))
+        stream = PrivateStream(Endpoint.at("http://127.0.0.1:1"), Credentials("k", "s"), Multipliers([]))
         for number in range(MAX_WAITING + 5):
             stream._put(StreamReport(up=True, reason=str(number)))
         return list(stream._waiting)

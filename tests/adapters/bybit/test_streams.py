@@ -9,21 +9,22 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from carryfold.adapters.backfill.source import Candle, Page
 from carryfold.adapters.bybit import BybitMarket, Endpoint
 from carryfold.adapters.bybit.outbox import Outbox
-from carryfold.adapters.bybit.streams import COMPARED_EVERY_S, LEG_FRESH_S, LINEAR_FEED, SPOT_FEED, PublicStreams
+from carryfold.adapters.bybit.streams import COMPARED_EVERY_S, LINEAR_FEED, REPEATED_EVERY_MS, SPOT_FEED, PublicStreams
 from carryfold.adapters.simexchange import SimExchange
 from carryfold.adapters.venue import PairSpec, VenueError
 from carryfold.domain.events import (
-    ActivityObserved,
     BarClosed,
     FeedConnected,
     FeedLost,
     FundingPredicted,
     Quoted,
 )
+from carryfold.domain.instruments import InstrumentKind
 from tests.adapters.bybit.venue import HOUR_MS, NOW_MS, exchange, run
 
 NS = 1_000_000
@@ -46,8 +47,16 @@ class Reader:
         async for event in self._events:
             self.seen.append(event)
 
-    def of(self, kind: type, symbol: str = "") -> list[Any]:
-        return [one for one in self.seen if isinstance(one, kind) and symbol in ("", getattr(one, "symbol", ""))]
+    def of(self, cls: type, symbol: str = "", kind: InstrumentKind | None = None) -> list[Any]:
+        found: list[Any] = [
+            one for one in self.seen if isinstance(one, cls) and symbol in ("", getattr(one, "symbol", ""))
+        ]
+        return [one for one in found if kind is None or one.kind == kind]
+
+    def has_both_legs(self, symbol: str, since: int = 0) -> bool:
+        """Both instruments of a pair whose names are the same were quoted after so many events."""
+        kinds = {one.kind for one in self.seen[since:] if isinstance(one, Quoted) and one.symbol == symbol}
+        return kinds == {"spot", "perp"}
 
     async def until(self, condition: Callable[[], object], seconds: float = 15.0) -> None:
         """Raises TimeoutError, or what ended the stream."""
@@ -82,28 +91,28 @@ async def reading(**options: Any) -> AsyncIterator[tuple[SimExchange, BybitMarke
             await reader.close()
 
 
-def whole(quote: Quoted) -> bool:
-    return min(quote.spot_bid, quote.spot_ask, quote.perp_bid, quote.perp_ask) > 0
-
-
 def test_quotes_of_both_legs_and_estimates_come_for_every_pair() -> None:
     async def work() -> None:
-        async with reading() as (venue, _, reader, pairs):
-            names = {pair.listed.symbol for pair in pairs}
-            await reader.until(lambda: {one.symbol for one in reader.of(Quoted) if whole(one)} == names)
-            await reader.until(lambda: {one.symbol for one in reader.of(FundingPredicted)} == names)
+        async with reading() as (_, _, reader, pairs):
+            names = {name for pair in pairs for name in pair.pair}
+            await reader.until(lambda: {one.instrument for one in reader.of(Quoted)} == names)
+            await reader.until(
+                lambda: {one.instrument for one in reader.of(FundingPredicted)} == {one.pair.short for one in pairs}
+            )
 
             assert {one.feed for one in reader.of(FeedConnected)} == {LINEAR_FEED, SPOT_FEED}
             assert isinstance(reader.seen[0], FeedConnected), "nothing comes before the stream is up"
-            for quote in filter(whole, reader.of(Quoted)):
-                assert quote.perp_bid < quote.perp_ask
-                assert quote.perp_bid == pytest.approx(quote.spot_ask, rel=0.03), "in coins of the spot pair"
+            quotes = {one.instrument: one for one in reader.of(Quoted)}
+            for quote in quotes.values():
+                assert 0 < quote.bid < quote.ask
                 assert quote.event_at // NS == pytest.approx(NOW_MS, abs=60_000)
+            for pair in pairs:
+                spot, perp = (quotes[name] for name in pair.pair)
+                assert perp.bid == pytest.approx(spot.ask * pair.perp.multiplier, rel=0.03), "as the venue tells it"
             for estimate in reader.of(FundingPredicted):
                 assert estimate.next_at > estimate.event_at
                 assert estimate.interval_hours in (1.0, 2.0, 4.0, 8.0)
-                assert estimate.mark > 0
-            del venue
+                assert estimate.mark == pytest.approx(quotes[estimate.instrument].bid, rel=0.03)
 
     run(work())
 
@@ -124,12 +133,12 @@ def test_an_estimate_carries_the_interval_of_the_ticker_not_of_the_listing() -> 
 def test_a_broken_connection_is_told_and_followed_by_whole_pictures() -> None:
     async def work() -> None:
         async with reading() as (venue, _, reader, _):
-            await reader.until(lambda: any(map(whole, reader.of(Quoted, "BTCUSDT"))))
+            await reader.until(lambda: reader.has_both_legs("BTCUSDT"))
             venue.disconnect()
             await reader.until(lambda: len(reader.of(FeedLost)) == 2)
             before = len(reader.seen)
             await reader.until(lambda: len(reader.of(FeedConnected)) == 4)
-            await reader.until(lambda: any(isinstance(one, Quoted) and whole(one) for one in reader.seen[before:]))
+            await reader.until(lambda: reader.has_both_legs("BTCUSDT", before))
 
             for feed in (LINEAR_FEED, SPOT_FEED):
                 own = [one for one in reader.seen if isinstance(one, (FeedConnected, FeedLost)) and one.feed == feed]
@@ -160,7 +169,7 @@ def test_f22_a_change_that_was_lost_is_noticed_and_the_tickers_begin_anew() -> N
 def test_pictures_that_agree_are_left_alone() -> None:
     async def work() -> None:
         async with reading(compared=True) as (venue, _, reader, _):
-            await reader.until(lambda: any(map(whole, reader.of(Quoted, "BTCUSDT"))))
+            await reader.until(lambda: reader.has_both_legs("BTCUSDT"))
             for _ in range(40):
                 venue.advance(300.0)
                 await asyncio.sleep(0.05)
@@ -174,7 +183,7 @@ def test_pictures_that_agree_are_left_alone() -> None:
 def test_the_leg_of_a_lost_stream_is_not_observed() -> None:
     async def work() -> None:
         async with reading() as (venue, _, reader, _):
-            await reader.until(lambda: any(map(whole, reader.of(Quoted, "BTCUSDT"))))
+            await reader.until(lambda: reader.has_both_legs("BTCUSDT"))
             venue.faults.inject("refuse_connect", where="spot", count=1_000)
             venue.faults.inject("disconnect", where="orderbook*", count=1)
             venue.advance(1)
@@ -186,7 +195,7 @@ def test_the_leg_of_a_lost_stream_is_not_observed() -> None:
             quotes = [one for one in reader.seen[before:] if isinstance(one, Quoted)]
 
             assert quotes
-            assert all((one.spot_bid, one.spot_ask) == (0.0, 0.0) and one.perp_bid > 0 for one in quotes)
+            assert {one.kind for one in quotes} == {"perp"}
 
     run(work())
 
@@ -236,13 +245,10 @@ def test_hostile_numbers_become_nothing_observed(text: str) -> None:
                 await asyncio.sleep(0.01)
             venue.advance(60)
             count = len(reader.seen)
-            await reader.until(
-                lambda: any(whole(one) for one in reader.seen[count:] if isinstance(one, Quoted)) or True
-            )
+            await reader.until(lambda: reader.has_both_legs("BTCUSDT", count))
 
             for quote in reader.of(Quoted):
-                prices = (quote.spot_bid, quote.spot_ask, quote.perp_bid, quote.perp_ask)
-                assert all(price >= 0 and price < 1e12 for price in prices)
+                assert 0 < quote.bid < quote.ask < 1e12
             for estimate in reader.of(FundingPredicted):
                 assert abs(estimate.rate) < 1
                 assert 0 <= estimate.mark < 1e12
@@ -255,14 +261,14 @@ def test_the_hour_that_closed_comes_as_a_backfill_would_write_it() -> None:
         async with reading() as (venue, market, reader, pairs):
             await reader.until(lambda: reader.of(Quoted))
             venue.advance(3_600)
-            await reader.until(lambda: len(reader.of(BarClosed)) == len(pairs))
-            await reader.until(lambda: len(reader.of(ActivityObserved)) == len(pairs))
+            await reader.until(lambda: len(reader.of(BarClosed)) == 2 * len(pairs))
 
             hour = (NOW_MS + HOUR_MS) // HOUR_MS * HOUR_MS
             assert {one.event_at for one in reader.of(BarClosed)} == {hour * NS}
-            assert all(one.spot_turnover > 0 and one.perp_turnover == -1.0 for one in reader.of(ActivityObserved))
+            assert {one.instrument for one in reader.of(BarClosed)} == {name for pair in pairs for name in pair.pair}
+            assert all(one.turnover > 0 and (one.mark > 0) == (one.kind == "perp") for one in reader.of(BarClosed))
             (page,) = [page async for page in market.history.candles("perp", "BTCUSDT", 60, hour - HOUR_MS, hour)]
-            assert reader.of(BarClosed, "BTCUSDT")[0].perp_close == float(page.rows[0].close)
+            assert reader.of(BarClosed, "BTCUSDT", "perp")[0].close == float(page.rows[0].close)
 
     run(work())
 
@@ -277,8 +283,7 @@ def test_hours_that_an_outage_took_come_with_the_next_one_a_day_of_them_at_most(
                 raise VenueError("bybit does not answer")
 
             async def hours(number: int) -> None:
-                due = number * len(pairs)
-                await reader.until(lambda: len(reader.of(BarClosed)) == len(reader.of(ActivityObserved)) == due)
+                await reader.until(lambda: len(reader.of(BarClosed)) == number * 2 * len(pairs))
 
             await reader.until(lambda: reader.of(Quoted))
             with pytest.MonkeyPatch.context() as patch:
@@ -293,8 +298,8 @@ def test_hours_that_an_outage_took_come_with_the_next_one_a_day_of_them_at_most(
             await hours(25)
 
             last = (NOW_MS + 32 * HOUR_MS) // HOUR_MS * HOUR_MS
-            for pair in pairs:
-                closes = [one.event_at // NS for one in reader.of(BarClosed, pair.listed.symbol)]
+            for name in (name for pair in pairs for name in pair.pair):
+                closes = [one.event_at // NS for one in reader.of(BarClosed) if one.instrument == name]
                 assert closes == [last - back * HOUR_MS for back in range(24, -1, -1)]
 
     run(work())
@@ -317,7 +322,7 @@ def book(bid: str, ask: str, at: int = NOW_MS, kind: str = "snapshot", size: str
 def pair() -> PairSpec:
     async def work() -> PairSpec:
         async with exchange(history_days=3) as (_, market):
-            return next(one for one in await market.pairs() if one.listed.symbol == "BTCUSDT")
+            return next(one for one in await market.pairs() if one.symbol == "BTCUSDT")
 
     return run(work())
 
@@ -346,44 +351,62 @@ def test_absent_fields_are_as_before(pair: PairSpec) -> None:
 
     found = told(pair, whole_picture, ticker("delta", NOW_MS + 1, ask1Price="102"), book("98", "99.5", NOW_MS + 2))
 
-    assert [type(one) for one in found] == [FundingPredicted, Quoted]
-    quote = found[1]
-    assert (quote.spot_bid, quote.spot_ask, quote.perp_bid, quote.perp_ask) == (98.0, 99.5, 99.0, 102.0)
-    assert quote.event_at == (NOW_MS + 2) * NS
+    assert [type(one) for one in found] == [FundingPredicted, Quoted, Quoted]
     assert found[0].mark == 100.0
+    assert found[1] == Quoted("bybit", "BTCUSDT", "perp", 1, (NOW_MS + 1) * NS, 99.0, 102.0)
+    assert found[2] == Quoted("bybit", "BTCUSDT", "spot", 1, (NOW_MS + 2) * NS, 98.0, 99.5)
 
 
-def test_a_level_that_went_away_is_not_observed(pair: PairSpec) -> None:
-    snapshot = ticker("snapshot", bid1Price="99", ask1Price="101")
-    gone = told(pair, snapshot, book("98", "99"), book("98", "", NOW_MS + 1, "delta", "0"))
+def test_a_level_that_went_away_is_no_quote(pair: PairSpec) -> None:
+    found = told(pair, book("98", "99"), book("98", "", NOW_MS + 1, "delta", "0"))
 
-    assert (gone[-1].spot_bid, gone[-1].spot_ask) == (0.0, 0.0)
+    assert [one.event_at for one in found] == [NOW_MS * NS]
 
 
-def test_a_crossed_leg_is_not_observed(pair: PairSpec) -> None:
+def test_a_crossed_book_is_no_quote(pair: PairSpec) -> None:
     (quote,) = told(pair, ticker("snapshot", bid1Price="102", ask1Price="101"), book("98", "99"))
 
-    assert (quote.perp_bid, quote.perp_ask, quote.spot_bid) == (0.0, 0.0, 98.0)
+    assert (quote.kind, quote.bid, quote.ask) == ("spot", 98.0, 99.0)
 
 
-def test_a_leg_that_has_not_been_heard_of_for_long_is_not_observed(
-    pair: PairSpec, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def work() -> Quoted:
+def test_each_leg_bears_the_time_of_its_own_message(pair: PairSpec) -> None:
+    spot, perp = told(
+        pair, book("98", "99", NOW_MS), ticker("snapshot", NOW_MS + 9_000, bid1Price="99", ask1Price="101")
+    )
+
+    assert (spot.kind, spot.event_at, perp.kind, perp.event_at) == ("spot", NOW_MS * NS, "perp", (NOW_MS + 9_000) * NS)
+
+
+def test_a_ticker_confirms_prices_that_did_not_change_once_a_second(pair: PairSpec) -> None:
+    """A calm perpetual must not look as if its price were old."""
+    begin = ticker("snapshot", bid1Price="99", ask1Price="101")
+    soon = told(pair, begin, ticker("delta", NOW_MS + REPEATED_EVERY_MS - 1, lastPrice="100"))
+    later = told(pair, begin, ticker("delta", NOW_MS + REPEATED_EVERY_MS, lastPrice="100"))
+
+    assert [one.event_at // NS - NOW_MS for one in soon] == [0]
+    assert [(one.event_at // NS - NOW_MS, one.bid, one.ask) for one in later] == [(REPEATED_EVERY_MS, 99.0, 101.0)]
+
+
+def test_nothing_seen_before_a_gap_is_used_after_it(pair: PairSpec) -> None:
+    async def work() -> int:
         streams = picture(pair)
-        loop = asyncio.get_running_loop()
-        streams._take_book(book("98", "99"))
-        now = loop.time()
-        monkeypatch.setattr(loop, "time", lambda: now + LEG_FRESH_S + 1)
         streams._take_ticker(ticker("snapshot", bid1Price="99", ask1Price="101"))
-        monkeypatch.undo()
-        event = await streams.outbox.get()
-        assert isinstance(event, Quoted)
-        return event
+        streams._take_book(book("98", "99"))
+        streams._lost(LINEAR_FEED, "gone")
+        streams._lost(SPOT_FEED, "gone")
+        before = len(streams.outbox)
+        streams._take_ticker(ticker("delta", NOW_MS + 5_000, ask1Price="102"))
+        streams._take_book(book("98.5", "", NOW_MS + 5_000, "delta"))
+        return len(streams.outbox) - before
 
-    quote = run(work())
+    assert run(work()) == 0
 
-    assert (quote.spot_bid, quote.spot_ask, quote.perp_bid) == (0.0, 0.0, 99.0)
+
+def test_of_a_pair_one_leg_of_which_has_closed_the_other_is_followed(pair: PairSpec) -> None:
+    messages = ticker("snapshot", bid1Price="99", ask1Price="101"), book("98", "99")
+
+    assert [one.kind for one in told(replace(pair, spot_status="Closed"), *messages)] == ["perp"]
+    assert [one.kind for one in told(replace(pair, status="Closed"), *messages)] == ["spot"]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from carryfold.adapters.bybit import BybitTrading, Credentials, Endpoint
-from carryfold.adapters.bybit.reports import PairBook, execution_report, order_report, plain
+from carryfold.adapters.bybit.reports import Multipliers, execution_report, order_report, plain
 from carryfold.adapters.importing.report import RowRefused
 from carryfold.adapters.simexchange import KeyRights, SimExchange
 from carryfold.adapters.venue import PairSpec, VenueError
@@ -22,7 +22,6 @@ from carryfold.domain.execution.reports import (
     Accepted,
     FillReport,
     FundingReport,
-    Leg,
     NotFound,
     OrderReport,
     OrderRequest,
@@ -31,6 +30,7 @@ from carryfold.domain.execution.reports import (
     Side,
     Unknown,
 )
+from carryfold.domain.instruments import InstrumentKind
 from tests.adapters.bybit.venue import HOUR_MS, NOW_MS, answering, exchange, no_pause, run
 
 SHARED = Path(os.environ.get("CARRYFOLD_SHARED") or Path(__file__).resolve().parents[4] / "shared")
@@ -49,21 +49,32 @@ class Desk(NamedTuple):
     marks: dict[str, Decimal]
 
     def order(
-        self, client_id: str, symbol: str, leg: Leg, side: Side, qty: str, *, off: str = "0.005", reduce: bool = False
+        self,
+        client_id: str,
+        pair: str,
+        kind: InstrumentKind,
+        side: Side,
+        qty: str,
+        *,
+        off: str = "0.005",
+        reduce: bool = False,
     ) -> OrderRequest:
         """An order that fills at once: its limit is a little worse than the market."""
-        pair = self.pairs[symbol]
-        price = self.marks[symbol] * (1 + Decimal(off) if side == "buy" else 1 - Decimal(off))
-        tick = (pair.spot if leg == "spot" else pair.perp).tick
-        return OrderRequest(client_id, symbol, leg, side, Decimal(qty), price // tick * tick, reduce)
+        spec = self.pairs[pair]
+        price = self.marks[pair] * (1 + Decimal(off) if side == "buy" else 1 - Decimal(off))
+        tick = (spec.spot_rules if kind == "spot" else spec.perp_rules).tick
+        symbol = (spec.spot if kind == "spot" else spec.perp).symbol
+        return OrderRequest(client_id, symbol, kind, side, Decimal(qty), price // tick * tick, reduce)
 
 
 @asynccontextmanager
 async def desk(**options: Any) -> AsyncIterator[Desk]:
     async with exchange(**{"pairs": 5, "private_limits": False, "history_days": 3, **options}) as (venue, market):
-        pairs = {pair.listed.symbol: pair for pair in await market.pairs()}
+        pairs = {pair.symbol: pair for pair in await market.pairs()}
         estimates = await market.predictions(list(pairs.values()))
-        marks = {estimate.symbol: Decimal(str(estimate.mark)) for estimate in estimates}
+        marks = {
+            one.symbol: Decimal(str(one.mark)) / int(pairs[one.symbol].perp.multiplier) for one in estimates
+        }  # per coin
         credentials = Credentials(venue.api_key, venue.api_secret)
         endpoint = Endpoint.at(venue.endpoints.rest)
         trading = BybitTrading(endpoint, credentials, pairs.values(), rate_limit_ms=1, sleep=no_pause)
@@ -89,7 +100,7 @@ def test_both_legs_fill_and_are_reported_as_the_venue_booked_them() -> None:
         assert isinstance(await one.trading.place(perp), Accepted)
 
         for order in (spot, perp):
-            report = await one.trading.query(order.client_id, "BTCUSDT", order.leg)
+            report = await one.trading.query(order.client_id, "BTCUSDT", order.kind)
             assert isinstance(report, OrderReport)
             assert (report.filled, report.qty, report.open) == (Decimal("0.01"), Decimal("0.01"), False)
         fills = {fill.client_id: fill for fill in await one.trading.fills_since((NOW_MS - HOUR_MS) * NS)}
@@ -98,7 +109,7 @@ def test_both_legs_fill_and_are_reported_as_the_venue_booked_them() -> None:
 
         bought, sold = fills[spot.client_id], fills[perp.client_id]
         assert (bought.fee_coin, bought.fee) == ("BTC", Decimal("0.01") * Decimal("0.001")), "kept as told"
-        assert (sold.fee_coin, sold.leg, sold.side) == ("USDT", "perp", "sell")
+        assert (sold.fee_coin, sold.kind, sold.side) == ("USDT", "perp", "sell")
         assert account.coins == {"BTC": Decimal("0.01") - bought.fee}
         assert account.cash == Decimal(100_000) - bought.value - sold.fee
         assert (position.symbol, position.qty) == ("BTCUSDT", Decimal("-0.01"))
@@ -107,16 +118,19 @@ def test_both_legs_fill_and_are_reported_as_the_venue_booked_them() -> None:
     at_a_desk(work)
 
 
-def test_a_pair_with_a_multiplier_trades_in_coins_of_its_spot_leg() -> None:
+LEGS: tuple[tuple[InstrumentKind, Side], ...] = (("spot", "buy"), ("perp", "sell"))
+
+
+def test_both_legs_of_a_pair_with_a_multiplier_are_traded_in_coins() -> None:
     async def work(one: Desk) -> None:
-        qty = str(10 * one.pairs[THOUSAND].listed.lot)
-        for leg, side in (("spot", "buy"), ("perp", "sell")):
-            order = one.order(f"m-{leg}", THOUSAND, leg, side, qty)  # type: ignore[arg-type]
+        qty = str(10 * one.pairs[THOUSAND].perp_rules.qty_step)
+        for kind, side in LEGS:
+            order = one.order(f"m-{kind}", THOUSAND, kind, side, qty)
             assert isinstance(await one.trading.place(order), Accepted)
-        spot, perp = sorted(await one.trading.fills_since(NOW_MS * NS - 10**9), key=lambda fill: fill.leg, reverse=True)
+        perp, spot = sorted(await one.trading.fills_since(NOW_MS * NS - 10**9), key=lambda fill: fill.kind)
         (position,) = await one.trading.positions()
 
-        assert spot.symbol == perp.symbol == THOUSAND
+        assert (spot.symbol, perp.symbol) == ("SYN04USDT", THOUSAND)
         assert spot.qty == perp.qty == Decimal(qty)
         assert float(spot.value) == pytest.approx(float(perp.value), rel=0.02)
         assert position.qty == -Decimal(qty)
@@ -129,8 +143,8 @@ def test_the_same_id_can_never_make_a_second_order() -> None:
     """F15."""
 
     async def work(one: Desk) -> None:
-        for leg, side in (("spot", "buy"), ("perp", "sell")):
-            order = one.order(f"same-{leg}", "BTCUSDT", leg, side, "0.01")  # type: ignore[arg-type]
+        for kind, side in LEGS:
+            order = one.order(f"same-{kind}", "BTCUSDT", kind, side, "0.01")
             assert await one.trading.place(order) != Accepted()
             assert await one.trading.place(order) == Accepted(), "it has it already"
         assert len(await one.trading.fills_since(NOW_MS * NS - 10**9)) == 2
@@ -139,16 +153,16 @@ def test_the_same_id_can_never_make_a_second_order() -> None:
 
 
 @pytest.mark.parametrize("fault", ["lose_response", "error_after", "create_timeout", "corrupt"])
-@pytest.mark.parametrize("leg", ["spot", "perp"])
-def test_an_order_whose_answer_is_lost_is_unknown_and_then_found(fault: str, leg: Leg) -> None:
+@pytest.mark.parametrize("kind", ["spot", "perp"])
+def test_an_order_whose_answer_is_lost_is_unknown_and_then_found(fault: str, kind: InstrumentKind) -> None:
     """F13."""
 
     async def work(one: Desk) -> None:
-        order = one.order("lost-1", "BTCUSDT", leg, "buy", "0.01")
+        order = one.order("lost-1", "BTCUSDT", kind, "buy", "0.01")
         one.venue.faults.inject(fault, where="order/create")
 
         assert isinstance(await one.trading.place(order), Unknown)
-        found = await one.trading.query("lost-1", "BTCUSDT", leg)
+        found = await one.trading.query("lost-1", "BTCUSDT", kind)
 
         assert isinstance(found, OrderReport)
         assert found.filled == Decimal("0.01")
@@ -327,7 +341,7 @@ def test_what_a_key_may_do_is_told() -> None:
 def test_fees_are_those_of_the_account() -> None:
     async def work(one: Desk) -> None:
         found = await one.trading.fees(one.pairs[THOUSAND])
-        assert (found.spot_taker, found.perp_taker) == (Decimal("0.0008"), Decimal("0.0004"))
+        assert (found.long_taker, found.short_taker) == (Decimal("0.0008"), Decimal("0.0004"))
 
     at_a_desk(work, spot_taker=Decimal("0.0008"), perp_taker=Decimal("0.0004"))
 
@@ -373,10 +387,11 @@ def test_a_clock_that_is_off_is_followed_and_the_order_may_go_again(skew_ms: int
     at_a_desk(work, start_ms=int(time.time() * 1_000))
 
 
-def test_a_pair_that_is_none_is_one_line() -> None:
+def test_an_instrument_of_no_pair_is_one_line() -> None:
     async def work(one: Desk) -> None:
-        with pytest.raises(VenueError, match="bybit has no pair NOPEUSDT"):
-            await one.trading.place(OrderRequest("x", "NOPEUSDT", "perp", "sell", Decimal(1), Decimal(1)))
+        for symbol, kind in (("NOPEUSDT", "perp"), (THOUSAND, "spot")):
+            with pytest.raises(VenueError, match=f"bybit has no {kind} {symbol}"):
+                await one.trading.place(OrderRequest("x", symbol, kind, "sell", Decimal(1), Decimal(1)))  # type: ignore[arg-type]
 
     at_a_desk(work)
 
@@ -407,7 +422,7 @@ def test_what_is_sent_is_what_was_asked_for() -> None:
             try:
                 for order in (
                     OrderRequest("a", THOUSAND, "perp", "sell", Decimal("1E+4"), Decimal("0.0408"), True),
-                    OrderRequest("b", THOUSAND, "spot", "buy", Decimal("0.10"), Decimal("4.08E-2")),
+                    OrderRequest("b", "SYN04USDT", "spot", "buy", Decimal("0.10"), Decimal("4.08E-2")),
                 ):
                     assert await trading.place(order) == Accepted("1")
             finally:
@@ -444,7 +459,7 @@ EXECUTION = {
      ("Filled", False), ("Rejected", False), ("Deactivated", False), ("SomethingNew", False)],
 )  # fmt: skip
 def test_what_filled_does_not_depend_on_the_status(status: str, is_open: bool) -> None:
-    report = order_report(ORDER | {"orderStatus": status}, "perp", PairBook([]))
+    report = order_report(ORDER | {"orderStatus": status}, "perp", Multipliers([]))
 
     assert (report.filled, report.open) == (Decimal("0.4"), is_open)
 
@@ -457,16 +472,26 @@ def test_what_filled_does_not_depend_on_the_status(status: str, is_open: bool) -
 def test_hostile_executions_are_refused(change: dict[str, Any]) -> None:
     """F26."""
     with pytest.raises(RowRefused):
-        execution_report(EXECUTION | change, "perp", PairBook([]))
+        execution_report(EXECUTION | change, "perp", Multipliers([]))
 
 
 def test_executions_that_change_no_holding_are_none() -> None:
-    assert execution_report(EXECUTION | {"execType": "SessionSettlePnL"}, "perp", PairBook([])) is None
+    assert execution_report(EXECUTION | {"execType": "SessionSettlePnL"}, "perp", Multipliers([])) is None
+
+
+def test_funding_is_of_the_settlement_at_its_nominal_time() -> None:
+    settled_ms = NOW_MS // HOUR_MS * HOUR_MS
+    funding = execution_report(
+        EXECUTION | {"execType": "Funding", "execTime": str(settled_ms + 1_234)}, "perp", Multipliers([])
+    )
+
+    assert isinstance(funding, FundingReport)
+    assert funding.settled_at == settled_ms * NS
 
 
 def test_a_fee_without_a_coin_is_in_the_usual_one() -> None:
-    bought = execution_report(EXECUTION | {"side": "Buy"}, "spot", PairBook([]))
-    sold = execution_report(EXECUTION, "spot", PairBook([]))
+    bought = execution_report(EXECUTION | {"side": "Buy"}, "spot", Multipliers([]))
+    sold = execution_report(EXECUTION, "spot", Multipliers([]))
 
     assert isinstance(bought, FillReport)
     assert isinstance(sold, FillReport)
@@ -477,13 +502,13 @@ def test_a_fee_without_a_coin_is_in_the_usual_one() -> None:
 def test_recorded_executions_have_our_signs() -> None:
     rows = json.loads((RECORDED / "http_get_executions_funding.json").read_text())["result"]["list"]
     (adl,) = json.loads((RECORDED / "ws_account_execution_adl.json").read_text())["data"]
-    trade, funding = (execution_report(row, "perp", PairBook([])) for row in rows)
+    trade, funding = (execution_report(row, "perp", Multipliers([])) for row in rows)
     (spot,) = json.loads((RECORDED / "http_get_executions_spot_fee_currency.json").read_text())["result"]["list"]
 
     assert isinstance(trade, FillReport)
     assert (trade.fee, trade.client_id) == (Decimal("0.0150"), "test-order-001")
     assert funding == FundingReport("BTCUSDT", 1788508800000 * NS, Decimal("-0.7506234"), rows[1]["execId"])
-    assert isinstance(closed := execution_report(adl, "perp", PairBook([])), FillReport)
+    assert isinstance(closed := execution_report(adl, "perp", Multipliers([])), FillReport)
     assert closed.cause == "adl"
-    assert isinstance(bought := execution_report(spot, "spot", PairBook([])), FillReport)
+    assert isinstance(bought := execution_report(spot, "spot", Multipliers([])), FillReport)
     assert (bought.fee_coin, bought.fee) == ("BTC", Decimal("0.000025"))

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from carryfold.adapters.bybit import BybitMarket, Endpoint, RestClient
 from carryfold.adapters.simexchange import SimConfig, SimExchange
-from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.codec import decode_batch
 from carryfold.domain.events import Event
 from carryfold.eventlog import LogReader
 from tests import steady
@@ -80,4 +80,5 @@ async def answering(
 def events_of(home: Path) -> list[tuple[int, Event]]:
     """(known_at, event) of everything in a log, in its order."""
     with LogReader.open(home) as reader:
-        return [pair for batch in reader.read() for pair in BATCH_DECODER.decode(batch.payload)]
+        batches = (decode_batch(batch.payload, batch.first_seq) for batch in reader.read())
+        return [(known_at, event) for batch in batches for _, known_at, event in batch]

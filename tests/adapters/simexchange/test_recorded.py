@@ -14,6 +14,7 @@ from carryfold.adapters.simexchange.rest_history import funding_history, trade_c
 from carryfold.adapters.simexchange.rest_public import instruments, tickers_of
 from carryfold.domain import events as ev
 from carryfold.domain.codec import encode, event_key
+from carryfold.domain.legacy import coin_of, spot_of
 from carryfold.eventlog import Entry, EventLog
 from tests.adapters.simexchange.venue import DAY_MS, HOUR_MS, advance, ccxt_of, order, quotes, run, serving
 
@@ -31,12 +32,20 @@ def rate_of(number: int) -> float:
 
 
 def recorded(symbol: str, *, spot: bool = True) -> list[ev.Event]:
-    """Twenty days of hourly bars with the perpetual above the spot pair, and a settlement each eight hours."""
-    found: list[ev.Event] = [ev.PairListed("bybit", symbol, 1, BEGIN_MS * NS, 0.01, 5.0, priced=spot)]
+    """Twenty days of hourly bars with the perpetual above the spot, and a settlement each eight hours."""
+    spot_symbol, coins = spot_of(symbol)
+    coin = coin_of(spot_symbol)
+    found: list[ev.Event] = [
+        ev.InstrumentListed("bybit", symbol, "perp", 1, BEGIN_MS * NS, *coin, 0.01 / coins, 5.0, coins)
+    ]
+    if spot:
+        found.append(ev.InstrumentListed("bybit", spot_symbol, "spot", 1, 0, *coin, 0.01, 5.0))
     for hour in range(1, DAYS * 24 + 1):
         at, price = (BEGIN_MS + hour * HOUR_MS) * NS, price_at(hour)
-        spot_price = price if spot else 0.0
-        found.append(ev.BarClosed("bybit", symbol, 1, at, 60, spot_price, price * 1.002, price * 1.001, 50_000.0))
+        prices = price * coins * 1.002, price * coins * 1.001
+        found.append(ev.BarClosed("bybit", symbol, "perp", 1, at, 60, *prices, 50_000.0))
+        if spot:
+            found.append(ev.BarClosed("bybit", spot_symbol, "spot", 1, at, 60, price))
         if hour % 8 == 0:
             found.append(ev.FundingSettled("bybit", symbol, 1, at, rate_of(hour // 8), 8.0))
     return found
@@ -47,7 +56,7 @@ def home(tmp_path: Path) -> Path:
     events = [*recorded("AAAUSDT"), *recorded("1000BBBUSDT"), *recorded("CCC", spot=False)]
     ended = (BEGIN_MS + 15 * DAY_MS) * NS
     events += [one for one in recorded("GONEUSDT") if one.event_at <= ended]
-    events.append(ev.PairDelisted("bybit", "GONEUSDT", 1, ended, "delisted"))
+    events.append(ev.InstrumentDelisted("bybit", "GONEUSDT", "perp", 1, ended, "delisted"))
     with EventLog.open(tmp_path / "home") as log:
         log.append([Entry(encode(one), event_key(one), one.event_at) for one in events])
     return tmp_path / "home"

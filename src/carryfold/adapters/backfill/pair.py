@@ -18,13 +18,13 @@ from carryfold.adapters.backfill.entries import (
     MS_PER_MINUTE,
     bar_entries,
     predicted_entries,
-    priced_entry,
     settled_entries,
+    spot_entry,
+    spot_leg,
 )
 from carryfold.adapters.backfill.source import Candle, CandleKind, History, NotServed, Page, Settlement
 from carryfold.adapters.importing.availability import Availability
 from carryfold.adapters.importing.call import NS_PER_MS, LogEntry
-from carryfold.adapters.importing.names import spot_of
 from carryfold.adapters.importing.report import Tally
 from carryfold.adapters.importing.writer import Writer
 from carryfold.adapters.venue import PairSpec
@@ -63,14 +63,14 @@ class PairBackfill:
     ) -> None:
         self.spec = spec
         self.tallies: dict[str, Tally] = {}
-        self.coverage = Coverage(log, spec.listed.venue, spec.listed.symbol, spec.listed.listing)
+        self.coverage = Coverage(log, spec.perp.venue, spec.symbol, spec.perp.listing)
         self._log = log
         self._history = history
         self._writer = writer
         self._wanted = wanted
         self._rule = rule
         self._advance = advance
-        self._is_priced = spec.listed.priced
+        self._has_spot = not spec.spot.instrument.is_assumed
 
     @property
     def todo_ms(self) -> int:
@@ -97,9 +97,8 @@ class PairBackfill:
         return f"predicted:{self._wanted.predicted_minutes}"
 
     def _spans(self) -> dict[str, Span]:
-        """What is wanted of each kind, cut to the pair's life and to what is known by now."""
-        pair = self.spec.listed
-        since = max(self._wanted.since_ms, pair.event_at // NS_PER_MS)
+        """What is wanted of each kind, cut to the perpetual's life and to what is known by now."""
+        since = max(self._wanted.since_ms, self.spec.perp.event_at // NS_PER_MS)
         until = self._wanted.until_ms
         if self.spec.status == "Closed":
             until = min(until, self.spec.delist_at // NS_PER_MS + 1)
@@ -113,7 +112,7 @@ class PairBackfill:
         return self.coverage.missing(kind, self._spans()[kind])
 
     def _tally(self, kind: str) -> Tally:
-        name = f"{self.spec.listed.venue} {self.spec.listed.symbol}"
+        name = f"{self.spec.perp.venue} {self.spec.symbol}"
         return self.tallies.setdefault(kind, Tally(f"{name} {kind}", kind))
 
     async def _fill(self, kind: str, fetch: Callable[[Span], AsyncIterator[Span]]) -> None:
@@ -128,7 +127,7 @@ class PairBackfill:
 
     async def _settlements(self, span: Span) -> AsyncIterator[Span]:
         tally = self._tally(SETTLED)
-        async for page in self._history.settlements(self.spec.listed.symbol, *span):
+        async for page in self._history.settlements(self.spec.symbol, *span):
             self._writer.write(settled_entries(self.spec, page.rows, self._rule, tally), tally)
             seen = page.rows[-1].at_ms + 1 if page.rows else page.since_ms
             self.coverage.add(SETTLED, self._asked(SETTLED, page, seen), len(page.rows))
@@ -136,11 +135,10 @@ class PairBackfill:
 
     async def _bars(self, span: Span) -> AsyncIterator[Span]:
         tally = self._tally(self.bars_name)
-        symbol, minutes = self.spec.listed.symbol, self._wanted.bar_minutes
-        spot_symbol = self.spec.listed.spot_symbol or spot_of(symbol)[0]
+        symbol, minutes = self.spec.symbol, self._wanted.bar_minutes
         legs = (
             self._history.candles("perp", symbol, minutes, *span),
-            self._or_nothing("spot", spot_symbol, span),
+            self._or_nothing("spot", spot_leg(self.spec).symbol, span),
             self._history.candles("mark", symbol, minutes, *span),
         )
         while True:
@@ -149,9 +147,9 @@ class PairBackfill:
                 return
             spots = spot.rows if spot is not None else []
             marks = mark.rows if mark is not None else []
-            if not self._is_priced and spots:
-                self._is_priced = True
-                self._log.append([priced_entry(self.spec)])
+            if not self._has_spot and spots:
+                self._has_spot = True
+                self._log.append([spot_entry(self.spec)])
             entries = bar_entries(self.spec, minutes, perp.rows, spots, marks, self._rule, tally)
             self._writer.write(entries, tally)
             seen = perp.rows[-1].open_ms + minutes * MS_PER_MINUTE if perp.rows else perp.since_ms
@@ -165,7 +163,7 @@ class PairBackfill:
         return page.since_ms, seen if newest else page.until_ms
 
     async def _or_nothing(self, kind: CandleKind, symbol: str, span: Span) -> AsyncIterator[Page[Candle]]:
-        """The spot leg's candles; none where the venue no longer knows the spot pair."""
+        """The spot leg's candles; none where the venue no longer knows the instrument."""
         try:
             async for page in self._history.candles(kind, symbol, self._wanted.bar_minutes, *span):
                 yield page
@@ -192,7 +190,7 @@ class PairBackfill:
         tally, kind = self._tally(self._predicted_name), self._predicted_name
         waiting: list[Candle] = []  # minutes of an interval whose beginning is on an older page
         done = span[1]
-        async for page in self._history.candles("premium", self.spec.listed.symbol, 1, *_whole_minutes(span)):
+        async for page in self._history.candles("premium", self.spec.symbol, 1, *_whole_minutes(span)):
             waiting = [*page.rows, *waiting]
             known, rows = done, 0
             entries: list[LogEntry] = []
@@ -210,9 +208,9 @@ class PairBackfill:
                 self._advance(known - done)
 
     def settled_ms(self) -> list[int]:
-        """Times of the pair's settlements in the log."""
-        pair = self.spec.listed
-        key = event_key(FundingSettled(pair.venue, pair.symbol, pair.listing, 0, 0.0))
+        """Times of the perpetual's settlements in the log."""
+        perp = self.spec.perp
+        key = event_key(FundingSettled(perp.venue, perp.symbol, perp.listing, 0, 0.0))
         assert key is not None
         with LogReader.open(self._log.home) as reader:
             return [int.from_bytes(found[-8:], "big") // NS_PER_MS for found, _ in reader.iter_keys(key[:-8])]

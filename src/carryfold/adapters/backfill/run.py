@@ -14,7 +14,7 @@ from carryfold.adapters.backfill.pair import HOUR_MS, SETTLED, PairBackfill, Wan
 from carryfold.adapters.backfill.registry import record_listings
 from carryfold.adapters.backfill.source import History
 from carryfold.adapters.importing.availability import META_NAME, Availability
-from carryfold.adapters.importing.call import NS_PER_MS, Pairs
+from carryfold.adapters.importing.call import NS_PER_MS, Instruments
 from carryfold.adapters.importing.writer import Writer
 from carryfold.adapters.venue import PairSpec, VenueError
 from carryfold.eventlog import EventLog
@@ -77,10 +77,10 @@ def choose_pairs(
         if not number.isdecimal() or int(number) == 0:
             raise VenueError(f"--pairs {text}: write top:20, all, or symbols with commas between them")
         alive = [pair for pair in pairs if pair.status == "Trading"]
-        alive.sort(key=lambda pair: (-turnover.get(pair.listed.symbol, 0.0), pair.listed.symbol))
+        alive.sort(key=lambda pair: (-turnover.get(pair.symbol, 0.0), pair.symbol))
         return alive[: int(number)]
     wanted = list(dict.fromkeys(name.strip().upper() for name in text.split(",") if name.strip()))
-    known = {pair.listed.symbol for pair in pairs}
+    known = {pair.symbol for pair in pairs}
     for name in wanted:
         if name not in known:
             if reason := why_not(name):
@@ -90,7 +90,7 @@ def choose_pairs(
             raise VenueError(f"bybit has no pair {name} with a spot and a perpetual leg{hint}")
     if not wanted:
         raise VenueError("--pairs names no symbol: write top:20, all, or symbols with commas between them")
-    return [pair for pair in pairs if pair.listed.symbol in wanted]
+    return [pair for pair in pairs if pair.symbol in wanted]
 
 
 async def run_backfill(
@@ -108,7 +108,7 @@ async def run_backfill(
     rule = _rule_of(log, availability or Availability())
     wanted = _knowable(wanted, rule, min(now_ns, log.clock.now()))
     listings = record_listings(log, pairs, now_ns, as_history=True)
-    writer = Writer(log, rule, Pairs(), None)
+    writer = Writer(log, rule, Instruments(), None)
     meter = _Meter(progress)
     parts = [PairBackfill(log, history, writer, spec, wanted, rule, meter.advance) for spec in listings.pairs]
     meter.begin(sum(part.todo_ms for part in parts))
@@ -177,8 +177,8 @@ def _report(part: PairBackfill) -> PairReport:
     hours = [(later - earlier) / HOUR_MS for earlier, later in pairwise(settled)]
     usual = [spacing for spacing in hours if spacing in (1, 2, 4, 8)]
     return PairReport(
-        symbol=spec.listed.symbol,
-        listing=spec.listed.listing,
+        symbol=spec.symbol,
+        listing=spec.perp.listing,
         status=spec.status,
         settlements=coverage.of(SETTLED).rows,
         bars=coverage.of(part.bars_name).rows,

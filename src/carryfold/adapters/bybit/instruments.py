@@ -1,8 +1,11 @@
-"""What Bybit lists: its USDT perpetuals, each with the spot pair that hedges it.
+"""What Bybit lists: its USDT perpetuals, each with the spot instrument that hedges it.
 
-A perpetual on a thousand coins and its spot pair have different names and prices; the name tells the multiplier, and
-where both trade, the prices have to agree with it, which also finds two assets that share one ticker. Closed
+A perpetual on a thousand coins and its spot instrument have different names and prices; the name tells the multiplier,
+and where both trade, the prices have to agree with it, which also finds two assets that share one ticker. Closed
 perpetuals are part of history: leaving them out would make every backtest one of survivors.
+
+A spot instrument that somebody may hold is reported as closed when the venue says so, or when it is neither among the
+instruments nor among the tickers any more. One of the two alone may be half an answer.
 
 Listings made here equal those that `carryfold import` makes of the same answers (a test compares them).
 """
@@ -13,17 +16,18 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any, Final, NamedTuple
+
+from msgspec.structs import replace
 
 from carryfold.adapters.bybit.client import RestClient
 from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.bybit import text_of
-from carryfold.adapters.importing.instruments import LOT_UNITS, common_step
-from carryfold.adapters.importing.names import spot_of
+from carryfold.adapters.importing.names import read_name
 from carryfold.adapters.importing.report import RowRefused
 from carryfold.adapters.venue import LegRules, PairSpec, VenueError
-from carryfold.domain.events import PairListed
+from carryfold.domain.events import InstrumentListed
+from carryfold.domain.instruments import ASSUMED
 
 __all__ = ["VENUE", "Excluded", "Listings", "fetch_listings", "match_listings"]
 
@@ -32,11 +36,13 @@ PAGE_ROWS: Final = 1_000
 MAX_PAGES: Final = 20
 NS_PER_MS: Final = 1_000_000
 MAX_PRICE_GAP: Final = 0.05
-"""A perpetual further than this from its spot pair is another asset, or nothing that hedges it."""
+"""A perpetual further than this from its spot instrument is another asset, or nothing that hedges it."""
 
 _INFO: Final = "public_get_v5_market_instruments_info"
 _TICKERS: Final = "public_get_v5_market_tickers"
 _STATUSES: Final = ("Trading", "Delivering", "Closed")
+_CLOSED: Final = "Closed"
+_QUOTE: Final = "USDT"
 _NOT_CRYPTO: Final = ("stock", "forex", "commodity", "xstocks")
 _YOUNG: Final = ("innovation", "adventure")
 _LARGEST: Final = Decimal("1e18")
@@ -67,6 +73,8 @@ async def fetch_listings(client: RestClient, *, young: bool = False, kept: Colle
         client.get(_TICKERS, {"category": "spot"}, "spot prices"),
         client.get(_TICKERS, {"category": "linear"}, "perpetual prices"),
     )
+    if kept and not (spots and spot_prices.rows()):  # else everything that is held would seem to have closed
+        raise VenueError("bybit tells of no spot instruments at all: ask again")
     prices = {
         "spot": _prices(spot_prices.rows(), "bid1Price", "ask1Price", "lastPrice"),
         "perp": _prices(perp_prices.rows(), "bid1Price", "ask1Price", "markPrice"),
@@ -82,25 +90,26 @@ def match_listings(
     young: bool = False,
     kept: Collection[str] = (),
 ) -> Listings:
-    """Pairs of instruments as the venue describes them. `prices` by leg and symbol decide whether the two legs are
+    """Pairs of instruments as the venue describes them. `prices` by kind and symbol decide whether the two legs are
     the same asset; those of `kept` have been found to be."""
-    by_symbol = {text_of(one, "symbol"): one for one in spots if text_of(one, "quoteCoin") == "USDT"}
+    by_symbol = {text_of(one, "symbol"): one for one in spots if text_of(one, "quoteCoin") == _QUOTE}
     excluded: list[Excluded] = []
     pairs: list[PairSpec] = []
     for symbol, fields, listing in _numbered(perps):
         try:
-            spot_symbol, multiplier = spot_of(checks.symbol(symbol))
-            spot = by_symbol.get(spot_symbol)
-            why = _no_pair(fields, spot, young or symbol in kept)
-            if not why and symbol not in kept:
+            _, _, multiplier, spot_symbol = read_name(VENUE, checks.symbol(symbol))
+            spot, is_kept = by_symbol.get(spot_symbol), symbol in kept
+            spot_status = _spot_status(spot, has_ticker=spot_symbol in prices["spot"])
+            why = _no_pair(fields, spot, spot_status, young=young, is_kept=is_kept)
+            if not why and not is_kept:
                 why = _other_asset(symbol, spot_symbol, multiplier, fields, prices)
             if why:
                 excluded.append(Excluded(symbol, why))
                 continue
-            pairs.append(_pair(symbol, fields, spot, listing))
+            pairs.append(_pair(symbol, fields, spot, listing, spot_status, is_kept=is_kept))
         except RowRefused as refused:
             excluded.append(Excluded(symbol, str(refused)))
-    pairs.sort(key=lambda one: (one.listed.symbol, one.listed.listing))
+    pairs.sort(key=lambda one: (one.symbol, one.perp.listing))
     return Listings(pairs, excluded)
 
 
@@ -126,7 +135,7 @@ async def _pages(client: RestClient, params: Fields) -> list[Fields]:
 
 
 def _numbered(perps: Iterable[Fields]) -> Iterable[tuple[str, Fields, int]]:
-    """Perpetuals with the number of their listing: a symbol that was listed again is another pair."""
+    """Perpetuals with the number of their listing: a symbol that was listed again is another instrument."""
     lives: dict[str, dict[str, Fields]] = defaultdict(dict)
     for fields in perps:
         if text_of(fields, "contractType") == "LinearPerpetual":
@@ -136,27 +145,32 @@ def _numbered(perps: Iterable[Fields]) -> Iterable[tuple[str, Fields, int]]:
         yield from ((symbol, by_launch[launch], number) for number, launch in enumerate(ordered, 1))
 
 
-def _no_pair(fields: Fields, spot: Fields | None, young: bool) -> str:
+def _spot_status(spot: Fields | None, *, has_ticker: bool) -> str:
+    if spot is None:
+        return "Trading" if has_ticker else _CLOSED
+    return _CLOSED if text_of(spot, "status") == _CLOSED else "Trading"
+
+
+def _no_pair(fields: Fields, spot: Fields | None, spot_status: str, *, young: bool, is_kept: bool) -> str:
     """Why this perpetual is not traded here; nothing if it is."""
     kinds = {text_of(fields, "symbolType"), text_of(spot or {}, "symbolType")}
-    if text_of(fields, "settleCoin") != "USDT":
+    if text_of(fields, "settleCoin") != _QUOTE:
         return "does not settle in USDT"
     if text_of(fields, "status") == "PreLaunch" or fields.get("isPreListing") is True:
         return "is not launched yet"
     if kinds & {*_NOT_CRYPTO}:
         return "has no coin behind it"
     innovation = spot is not None and text_of(spot, "innovation") == "1"
-    if not young and (innovation or kinds & {*_YOUNG}):
+    if not (young or is_kept) and (innovation or kinds & {*_YOUNG}):
         return "is in the innovation zone"
-    if spot is None and text_of(fields, "status") != "Closed":
-        return "has no spot pair"
-    return ""
+    is_hedged = is_kept if spot_status == _CLOSED else spot is not None
+    return "" if is_hedged or text_of(fields, "status") == _CLOSED else "has no spot instrument"
 
 
 def _other_asset(
     symbol: str, spot_symbol: str, multiplier: float, fields: Fields, prices: Mapping[str, Mapping[str, float]]
 ) -> str:
-    if text_of(fields, "status") == "Closed":
+    if text_of(fields, "status") == _CLOSED:
         return ""
     spot, perp = prices["spot"].get(spot_symbol, 0.0), prices["perp"].get(symbol, 0.0)
     if not (spot and perp):
@@ -165,40 +179,58 @@ def _other_asset(
     return f"its price is {gap:.0%} off that of {spot_symbol}: not the same asset" if gap > MAX_PRICE_GAP else ""
 
 
-def _pair(symbol: str, perp: Fields, spot: Fields | None, listing: int) -> PairSpec:
+def _pair(
+    symbol: str, fields: Fields, spot: Fields | None, listing: int, spot_status: str, *, is_kept: bool
+) -> PairSpec:
     """Raises RowRefused for a field that cannot be."""
-    spot_symbol, multiplier = spot_of(symbol)
-    whole = int(multiplier)
-    perp_leg = _perp_leg(perp, whole)
-    spot_leg = perp_leg if spot is None else _spot_leg(spot)
-    step = common_step(Fraction(perp_leg.qty_step), Fraction(spot_leg.qty_step))
-    launch, delivery = _time_ms(perp, "launchTime"), _time_ms(perp, "deliveryTime")
-    status = text_of(perp, "status")
-    if status == "Closed" and not delivery:
+    perp = _perp(symbol, fields, listing)
+    status, delivery = text_of(fields, "status"), _time_ms(fields, "deliveryTime")
+    if status == _CLOSED and not delivery:
         raise RowRefused("deliveryTime is missing though the instrument is closed")
-    caps = [abs(_number(perp, name)) for name in ("upperFundingRate", "lowerFundingRate")]
-    minutes = _number(perp, "fundingInterval")
+    perp_rules = _perp_rules(fields, int(perp.multiplier), trading=status != _CLOSED)
+    spot_rules = perp_rules if spot is None else _spot_rules(spot)  # of one that is not told they have to do
+    spot_rules = replace(spot_rules, trading=spot_status != _CLOSED)
+    base = text_of(spot or {}, "baseCoin") or perp.base
+    spot_listed = _spot(read_name(VENUE, symbol).spot_symbol, spot_rules, base)
+    if spot is None and not is_kept:
+        spot_listed, spot_status = replace(spot_listed, symbol=symbol, listing=ASSUMED), "Trading"
+    perp = replace(perp, base=base)
+    return PairSpec(spot_listed, perp, spot_rules, perp_rules, delivery * NS_PER_MS, status, spot_status)
+
+
+def _perp(symbol: str, fields: Fields, listing: int) -> InstrumentListed:
+    lots = fields["lotSizeFilter"]
+    said = read_name(VENUE, symbol)
+    caps = [abs(_number(fields, name)) for name in ("upperFundingRate", "lowerFundingRate")]
+    minutes = _number(fields, "fundingInterval")
     hours = minutes / 60 if minutes % 60 == 0 and checks.MIN_HOURS <= minutes / 60 <= checks.MAX_HOURS else 0.0
-    listed = PairListed(
+    return InstrumentListed(
         VENUE,
         symbol,
+        "perp",
         listing,
-        launch * NS_PER_MS,
-        float(step),
-        float(max(perp_leg.notional_min, spot_leg.notional_min)),
-        LOT_UNITS,
-        priced=spot is not None,
-        multiplier=multiplier,
-        interval_hours=hours,
-        spot_symbol=spot_symbol if spot is not None else "",
-        rate_cap=max(caps) if max(caps) <= 1 else 0.0,
+        _time_ms(fields, "launchTime") * NS_PER_MS,
+        said.base,
+        _QUOTE,
+        float(_positive(lots, "qtyStep")),
+        float(_exact(lots, "minNotionalValue", "5")),
+        said.multiplier,
+        float(_positive(_filter(fields), "tickSize")),
+        hours,
+        max(caps) if max(caps) <= 1 else 0.0,
     )
-    coin = text_of(spot, "baseCoin") if spot is not None else spot_symbol.removesuffix("USDT")
-    return PairSpec(listed, coin, spot_leg, perp_leg, delivery * NS_PER_MS, status)
 
 
-def _perp_leg(perp: dict[str, Any], multiplier: int) -> LegRules:
-    """In coins of the spot pair: quantities times the multiplier, prices by it."""
+def _spot(symbol: str, rules: LegRules, base: str) -> InstrumentListed:
+    """The venue does not tell since when a spot instrument is listed."""
+    return InstrumentListed(
+        VENUE, symbol, "spot", 1, 0, base, _QUOTE, float(rules.qty_step), float(rules.notional_min),
+        tick=float(rules.tick),
+    )  # fmt: skip
+
+
+def _perp_rules(perp: Fields, multiplier: int, *, trading: bool) -> LegRules:
+    """In base coins: quantities times the multiplier, prices by it."""
     lots = perp["lotSizeFilter"]
     return LegRules(
         _positive(lots, "qtyStep") * multiplier,
@@ -207,10 +239,11 @@ def _perp_leg(perp: dict[str, Any], multiplier: int) -> LegRules:
         _exact(lots, "minNotionalValue", "5"),
         _positive(_filter(perp), "tickSize") / multiplier,
         _band(perp),
+        trading,
     )
 
 
-def _spot_leg(spot: Fields) -> LegRules:
+def _spot_rules(spot: Fields) -> LegRules:
     """`minOrderAmt` is enforced; `minOrderQty` and `maxOrderQty` are deprecated and are not."""
     lots = spot["lotSizeFilter"]
     step = _positive(lots, "basePrecision")

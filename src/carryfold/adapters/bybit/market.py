@@ -30,7 +30,8 @@ class BybitMarket:
         self.endpoint = endpoint
         self.excluded: list[Excluded] = []
         self.kept: set[str] = set()
-        """Perpetuals that somebody may hold: they stay pairs, however far apart their legs are today."""
+        """Perpetuals that somebody may hold: they stay pairs, however far apart their legs are today, and when their
+        spot instrument has closed."""
         self._client = client or RestClient(endpoint)
         self._young = young
         self.history = BybitHistory(self._client)
@@ -65,8 +66,8 @@ class BybitMarket:
         rows = {text_of(row, "symbol"): row for row in answered.rows() if isinstance(row, dict)}
         found = []
         for pair in pairs:
-            row = rows.get(pair.listed.symbol)
-            event = row and predicted_of(pair, row, answered.time_ms)
+            row = rows.get(pair.symbol)
+            event = row and predicted_of(pair.perp, row, answered.time_ms)
             if event:
                 found.append(event)
         return found
@@ -83,7 +84,7 @@ class BybitMarket:
         return found
 
     def stream(self, pairs: Sequence[PairSpec]) -> AsyncIterator[MarketEvent | FeedConnected | FeedLost]:
-        """Quotes and predictions of the pairs as they come; see streams.py."""
+        """Quotes, predictions and bars of the pairs' instruments as they come; see streams.py."""
         return PublicStreams(self.endpoint, pairs, history=self.history, whole=self.tickers).events()
 
     async def close(self) -> None:

@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from carryfold.adapters.bybit.client import Sleep
 from carryfold.adapters.bybit.endpoint import Credentials, Endpoint
-from carryfold.adapters.bybit.reports import PairBook, execution_report, order_report
+from carryfold.adapters.bybit.reports import Multipliers, execution_report, order_report
 from carryfold.adapters.bybit.sockets import Broken, Message, Socket
 from carryfold.adapters.importing.report import RowRefused
-from carryfold.domain.execution.reports import AccountMoved, Leg, PrivateReport, StreamReport
+from carryfold.domain.execution.reports import AccountMoved, PrivateReport, StreamReport
+from carryfold.domain.instruments import InstrumentKind
 
 __all__ = ["PrivateStream"]
 
@@ -27,16 +28,16 @@ TOPICS: Final = ("order", "execution", *STATE_TOPICS)
 MAX_WAITING: Final = 10_000
 """Reports that nobody has read. One more, and all are dropped for a StreamReport: the reader has to ask anyway."""
 
-_LEGS: Final[dict[str, Leg]] = {"spot": "spot", "linear": "perp"}
+_KINDS: Final[dict[str, InstrumentKind]] = {"spot": "spot", "linear": "perp"}
 
 
 class PrivateStream:
     """The private stream of one account; `reports` is its one reader."""
 
     def __init__(
-        self, endpoint: Endpoint, credentials: Credentials, book: PairBook, *, sleep: Sleep = asyncio.sleep
+        self, endpoint: Endpoint, credentials: Credentials, multipliers: Multipliers, *, sleep: Sleep = asyncio.sleep
     ) -> None:
-        self._book = book
+        self._multipliers = multipliers
         self._waiting: deque[PrivateReport] = deque()
         self._filled = asyncio.Event()
         self._socket = Socket(
@@ -89,11 +90,12 @@ class PrivateStream:
             self._take_row(topic, row)
 
     def _take_row(self, topic: str, row: Any) -> None:
-        leg = _LEGS.get(str(row.get("category"))) if isinstance(row, dict) else None
-        if leg is None:
+        kind = _KINDS.get(str(row.get("category"))) if isinstance(row, dict) else None
+        if kind is None:
             return  # options and inverse contracts are none of ours
+        read = order_report if topic == "order" else execution_report
         try:
-            report = order_report(row, leg, self._book) if topic == "order" else execution_report(row, leg, self._book)
+            report = read(row, kind, self._multipliers)
         except RowRefused as refused:
             raise Broken(f"a message of {topic} cannot be read: {refused}") from None
         if report is not None:

@@ -14,11 +14,12 @@ from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.bybit import text_of
 from carryfold.adapters.importing.report import RowRefused
 from carryfold.adapters.venue import PairSpec, VenueError
-from carryfold.domain.execution.reports import FillReport, FundingReport, Leg, OrderReport, PositionReport, Side
+from carryfold.domain.execution.reports import FillReport, FundingReport, OrderReport, PositionReport, Side
+from carryfold.domain.instruments import InstrumentKind, nominal_settlement
 
 __all__ = [
     "CATEGORY",
-    "PairBook",
+    "Multipliers",
     "exact",
     "execution_report",
     "order_report",
@@ -27,7 +28,7 @@ __all__ = [
     "venue_time",
 ]
 
-CATEGORY: Final[dict[Leg, str]] = {"spot": "spot", "perp": "linear"}
+CATEGORY: Final[dict[InstrumentKind, str]] = {"spot": "spot", "perp": "linear"}
 OPEN_STATUSES: Final = frozenset({"New", "PartiallyFilled", "Untriggered", "Triggered", "Created"})
 NS_PER_MS: Final = 1_000_000
 FUNDING: Final = "Funding"
@@ -46,49 +47,35 @@ CAUSES: Final[dict[str, Cause]] = {
 Fields = dict[str, Any]
 
 
-class PairBook:
-    """Which pair a symbol of the venue belongs to. Symbols of no pair are their own, with a multiplier of 1: a trade
+class Multipliers:
+    """The instruments that may be traded, and how many base coins one unit of each is. Of any other it is 1: a trade
     made by hand in one has to be seen all the same."""
 
     def __init__(self, pairs: Iterable[PairSpec]) -> None:
-        self._by_perp: dict[str, PairSpec] = {}
-        self._by_spot: dict[str, PairSpec] = {}
+        self._known: dict[tuple[str, InstrumentKind], Decimal] = {}
         self.add(pairs)
 
     def add(self, pairs: Iterable[PairSpec]) -> None:
-        """Take in pairs; what is listed now stands for its symbol, not what was listed before."""
-        for pair in sorted(pairs, key=lambda one: one.listed.event_at):
-            self._by_perp[pair.listed.symbol] = pair
-            if pair.listed.spot_symbol:
-                self._by_spot[pair.listed.spot_symbol] = pair
+        """Take in the instruments of pairs."""
+        for pair in pairs:
+            for listed in (pair.spot, pair.perp):
+                if not listed.instrument.is_assumed:
+                    self._known[listed.symbol, listed.kind] = Decimal(int(listed.multiplier))
 
-    def pair(self, symbol: str) -> PairSpec:
-        """Raises VenueError for a symbol that is no pair."""
-        found = self._by_perp.get(symbol)
-        if found is None:
-            raise VenueError(f"bybit has no pair {symbol} that was asked for: name it among the pairs of the run")
-        return found
+    def check(self, symbol: str, kind: InstrumentKind) -> None:
+        """Raises VenueError for an instrument that may not be traded."""
+        if (symbol, kind) not in self._known:
+            raise VenueError(f"bybit has no {kind} {symbol} that was asked for: name its pair among those of the run")
 
-    def venue_symbol(self, symbol: str, leg: Leg) -> str:
-        """The venue's symbol of one leg of a pair. Raises VenueError."""
-        pair = self.pair(symbol)
-        return pair.listed.spot_symbol if leg == "spot" else pair.listed.symbol
-
-    def pair_symbol(self, venue_symbol: str, leg: Leg) -> str:
-        """The pair that a leg's symbol belongs to."""
-        found = self._by_spot.get(venue_symbol) if leg == "spot" else None
-        return found.listed.symbol if found is not None else venue_symbol
-
-    def multiplier(self, symbol: str, leg: Leg) -> Decimal:
+    def of(self, symbol: str, kind: InstrumentKind) -> Decimal:
         """Base coins in one unit of the venue's quantity."""
-        found = self._by_perp.get(symbol) if leg == "perp" else None
-        return Decimal(1) if found is None else Decimal(int(found.listed.multiplier))
+        return self._known.get((symbol, kind), Decimal(1))
 
 
-def order_report(fields: Fields, leg: Leg, book: PairBook) -> OrderReport:
+def order_report(fields: Fields, kind: InstrumentKind, multipliers: Multipliers) -> OrderReport:
     """Raises RowRefused."""
-    symbol = book.pair_symbol(_symbol(fields), leg)
-    times = book.multiplier(symbol, leg)
+    symbol = _symbol(fields)
+    times = multipliers.of(symbol, kind)
     status = text_of(fields, "orderStatus")
     reasons = [text_of(fields, name) for name in ("rejectReason", "cancelType")]
     told = [reason for reason in reasons if reason not in ("", "EC_NoError", "UNKNOWN", "CancelByUser")]
@@ -96,7 +83,7 @@ def order_report(fields: Fields, leg: Leg, book: PairBook) -> OrderReport:
         client_id=text_of(fields, "orderLinkId"),
         venue_id=text_of(fields, "orderId"),
         symbol=symbol,
-        leg=leg,
+        kind=kind,
         side=_side(fields),
         qty=exact(fields, "qty") * times,
         filled=exact(fields, "cumExecQty", "0") * times,
@@ -105,17 +92,19 @@ def order_report(fields: Fields, leg: Leg, book: PairBook) -> OrderReport:
     )
 
 
-def execution_report(fields: Fields, leg: Leg, book: PairBook) -> FillReport | FundingReport | None:
+def execution_report(
+    fields: Fields, kind: InstrumentKind, multipliers: Multipliers
+) -> FillReport | FundingReport | None:
     """An execution of any cause, or the funding it books; None for what changes no holding. Raises RowRefused."""
-    kind = text_of(fields, "execType")
-    symbol = book.pair_symbol(_symbol(fields), leg)
+    exec_type = text_of(fields, "execType")
+    symbol = _symbol(fields)
     at = venue_time(fields, "execTime")
     fill_id = text_of(fields, "execId")
     if not fill_id:
         raise RowRefused("execId is empty")
-    if kind == FUNDING:
-        return FundingReport(symbol, at, -exact(fields, "execFee"), fill_id)
-    cause = CAUSES.get(kind)
+    if exec_type == FUNDING:
+        return FundingReport(symbol, nominal_settlement(at), -exact(fields, "execFee"), fill_id)
+    cause = CAUSES.get(exec_type)
     if cause is None:
         return None
     side = _side(fields)
@@ -124,21 +113,21 @@ def execution_report(fields: Fields, leg: Leg, book: PairBook) -> FillReport | F
         client_id=text_of(fields, "orderLinkId"),
         venue_id=text_of(fields, "orderId"),
         symbol=symbol,
-        leg=leg,
+        kind=kind,
         side=side,
-        qty=exact(fields, "execQty") * book.multiplier(symbol, leg),
+        qty=exact(fields, "execQty") * multipliers.of(symbol, kind),
         value=abs(exact(fields, "execValue")),
         fee=exact(fields, "execFee", "0"),
-        fee_coin=text_of(fields, "feeCurrency") or _usual_fee_coin(fields, leg, side),
+        fee_coin=text_of(fields, "feeCurrency") or _usual_fee_coin(fields, kind, side),
         event_at=at,
         cause=cause,
     )
 
 
-def position_report(fields: Fields, book: PairBook) -> PositionReport:
+def position_report(fields: Fields, multipliers: Multipliers) -> PositionReport:
     """`size` is always positive at the venue. Raises RowRefused."""
     symbol = _symbol(fields)
-    times = book.multiplier(symbol, "perp")
+    times = multipliers.of(symbol, "perp")
     size = exact(fields, "size", "0") * times
     return PositionReport(
         symbol,
@@ -182,6 +171,6 @@ def _side(fields: Fields) -> Side:
     return "buy" if side == "Buy" else "sell"
 
 
-def _usual_fee_coin(fields: Fields, leg: Leg, side: Side) -> str:
+def _usual_fee_coin(fields: Fields, kind: InstrumentKind, side: Side) -> str:
     """Where the venue leaves it out: quote, but for what is bought on the spot market."""
-    return _symbol(fields).removesuffix("USDT") if leg == "spot" and side == "buy" else "USDT"
+    return _symbol(fields).removesuffix("USDT") if kind == "spot" and side == "buy" else "USDT"

@@ -1,17 +1,16 @@
-"""Quotes and running estimates of the rate as they come: tickers of the perpetuals, best bid and ask of the spot legs.
+"""Quotes and running estimates of the rate as they come: tickers of the perpetuals, best bid and ask of the spot books.
 
-Spot tickers hold no bid and ask, hence the first level of the spot order book. A quote has both legs; a leg that has
-not been heard of for LEG_FRESH_S, or whose stream is down, is 0 in it: not observed. A slow reader gets the latest of
-each pair, nothing piles up.
+Spot tickers hold no bid and ask, hence the first level of the spot order book. A quote is of one instrument and bears
+the time of the message that showed it. A slow reader gets the latest of each instrument, nothing piles up.
 
-Once an hour the candles that closed are asked for and come as BarClosed and ActivityObserved, the very events that a
-backfill makes of them: a live log and one that is filled later agree, and neither counts a turnover twice. (The
-turnover in tickers is one of a sliding day, of which no difference is an hour's.) Hours that an outage took come with
-the next one, up to a day of them: a turnover that counts is one of a day.
+Once an hour the candles that closed are asked for and come as BarClosed, the very events that a backfill makes of them:
+a live log and one that is filled later agree, and neither counts a turnover twice. (The turnover in tickers is one of a
+sliding day, of which no difference is an hour's.) Hours that an outage took come with the next one, up to a day of
+them: a turnover that counts is one of a day.
 
 A change that was lost cannot be seen: changes carry no number that counts them. Prices put themselves right with the
-next change, and a crossed leg is not observed; but when the next settlement is may stay wrong for hours. So the
-pictures are compared with whole tickers once a minute, and one that is behind twice begins the stream anew. (F22)
+next change, and a crossed book is no quote; but the time of the next settlement may stay wrong for hours. So tickers
+are compared with whole ones once a minute, and one that is behind twice begins the stream anew. (F22)
 """
 
 from __future__ import annotations
@@ -31,15 +30,15 @@ from carryfold.adapters.bybit.tickers import NS_PER_MS, number_of, predicted_of,
 from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.bybit import text_of
 from carryfold.adapters.venue import PairSpec, VenueError
-from carryfold.domain.events import FeedConnected, FeedLost, MarketEvent, Quoted
+from carryfold.domain.events import FeedConnected, FeedLost, InstrumentListed, MarketEvent, Quoted
 
 __all__ = ["LINEAR_FEED", "SPOT_FEED", "PublicStreams"]
 
 LINEAR_FEED: Final = "bybit.linear"
 SPOT_FEED: Final = "bybit.spot"
-LEG_FRESH_S: Final = 5.0
-"""The first level of the spot book comes every 3 s even if nothing changes, a ticker several times a second. No more: a
-quote does not say how old each of its legs is, and nothing is priced by what is older (quote_max_age_s)."""
+REPEATED_EVERY_MS: Final = 1_000
+"""A ticker that leaves bid and ask as they were confirms them: so often they are told again, under the new time. Else a
+calm perpetual would look as if its price were old. The first level of the spot book comes every 3 s by itself."""
 
 SILENCE_S: Final = 20.0
 COMPARED_EVERY_S: Final = 60.0
@@ -58,34 +57,32 @@ Whole = Callable[[], Awaitable[Sequence[Message]]]
 """Every perpetual's ticker, as the venue has it. Raises VenueError."""
 
 
-class _Leg:
-    """Best bid and ask of one leg, and when it was last heard of (loop time)."""
+class _Perp:
+    """What is known of a perpetual just now: its ticker, the venue time of its last quote and of its last candle."""
 
-    __slots__ = ("ask", "bid", "heard_at")
-
-    def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
-        self.bid, self.ask, self.heard_at = 0.0, 0.0, float("-inf")
-
-    def at(self, now: float) -> tuple[float, float]:
-        if now - self.heard_at > LEG_FRESH_S or not 0.0 < self.bid < self.ask:
-            return 0.0, 0.0
-        return self.bid, self.ask
-
-
-class _Picture:
-    """What is known of one pair just now."""
-
-    __slots__ = ("candles_ms", "pair", "perp", "spot", "ticker")
+    __slots__ = ("candles_ms", "pair", "quoted_ms", "ticker")
 
     def __init__(self, pair: PairSpec) -> None:
         self.pair = pair
         self.candles_ms = 0
+        self.forget()
+
+    def forget(self) -> None:
         self.ticker: dict[str, Any] = {}
-        self.perp = _Leg()
-        self.spot = _Leg()
+        self.quoted_ms = 0
+
+
+class _Spot:
+    """Best bid and ask of a spot instrument just now; 0: none."""
+
+    __slots__ = ("ask", "bid", "listed")
+
+    def __init__(self, listed: InstrumentListed) -> None:
+        self.listed = listed
+        self.forget()
+
+    def forget(self) -> None:
+        self.bid = self.ask = 0.0
 
 
 class PublicStreams:
@@ -102,8 +99,8 @@ class PublicStreams:
         sleep: Sleep = asyncio.sleep,
     ) -> None:
         """`history` is asked for the candles of each hour that closed, `whole` for every ticker as it is now; without
-        them there are no candles and nothing is compared. Of a pair that has closed the spot leg alone is followed: its
-        coins may still have to be sold."""
+        them there are no candles and nothing is compared. Of a pair one of whose instruments has closed the other one
+        is followed: its coins may still have to be sold, its position to be closed."""
         self.outbox: Outbox[StreamEvent] = Outbox()
         self.venue_ms = 0
         self.unreadable = 0
@@ -112,13 +109,11 @@ class PublicStreams:
         self._sleep = sleep
         self._hour_ms = 0
         self._hour_over = asyncio.Event()
-        self._pictures = [_Picture(pair) for pair in pairs if pair.listed.spot_symbol]
-        self._by_perp = {one.pair.listed.symbol: one for one in self._pictures if one.pair.status != "Closed"}
-        self._by_spot: dict[str, list[_Picture]] = {}
-        for one in self._pictures:
-            self._by_spot.setdefault(one.pair.listed.spot_symbol, []).append(one)
-        linear = [f"tickers.{symbol}" for symbol in self._by_perp]
-        spot = [f"orderbook.1.{symbol}" for symbol in self._by_spot]
+        open_spots = [one.spot for one in pairs if one.spot_status != "Closed" and not one.spot.instrument.is_assumed]
+        self._perps = {one.symbol: _Perp(one) for one in pairs if one.status != "Closed"}
+        self._spots = {spot.symbol: _Spot(spot) for spot in open_spots}
+        linear = [f"tickers.{symbol}" for symbol in self._perps]
+        spot = [f"orderbook.1.{symbol}" for symbol in self._spots]
         self._sockets = [
             Socket(
                 endpoint, endpoint.ws_linear, list(batches(linear, LINEAR_TOPICS_A_REQUEST)), take=self._take_ticker,
@@ -134,9 +129,10 @@ class PublicStreams:
 
     async def events(self) -> AsyncIterator[StreamEvent]:
         """For as long as it is iterated; close it to end the connections. Without pairs there are none."""
-        if not self._pictures:
+        followed = zip((self._perps, self._spots), self._sockets, strict=True)
+        sockets = [socket for instruments, socket in followed if instruments]  # one without topics counts as lost
+        if not sockets:
             return
-        sockets = self._sockets if self._by_perp else self._sockets[1:]  # one without topics counts as lost
         tasks = [asyncio.ensure_future(socket.run()) for socket in sockets]
         if self._history is not None:
             tasks.append(asyncio.ensure_future(self._follow_hours(self._history)))
@@ -160,7 +156,7 @@ class PublicStreams:
             self._hour_over.clear()
             until = self._hour_ms
             begun = begun or until - HOUR_MS
-            for one in self._by_perp.values():
+            for one in self._perps.values():
                 since = max(one.candles_ms or begun, until - DAY_MS)
                 try:
                     events = await closed_bars(history, one.pair, HOUR_MINUTES, since, until)
@@ -168,7 +164,7 @@ class PublicStreams:
                     continue  # they come with the next hour
                 one.candles_ms = until
                 for event in events:
-                    self.outbox.put((event.symbol, event.listing, type(event).__name__, event.event_at), event)
+                    self.outbox.put((event.instrument, "bar", event.event_at), event)
 
     async def _compare(self, whole: Whole) -> None:
         """Begin the tickers anew when one of them has missed a change."""
@@ -185,7 +181,7 @@ class PublicStreams:
                 behind = set()
 
     def _is_behind(self, row: Message) -> bool:
-        one = self._by_perp.get(text_of(row, "symbol"))
+        one = self._perps.get(text_of(row, "symbol"))
         if one is None:
             return False
         told = {name: number_of(row, name) for name in _COMPARED if name in one.ticker}
@@ -202,12 +198,9 @@ class PublicStreams:
 
     def _forget(self, feed: str) -> None:
         """What was seen before a gap says nothing about now."""
-        for one in self._pictures:
-            if feed == LINEAR_FEED:
-                one.ticker = {}
-                one.perp.forget()
-            else:
-                one.spot.forget()
+        instruments = self._perps if feed == LINEAR_FEED else self._spots
+        for one in instruments.values():
+            one.forget()
 
     def _event_at(self) -> int:
         """Venue time as last heard, else this machine's."""
@@ -229,7 +222,7 @@ class PublicStreams:
     def _take_ticker(self, message: Message) -> None:
         """A snapshot, or what changed since: an absent field is as before."""
         data, at = message.get("data"), self._time_of(message)
-        one = self._by_perp.get(str(message.get("topic")).removeprefix("tickers."))
+        one = self._perps.get(str(message.get("topic")).removeprefix("tickers."))
         if one is None or at is None or not isinstance(data, dict):
             self.unreadable += 1
             return
@@ -239,40 +232,30 @@ class PublicStreams:
             one.ticker.update(data)
         else:
             return  # a change of what was never seen whole
-        one.perp.heard_at = asyncio.get_running_loop().time()
         if not _ESTIMATE.isdisjoint(data):
-            estimate = predicted_of(one.pair, one.ticker, at)
+            estimate = predicted_of(one.pair.perp, one.ticker, at)
             if estimate is not None:
-                self.outbox.put((estimate.symbol, estimate.listing, "predicted"), estimate)
-        if not _QUOTE.isdisjoint(data):
-            times = one.pair.listed.multiplier
-            one.perp.bid = price_of(one.ticker, "bid1Price") / times
-            one.perp.ask = price_of(one.ticker, "ask1Price") / times
-            self._quote(one, at)
+                self.outbox.put((estimate.instrument, "predicted"), estimate)
+        if not _QUOTE.isdisjoint(data) or at - one.quoted_ms >= REPEATED_EVERY_MS:
+            one.quoted_ms = at
+            self._quote(one.pair.perp, at, price_of(one.ticker, "bid1Price"), price_of(one.ticker, "ask1Price"))
 
     def _take_book(self, message: Message) -> None:
         """The first level of a book: whole each time, or the sides that changed."""
         data, at = message.get("data"), self._time_of(message)
-        pictures = self._by_spot.get(str(message.get("topic")).removeprefix("orderbook.1."))
-        if pictures is None or at is None or not isinstance(data, dict):
+        one = self._spots.get(str(message.get("topic")).removeprefix("orderbook.1."))
+        if one is None or at is None or not isinstance(data, dict):
             self.unreadable += 1
             return
         whole = message.get("type") == "snapshot"
-        now = asyncio.get_running_loop().time()
-        for one in pictures:
-            one.spot.bid = _best(data.get("b"), one.spot.bid, whole=whole)
-            one.spot.ask = _best(data.get("a"), one.spot.ask, whole=whole)
-            one.spot.heard_at = now
-            self._quote(one, at)
+        one.bid = _best(data.get("b"), one.bid, whole=whole)
+        one.ask = _best(data.get("a"), one.ask, whole=whole)
+        self._quote(one.listed, at, one.bid, one.ask)
 
-    def _quote(self, one: _Picture, at: int) -> None:
-        now = asyncio.get_running_loop().time()
-        spot, perp = one.spot.at(now), one.perp.at(now)
-        if not any((*spot, *perp)):
-            return
-        listed = one.pair.listed
-        quoted = Quoted(listed.venue, listed.symbol, listed.listing, at * NS_PER_MS, *spot, *perp)
-        self.outbox.put((listed.symbol, listed.listing, "quoted"), quoted)
+    def _quote(self, listed: InstrumentListed, at: int, bid: float, ask: float) -> None:
+        if 0.0 < bid < ask:
+            name = listed.instrument
+            self.outbox.put((name, "quoted"), Quoted(*name, at * NS_PER_MS, bid, ask))
 
 
 def _best(levels: Any, before: float, *, whole: bool) -> float:

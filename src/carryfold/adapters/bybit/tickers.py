@@ -7,37 +7,31 @@ from typing import Any, Final
 
 from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.report import RowRefused
-from carryfold.adapters.venue import PairSpec
-from carryfold.domain.events import FundingPredicted
+from carryfold.domain.events import FundingPredicted, InstrumentListed
+from carryfold.domain.instruments import nominal_settlement
 
 __all__ = ["number_of", "predicted_of", "price_of"]
 
 NS_PER_MS: Final = 1_000_000
 
 
-def predicted_of(pair: PairSpec, ticker: Mapping[str, Any], time_ms: int) -> FundingPredicted | None:
+def predicted_of(perp: InstrumentListed, ticker: Mapping[str, Any], time_ms: int) -> FundingPredicted | None:
     """The running estimate in a ticker; None where it gives none that can be. `ticker` is the venue's own, not ccxt's:
     ccxt fills in an interval that may be out of date."""
     rate = number_of(ticker, "fundingRate")
     next_ms = number_of(ticker, "nextFundingTime")
-    if (
-        rate is None
-        or not next_ms
-        or abs(rate) > max(checks.RATE_GUARD, pair.listed.rate_cap)
-        or next_ms > checks.LATEST_MS
-    ):
+    if rate is None or not next_ms or abs(rate) > max(checks.RATE_GUARD, perp.rate_cap) or next_ms > checks.LATEST_MS:
         return None
     hours = number_of(ticker, "fundingIntervalHour") or 0.0
-    listed = pair.listed
     return FundingPredicted(
-        listed.venue,
-        listed.symbol,
-        listed.listing,
+        perp.venue,
+        perp.symbol,
+        perp.listing,
         time_ms * NS_PER_MS,
         rate,
-        int(next_ms) * NS_PER_MS,
+        nominal_settlement(int(next_ms) * NS_PER_MS),
         hours if checks.MIN_HOURS <= hours <= checks.MAX_HOURS else 0.0,
-        price_of(ticker, "markPrice") / listed.multiplier,
+        price_of(ticker, "markPrice"),
     )
 
 

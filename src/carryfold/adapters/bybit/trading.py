@@ -20,7 +20,7 @@ from carryfold.adapters.bybit.reports import (
     CATEGORY,
     FUNDING,
     NS_PER_MS,
-    PairBook,
+    Multipliers,
     exact,
     execution_report,
     order_report,
@@ -37,7 +37,6 @@ from carryfold.domain.execution.reports import (
     FillReport,
     FundingReport,
     InterestReport,
-    Leg,
     NotFound,
     OrderReport,
     OrderRequest,
@@ -48,6 +47,7 @@ from carryfold.domain.execution.reports import (
     Retry,
     Unknown,
 )
+from carryfold.domain.instruments import InstrumentKind
 
 __all__ = ["BybitTrading"]
 
@@ -57,7 +57,7 @@ WINDOW_MS: Final = 7 * 86_400_000 - 1
 QUOTE: Final = "USDT"
 _WRONG_CLOCK: Final = "10002"
 _NO_SUCH_ORDER: Final = frozenset({"110001", "170213"})
-_LEGS: Final[tuple[Leg, ...]] = ("spot", "perp")
+_KINDS: Final[tuple[InstrumentKind, ...]] = ("spot", "perp")
 
 T = TypeVar("T")
 
@@ -74,16 +74,16 @@ class BybitTrading:
         rate_limit_ms: int | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """`pairs` are those that may be traded; `add_pairs` lets more in."""
+        """`pairs`: those whose instruments may be traded; `add_pairs` lets more in."""
         self._endpoint = endpoint
         self._credentials = credentials
-        self._book = PairBook(pairs)
+        self._multipliers = Multipliers(pairs)
         self._orders = RestClient(endpoint, credentials, rate_limit_ms=rate_limit_ms, sleep=sleep)
         self._reports = RestClient(endpoint, credentials, rate_limit_ms=rate_limit_ms, sleep=sleep)
 
     def add_pairs(self, pairs: Iterable[PairSpec]) -> None:
         """Pairs that were listed since."""
-        self._book.add(pairs)
+        self._multipliers.add(pairs)
 
     async def permissions(self) -> KeyPermissions:
         """What the key may do. Trading needs both the spot and the contract permission."""
@@ -99,72 +99,59 @@ class BybitTrading:
 
     async def fees(self, pair: PairSpec) -> FeeRates:
         """The account's own taker fees; those in instrument lists are wrong."""
-        symbols = {"spot": pair.listed.spot_symbol, "linear": pair.listed.symbol}
-        rates: dict[str, Decimal] = {}
-        for category, symbol in symbols.items():
-            asked = f"the fees of {symbol}"
-            params = {"category": category, "symbol": symbol}
-            answer = await self._reports.get("private_get_v5_account_fee_rate", params, asked)
-            rows = [row for row in answer.rows() if _is_table(row) and text_of(row, "symbol") in ("", symbol)]
-            if not rows:
-                raise VenueError(f"bybit does not tell {asked}")
-            rates[category] = _read(lambda row: exact(row, "takerFeeRate"), rows[0], asked)
-        return FeeRates(rates["spot"], rates["linear"])
+        long, short = pair.pair
+        return FeeRates(await self._taker_fee(long.symbol, "spot"), await self._taker_fee(short.symbol, "perp"))
 
     async def place(self, order: OrderRequest) -> PlaceOutcome:
         """Send an order, once. Raises VenueError where no order can work: the key, the pair."""
         assert 1 <= len(order.client_id) <= MAX_LINK_ID, "the venue takes ids of at most 36 signs"
-        times = self._book.multiplier(order.symbol, order.leg)
-        params = self._named(order) | {
+        times = self._multipliers.of(order.symbol, order.kind)
+        params = self._named(order.client_id, order.symbol, order.kind) | {
             "side": "Buy" if order.side == "buy" else "Sell",
             "orderType": "Limit",
             "qty": plain(order.qty / times),
             "price": plain(order.limit_price * times),
             "timeInForce": "IOC",
         }
-        params |= {"isLeverage": 0} if order.leg == "spot" else {"reduceOnly": order.reduce_only, "positionIdx": 0}
+        params |= {"isLeverage": 0} if order.kind == "spot" else {"reduceOnly": order.reduce_only, "positionIdx": 0}
         return await self._act("private_post_v5_order_create", params)
 
     async def cancel(self, order: OrderRequest) -> PlaceOutcome:
         """Ask for an order to be cancelled; Rejected: there was nothing to cancel any more."""
-        return await self._act("private_post_v5_order_cancel", self._named(order))
+        return await self._act("private_post_v5_order_cancel", self._named(order.client_id, order.symbol, order.kind))
 
-    async def query(self, client_id: str, symbol: str, leg: Leg) -> QueryOutcome:
+    async def query(self, client_id: str, symbol: str, kind: InstrumentKind) -> QueryOutcome:
         """NotFound only after the venue answered, in turn, that it has no such order, open or closed, and no execution
         of one."""
-        params = {
-            "category": CATEGORY[leg],
-            "symbol": self._book.venue_symbol(symbol, leg),
-            "orderLinkId": client_id,
-        }
+        params = self._named(client_id, symbol, kind)
         for method in ("private_get_v5_order_realtime", "private_get_v5_order_history"):
             rows = await self._ask(method, params)
             if isinstance(rows, (Unknown, Retry)):
                 return rows
             for row in rows:
                 if text_of(row, "orderLinkId") == client_id:
-                    return self._readable(lambda row: order_report(row, leg, self._book), row)
+                    return self._readable(self._order_of(kind), row)
         rows = await self._ask("private_get_v5_execution_list", params)
         if isinstance(rows, (Unknown, Retry)):
             return rows
-        return self._of_executions([row for row in rows if text_of(row, "orderLinkId") == client_id], leg)
+        return self._of_executions([row for row in rows if text_of(row, "orderLinkId") == client_id], kind)
 
     async def open_orders(self) -> Sequence[OrderReport]:
         """All of the account, whoever made them."""
         found: list[OrderReport] = []
-        for leg in _LEGS:
-            params = {"category": CATEGORY[leg], "limit": 50} | ({"settleCoin": QUOTE} if leg == "perp" else {})
+        for kind in _KINDS:
+            params = {"category": CATEGORY[kind], "limit": 50} | ({"settleCoin": QUOTE} if kind == "perp" else {})
             rows = await self._pages("private_get_v5_order_realtime", params, "open orders")
-            reports = [_read(lambda row, leg=leg: order_report(row, leg, self._book), row, "orders") for row in rows]  # type: ignore[misc]
+            reports = [_read(self._order_of(kind), row, "orders") for row in rows]
             found += [report for report in reports if report.open]
         return found
 
     async def fills_since(self, event_at: int) -> Sequence[FillReport]:
         """Oldest first. The venue keeps two years of them."""
         found: dict[str, FillReport] = {}
-        for leg in _LEGS:
-            for row in await self._executions(leg, event_at, {}):
-                report = _read(lambda row, leg=leg: execution_report(row, leg, self._book), row, "executions")  # type: ignore[misc]
+        for kind in _KINDS:
+            for row in await self._executions(kind, event_at, {}):
+                report = _read(self._execution_of(kind), row, "executions")
                 if isinstance(report, FillReport) and report.event_at >= event_at:
                     found[report.fill_id] = report
         return sorted(found.values(), key=lambda one: (one.event_at, one.fill_id))
@@ -173,7 +160,7 @@ class BybitTrading:
         """Oldest first."""
         found: dict[str, FundingReport] = {}
         for row in await self._executions("perp", event_at, {"execType": FUNDING}):
-            report = _read(lambda row: execution_report(row, "perp", self._book), row, "funding")
+            report = _read(self._execution_of("perp"), row, "funding")
             if isinstance(report, FundingReport) and report.settled_at >= event_at:
                 found[report.venue_id] = report
         return sorted(found.values(), key=lambda one: (one.settled_at, one.symbol))
@@ -197,7 +184,7 @@ class BybitTrading:
         """Those that are not flat."""
         params = {"category": "linear", "settleCoin": QUOTE, "limit": 200}
         rows = await self._pages("private_get_v5_position_list", params, "positions")
-        found = [_read(lambda row: position_report(row, self._book), row, "positions") for row in rows]
+        found = [_read(lambda row: position_report(row, self._multipliers), row, "positions") for row in rows]
         return [position for position in found if position.qty]
 
     async def account(self) -> AccountReport:
@@ -213,18 +200,31 @@ class BybitTrading:
         """See private.py."""
         from carryfold.adapters.bybit.private import PrivateStream
 
-        return PrivateStream(self._endpoint, self._credentials, self._book).reports()
+        return PrivateStream(self._endpoint, self._credentials, self._multipliers).reports()
 
     async def close(self) -> None:
         """Give up every connection."""
         await asyncio.gather(self._orders.close(), self._reports.close())
 
-    def _named(self, order: OrderRequest) -> dict[str, Any]:
-        return {
-            "category": CATEGORY[order.leg],
-            "symbol": self._book.venue_symbol(order.symbol, order.leg),
-            "orderLinkId": order.client_id,
-        }
+    async def _taker_fee(self, symbol: str, kind: InstrumentKind) -> Decimal:
+        asked = f"the fees of {symbol}"
+        params = {"category": CATEGORY[kind], "symbol": symbol}
+        answer = await self._reports.get("private_get_v5_account_fee_rate", params, asked)
+        rows = [row for row in answer.rows() if _is_table(row) and text_of(row, "symbol") in ("", symbol)]
+        if not rows:
+            raise VenueError(f"bybit does not tell {asked}")
+        return _read(lambda row: exact(row, "takerFeeRate"), rows[0], asked)
+
+    def _named(self, client_id: str, symbol: str, kind: InstrumentKind) -> dict[str, Any]:
+        """What names an order. Raises VenueError for an instrument that may not be traded."""
+        self._multipliers.check(symbol, kind)
+        return {"category": CATEGORY[kind], "symbol": symbol, "orderLinkId": client_id}
+
+    def _order_of(self, kind: InstrumentKind) -> Callable[[dict[str, Any]], OrderReport]:
+        return lambda row: order_report(row, kind, self._multipliers)
+
+    def _execution_of(self, kind: InstrumentKind) -> Callable[[dict[str, Any]], FillReport | FundingReport | None]:
+        return lambda row: execution_report(row, kind, self._multipliers)
 
     async def _act(self, method: str, params: dict[str, Any]) -> PlaceOutcome:
         try:
@@ -268,10 +268,10 @@ class BybitTrading:
         except RowRefused as refused:
             return Unknown(f"the venue's order cannot be read: {refused}")
 
-    def _of_executions(self, rows: list[dict[str, Any]], leg: Leg) -> OrderReport | NotFound | Unknown:
+    def _of_executions(self, rows: list[dict[str, Any]], kind: InstrumentKind) -> OrderReport | NotFound | Unknown:
         """An order that only its executions remember. What it had asked for is not known any more."""
         try:
-            fills = [execution_report(row, leg, self._book) for row in rows]
+            fills = [execution_report(row, kind, self._multipliers) for row in rows]
         except RowRefused as refused:
             return Unknown(f"the venue's execution cannot be read: {refused}")
         own = {fill.fill_id: fill for fill in fills if isinstance(fill, FillReport)}
@@ -280,16 +280,16 @@ class BybitTrading:
         first = next(iter(own.values()))
         filled = sum((fill.qty for fill in own.values()), Decimal(0))
         return OrderReport(
-            first.client_id, first.venue_id, first.symbol, leg, first.side, filled, filled, open=False,
+            first.client_id, first.venue_id, first.symbol, kind, first.side, filled, filled, open=False,
             reason="known by its executions alone",
         )  # fmt: skip
 
-    async def _executions(self, leg: Leg, event_at: int, extra: dict[str, Any]) -> list[dict[str, Any]]:
+    async def _executions(self, kind: InstrumentKind, event_at: int, extra: dict[str, Any]) -> list[dict[str, Any]]:
         """Executions since a time, window by window: the venue gives at most seven days at once."""
         now_ms = await self._reports.server_time_ms()
         found: list[dict[str, Any]] = []
         for start, end in _windows(event_at // NS_PER_MS, now_ms + 1_000):
-            params = {"category": CATEGORY[leg], "startTime": start, "endTime": end, "limit": 100, **extra}
+            params = {"category": CATEGORY[kind], "startTime": start, "endTime": end, "limit": 100, **extra}
             found += await self._pages("private_get_v5_execution_list", params, "executions")
         return found
 

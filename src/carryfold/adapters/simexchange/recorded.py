@@ -9,7 +9,6 @@ first bar a pair is not launched; after the last record prices stand still and t
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -19,18 +18,14 @@ from carryfold.adapters.importing.names import spot_of
 from carryfold.adapters.simexchange.funding import HOUR_MS, MINUTE_MS, RATE_DECIMALS, first_estimate
 from carryfold.adapters.simexchange.instrument import Instrument
 from carryfold.adapters.simexchange.noise import Floats, Ints
+from carryfold.adapters.simexchange.recordings import Recording, read_recordings
 from carryfold.adapters.simexchange.source import Settlement
-from carryfold.domain.rows import Kind
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from carryfold.domain.rows import Rows
-    from carryfold.projections.tape import Tape
-
 __all__ = ["RecordedMarket", "open_record"]
 
-_NS_PER_MS: Final = 1_000_000
 _DEFAULT_TURNOVER: Final = 1e7
 _LEAST_CAP: Final = 0.005
 _ORDER_VALUE: Final = 5.0
@@ -39,7 +34,7 @@ _DAY_MS: Final = 86_400_000
 
 
 class _Pair(NamedTuple):
-    """What was recorded of one pair: closes in logarithms by time, settlements, and when it lived."""
+    """What was recorded of one pair, prices per coin: closes in logarithms by time, and settlements."""
 
     times_ms: Floats
     spot: Floats
@@ -124,17 +119,11 @@ class RecordedMarket:
 
 def open_record(home: Path, start_ms: int, most: int) -> RecordedMarket:
     """The market in the log of a home: all its pairs, or the `most` of the greatest turnover. Raises ValueError when
-    there is nothing to play, and what the log and its tape raise."""
-    from carryfold.eventlog import LogReader
-    from carryfold.projections.tape import Tape
-
-    with LogReader.open(home) as reader:
-        tape = Tape.open(home, reader)
-        rows = _rows_by_pair(tape)
-        found = []
-        for number, name in enumerate(tape.pairs):
-            if (Kind.BAR_CLOSED in rows[number]) and (made := _read(name.symbol, rows[number])) is not None:
-                found.append((name.symbol, *made))
+    there is nothing to play, and what the log raises."""
+    found = []
+    for symbol, perp, spot in read_recordings(home):
+        if (made := _read(symbol, perp, spot)) is not None:
+            found.append((symbol, *made))
     found.sort(key=lambda one: -one[2].daily_turnover)
     found = found[: most or None]
     if not found:
@@ -144,60 +133,46 @@ def open_record(home: Path, start_ms: int, most: int) -> RecordedMarket:
     return RecordedMarket([one[0] for one in found], [one[1] for one in found], [one[2] for one in found], start_ms)
 
 
-def _rows_by_pair(tape: Tape) -> dict[int, dict[int, Rows]]:
-    parts: dict[int, dict[int, list[Rows]]] = defaultdict(lambda: defaultdict(list))
-    wanted = (Kind.BAR_CLOSED, Kind.FUNDING_SETTLED, Kind.PAIR_DELISTED)
-    for block in tape.blocks():
-        for kind in wanted:
-            rows = block[block["kind"] == kind]
-            for pair in np.unique(rows["pair"]).tolist():
-                parts[pair][kind].append(rows[rows["pair"] == pair])
-    joined: dict[int, dict[int, Rows]] = defaultdict(dict)
-    for pair, kinds in parts.items():
-        joined[pair] = {kind: np.concatenate(blocks) for kind, blocks in kinds.items()}
-    return joined
-
-
-def _read(symbol: str, rows: dict[int, Rows]) -> tuple[_Pair, Instrument] | None:
-    bars = rows[Kind.BAR_CLOSED]
-    bars = bars[np.argsort(bars["event_at"], kind="stable")]
-    perp = np.where(bars["b"] > 0, bars["b"], bars["c"])
-    mark = np.where(bars["c"] > 0, bars["c"], perp)
-    priced = bool((bars["a"] > 0).any())
-    spot = bars["a"] if priced else mark
-    good = (perp > 0) & (mark > 0) & (spot > 0)
+def _read(symbol: str, perp: Recording, spot: Recording | None) -> tuple[_Pair, Instrument] | None:
+    """Bars of the times that both instruments have; the mark stands for the spot price where there is no spot."""
+    coins = spot_of(_listed(symbol))[1]
+    times, close, mark = perp.bars()
+    close = np.where(close > 0, close, mark) / coins
+    mark = np.where(mark > 0, mark / coins, close)
+    spot_price = mark
+    if spot is not None:
+        spot_times, spot_close, _ = spot.bars()
+        spot_price = np.zeros(len(times))
+        _, ours, theirs = np.intersect1d(times, spot_times, assume_unique=True, return_indices=True)
+        spot_price[ours] = spot_close[theirs]
+    good = (close > 0) & (mark > 0) & (spot_price > 0)
     if not good.any():
         return None
-    times = bars["event_at"][good] // _NS_PER_MS
-    settled = rows.get(Kind.FUNDING_SETTLED, bars[:0])
-    settled = settled[np.argsort(settled["event_at"], kind="stable")]
+    times, close, mark, spot_price = times[good], close[good], mark[good], spot_price[good]
+    settled = sorted(perp.settled)
     pair = _Pair(
         times.astype(np.float64),
-        np.log(spot[good]),
-        mark[good] / spot[good],
-        perp[good] / mark[good],
-        (settled["event_at"] // _NS_PER_MS).tolist(),
-        settled["a"].tolist(),
+        np.log(spot_price),
+        mark / spot_price,
+        close / mark,
+        settled,
+        [perp.settled[at_ms] for at_ms in settled],
     )
-    ends = rows.get(Kind.PAIR_DELISTED)
-    delivery_ms = 0 if ends is None else int(ends["event_at"][-1]) // _NS_PER_MS
-    price = float(np.median(perp[good]))
-    return pair, _instrument(symbol, times, pair, price, delivery_ms, priced=priced, turnover=_turnover(bars))
+    turnover = max(perp.turnover or _DEFAULT_TURNOVER, 1.0)
+    price = float(np.median(close))
+    return pair, _instrument(symbol, times, pair, price, perp.ended_ms, priced=spot is not None, turnover=turnover)
 
 
-def _turnover(bars: Rows) -> float:
-    known = bars["d"] >= 0
-    if not known.any():
-        return _DEFAULT_TURNOVER
-    minutes = max(int(bars["slot"][0]), 1)
-    return max(float(bars["d"][known].mean()) * 1_440 / minutes, 1.0)
+def _listed(symbol: str) -> str:
+    """As the exchange lists it: quoted in USDT."""
+    return symbol if symbol.endswith("USDT") else symbol + "USDT"
 
 
 def _instrument(
     symbol: str, times: Ints, pair: _Pair, price: float, delivery_ms: int, *, priced: bool, turnover: float
 ) -> Instrument:
     """As it could be listed: steps follow from the price."""
-    listed = symbol if symbol.endswith("USDT") else symbol + "USDT"
+    listed = _listed(symbol)
     spot_symbol, coins = spot_of(listed)
     multiplier = int(coins)
     digits = len(str(multiplier)) - 1
