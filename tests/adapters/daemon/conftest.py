@@ -12,8 +12,9 @@ from carryfold.adapters.daemon.conflation import RecordingPolicy
 from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.service import Daemon
 from carryfold.adapters.simexchange import SimExchange
-from carryfold.domain.codec import BATCH_DECODER
+from carryfold.domain.codec import decode_batch
 from carryfold.domain.events import FundingPredicted, FundingSettled
+from carryfold.domain.instruments import Instrument
 from carryfold.eventlog import EventLog, LogReader
 from tests.adapters.daemon.world import (
     DEADLINE_S,
@@ -64,10 +65,10 @@ async def enough(home: Path, served: Daemon) -> None:
             while len(shown & settled) < 2 or not all(has_traded(run) for run in served.runs):
                 for batch in reader.read(after):
                     after = batch.last_seq
-                    events = [event for _, event in BATCH_DECODER.decode(batch.payload)]
+                    events = [event for *_, event in decode_batch(batch.payload, batch.first_seq)]
                     zeros = [e for e in events if isinstance(e, FundingPredicted) and e.rate == 0.0]
                     settled |= {e.event_at // (3_600 * SECOND) for e in events if isinstance(e, FundingSettled)}
-                    shown |= {e.event_at // (3_600 * SECOND) for e in zeros if held_by_all(served, e.symbol)}
+                    shown |= {e.event_at // (3_600 * SECOND) for e in zeros if held_by_all(served, e.instrument)}
                 await asyncio.sleep(0.05)
 
 
@@ -76,10 +77,10 @@ def has_traded(run: Run) -> bool:
     return int(run.state.book["entries"][0]) >= 3 and int(run.state.book["payments"][0]) > 0
 
 
-def held_by_all(served: Daemon, symbol: str) -> bool:
-    """True if the two runs that go by estimates hold the pair."""
-    names = [name.symbol for name in served.runs[0].names]
-    return all(run.state.pair[names.index(symbol)]["held"] for run in served.runs[:2])
+def held_by_all(served: Daemon, perp: Instrument) -> bool:
+    """True if the two runs that go by estimates hold the pair of a perpetual."""
+    shorts = [pair.short for pair in served.runs[0].pairs]
+    return all(run.state.pair[shorts.index(perp)]["held"] for run in served.runs[:2])
 
 
 @pytest.fixture(scope="session")

@@ -108,11 +108,13 @@ def exchange_process(speed: float, *arguments: str) -> Iterator[str]:
 
 
 @contextmanager
-def daemon_process(home: Path, endpoint: str, speed: float, *arguments: str, mode: str = "paper") -> Iterator[Process]:
-    """A daemon that was started; armed when it says so."""
+def daemon_process(
+    home: Path, endpoint: str, speed: float, *arguments: str, mode: str = "paper", **changes: str
+) -> Iterator[Process]:
+    """A daemon that was started; armed when it says so. `changes`: of its environment."""
     process = Process(
         "--home", str(home), "run", "--mode", mode, "--endpoint", endpoint, "--speed", str(speed), *arguments,
-        lines_on="stderr",
+        lines_on="stderr", **changes,
     )  # fmt: skip
     try:
         yield process

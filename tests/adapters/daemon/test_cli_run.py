@@ -360,15 +360,15 @@ def test_a_log_that_was_tampered_with_shows_its_first_difference(
     (forged,) = [one for one in told["runs"] if not one["identical"]]
     first = forged["first_difference"]
     assert first["recorded"]["lots"] == first["refolded"]["lots"] + 1
-    assert first["recorded"]["symbol"] == first["refolded"]["symbol"]
+    assert first["recorded"]["pair"] == first["refolded"]["pair"]
 
 
 def test_a_market_that_was_tampered_with_shows_in_the_fills(shell: Shell, paper_home: Path, tmp_path: Path) -> None:
     decided = min(seq for seq, _, event in events_of(paper_home, FillSimulated) if event.action == "enter")
 
     def dearer(seq: int, event: Event) -> Event:
-        if isinstance(event, Quoted) and decided - 400 < seq < decided:
-            return msgspec.structs.replace(event, spot_ask=event.spot_ask * 1.0001)
+        if isinstance(event, Quoted) and event.kind == "spot" and decided - 400 < seq < decided:
+            return msgspec.structs.replace(event, ask=event.ask * 1.0001)
         return event
 
     home = rewritten(paper_home, tmp_path / "forged", dearer)

@@ -13,7 +13,7 @@ import pytest
 
 from carryfold.adapters.daemon.engine import Engine
 from carryfold.adapters.daemon.metrics import Metrics
-from carryfold.adapters.daemon.run import Made
+from carryfold.adapters.daemon.run import FoldResult
 from carryfold.domain.events import (
     ClockTicked,
     Event,
@@ -23,6 +23,7 @@ from carryfold.domain.events import (
     FundingSettled,
     RunStopped,
 )
+from carryfold.domain.instruments import carry_pair
 from carryfold.domain.rows import Kind, Rows
 from carryfold.eventlog import AnyEntry, AppendResult, DiskFull, EventLog, Follow, LogClosed, LogReader
 from carryfold.eventlog.entries import Columns, columns
@@ -30,6 +31,9 @@ from carryfold.eventlog.env import read_meta
 from carryfold.eventlog.tables import data_file
 from carryfold.projections.tape_rows import RowBuilder
 from tests.adapters.daemon.world import events_of, kinds_of, run, until
+
+PAIR = carry_pair("v", "A", 1, "A")
+HOUR = 3_600 * 10**9
 
 
 class Writer:
@@ -75,11 +79,11 @@ class Follower:
         self.fails = False
         self.bookings: list[Event] = []
 
-    def fold(self, rows: Rows) -> Made:
+    def fold(self, rows: Rows) -> FoldResult:
         if self.fails:
             raise ArithmeticError("a size is too large")
         self.rows += rows.tolist()
-        return Made([ExitDecided(1, 5, "v", "A", 1, 1, "r")] if self.decides else [], self.bookings)
+        return FoldResult([ExitDecided(1, 5, PAIR, 1, "r")] if self.decides else [], self.bookings)
 
     def kinds(self) -> list[Kind]:
         return [Kind(row[4]) for row in self.rows]
@@ -109,7 +113,7 @@ def transactions_of(home: Path) -> int:
     return meta.transaction
 
 
-def settled(rate: float, at: int = 1_000) -> FundingSettled:
+def settled(rate: float, at: int = HOUR) -> FundingSettled:
     return FundingSettled("v", "A", 1, at, rate)
 
 
@@ -192,7 +196,7 @@ def test_a_decision_is_on_the_disk_with_what_it_was_decided_on(tmp_path: Path) -
 
 
 def test_each_decision_of_several_runs_is_told_with_its_own_seq(tmp_path: Path) -> None:
-    booked = FillSimulated(1, 5, "v", "A", 1, "open", 1, {})
+    booked = FillSimulated(1, 5, PAIR, "open", 1, {})
     told: list[tuple[object, int]] = []
 
     async def decided(follower: Any, _: Any, seq: int) -> None:
@@ -260,6 +264,7 @@ def test_a_rate_that_comes_again_and_differs_is_a_revision_even_when_nothing_els
         assert one.follower.kinds() == [Kind.FUNDING_SETTLED, Kind.FUNDING_REVISED]
     (revised,) = [event for _, _, event in events_of(tmp_path, FundingRevised)]
     assert (revised.rate, kinds_of(tmp_path)) == (2e-4, ["FundingSettled", "FundingRevised"])
+    assert revised.caused_by == 1
 
 
 def test_of_what_the_log_has_already_nothing_is_folded_again(tmp_path: Path) -> None:
@@ -267,11 +272,11 @@ def test_of_what_the_log_has_already_nothing_is_folded_again(tmp_path: Path) -> 
 
         async def work() -> None:
             await one.engine.record([settled(1e-4)])
-            result = await one.engine.record([settled(1e-4), settled(3e-4, 2_000)])
+            result = await one.engine.record([settled(1e-4), settled(3e-4, 2 * HOUR)])
             assert (result.count, result.duplicates) == (1, 1)
 
         run(work())
-        assert [row[1] for row in one.follower.rows] == [1_000, 2_000]
+        assert [row[1] for row in one.follower.rows] == [HOUR, 2 * HOUR]
         assert [row[2] for row in one.follower.rows] == [1, 2]
 
 

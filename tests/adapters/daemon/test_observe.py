@@ -4,7 +4,7 @@ import asyncio
 import urllib.request
 from pathlib import Path
 
-from carryfold.domain.events import BarClosed, FeedConnected, FundingPredicted, FundingSettled, PairListed, Quoted
+from carryfold.domain.events import BarClosed, FeedConnected, FundingPredicted, FundingSettled, InstrumentListed, Quoted
 from carryfold.eventlog import verify
 from carryfold.projections.runs import list_runs
 from tests.adapters.daemon.world import daemon, events_of, exchange, kinds_of, logged, read, run, settings_for, until
@@ -18,14 +18,16 @@ def test_observing_records_the_market_and_begins_no_run(tmp_path: Path) -> None:
                 await logged(tmp_path, BarClosed)
             first = len(events_of(tmp_path, FundingSettled))
             async with daemon(tmp_path, choice):
-                await logged(tmp_path, Quoted, lambda event: event.spot_bid > 0, 5)
+                await logged(tmp_path, Quoted, lambda event: event.kind == "spot", 5)
             assert len(events_of(tmp_path, FundingSettled)) <= first + 4, "what the log has is not recorded again"
 
     run(work())
     with read(tmp_path) as (reader, tape):
         assert list_runs(reader) == []
-        assert {name.symbol for name in tape.pairs} == {"BTCUSDT", "SYN07USDT"}
-    assert {PairListed, FeedConnected, FundingPredicted, FundingSettled} <= {type(e) for _, _, e in events_of(tmp_path)}
+        assert {one.instrument.symbol for one in tape.instruments} == {"BTCUSDT", "SYN07USDT"}
+    assert {InstrumentListed, FeedConnected, FundingPredicted, FundingSettled} <= {
+        type(e) for _, _, e in events_of(tmp_path)
+    }
     assert not {"RunStarted", "RunArmed", "RunStopped", "EntryDecided"} & {*kinds_of(tmp_path)}
     assert verify(tmp_path).ok
 
@@ -34,10 +36,10 @@ def test_a_log_that_was_observed_is_what_a_later_paper_run_warms_up_on(tmp_path:
     async def work() -> None:
         async with exchange(speed=300.0) as venue:
             async with daemon(tmp_path, settings_for(venue, (), mode="observe")):
-                await logged(tmp_path, Quoted, lambda event: event.spot_bid > 0, 10)
+                await logged(tmp_path, Quoted, lambda event: event.kind == "spot", 10)
             async with daemon(tmp_path, settings_for(venue)) as served:
                 state = served.runs[0].state
-                assert int(state.view["settled_at"].max()) > 0
+                assert int(state.market["settled_at"].max()) > 0
                 assert int(state.view["view_at"].max()) > 0
 
     run(work())

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from carryfold.domain.codec import encode
@@ -52,8 +51,8 @@ def test_a_backtest_under_the_same_cursor_is_the_run(paper_home: Path, number: i
         for _ in outputs:
             pass
         entries_and_exits = made.decisions[made.decisions["action"] != ACTIONS.index("refused")]
-        decided = decisions_recorded(info.run, tape.pairs, entries_and_exits)
-        filled = fills_recorded(info.run, tape.pairs, made.fills)
+        decided = decisions_recorded(info.run, state, entries_and_exits)
+        filled = fills_recorded(info.run, state, made.fills)
         log = list(recorded(reader, info))
 
     assert [encode(event) for event in decided] == [encode(e) for e in log if isinstance(e, EntryDecided | ExitDecided)]
@@ -101,13 +100,13 @@ def test_a_run_that_was_never_stopped_is_verified_as_far_as_it_came(paper_home: 
     assert found.first_difference.refolded is None
 
 
-def test_a_state_needs_the_pairs_of_its_run(paper_home: Path) -> None:
+def test_a_state_has_the_pairs_of_its_run_in_the_order_of_ties(paper_home: Path) -> None:
     with read(paper_home) as (reader, tape):
         info = list_runs(reader)[0]
-        _, ids = make_state(info, tape.pairs)
+        state = make_state(info, tape.instruments)
 
-    assert [tape.pairs[i].symbol for i in ids] == [label.split("/")[1] for label in info.pairs]
-    assert np.all(np.diff(ids) > 0)
+    assert state.pairs == sorted(info.pairs, key=lambda pair: pair.order)
+    assert state.pairs == list(info.pairs)
 
 
 def infos_of(home: Path) -> list[RunInfo]:
@@ -117,11 +116,11 @@ def infos_of(home: Path) -> list[RunInfo]:
 
 def backtest(tape: Tape, info: RunInfo, cursor: Cursor | None = None) -> Backtest:
     """Research on the run's pairs, with its parameters, from its start on."""
-    _, ids = make_state(info, tape.pairs)
     under = Cursor(MAX, info.last_seq) if cursor is None else cursor
+    selection = Selection(tape.instruments, info.pairs)
     return run_blocks(
-        lambda: tape.blocks(under, pair_ids=set(ids)),
+        lambda: tape.blocks(under, instrument_ids=selection.instrument_ids),
         info.parameters,
-        Selection(tape.pairs, ids),
+        selection,
         since=info.started_at,
     )

@@ -24,8 +24,8 @@ from carryfold.domain.events import (
     FeedLost,
     FillSimulated,
     FundingSettled,
-    PairChanged,
-    PairDelisted,
+    InstrumentChanged,
+    InstrumentDelisted,
     RunStopped,
 )
 from carryfold.domain.fold.state import GATES
@@ -105,7 +105,7 @@ def test_f24_a_venue_that_is_down_across_a_settlement_settles_once_when_it_is_ba
     assert known[0] >= down_at + 1_800 * SECOND - 10 * SECOND
     assert {e.feed for _, _, e in events_of(tmp_path, FeedLost)} == {"bybit.linear", "bybit.spot"}
     paid = [e for _, _, e in events_of(tmp_path, FillSimulated) if e.action == "funding"]
-    assert len({(e.symbol, e.values["settled_at"]) for e in paid}) == len(paid) > 0
+    assert len({(e.pair, e.values["settled_at"]) for e in paid}) == len(paid) > 0
     check(tmp_path)
 
 
@@ -114,22 +114,24 @@ def test_f27_switched_intervals_and_delistings_reach_a_run_while_it_goes_on(tmp_
         async with exchange(speed=1_200.0, push_ms=25) as venue:
             choice = settings_for(venue, [parameter_set("run", "max_positions=7", "enter=-1", "exit=-1")])
             async with daemon(tmp_path, choice) as served:
-                pair, names = served.runs[0].state.pair, [name.symbol for name in served.runs[0].names]
+                pair, names = served.runs[0].state.pair, [one.short.symbol for one in served.runs[0].pairs]
                 eth = names.index("ETHUSDT")
                 await until(lambda: bool(pair[eth]["held"]))
                 venue.switch_interval("SYN05USDT", 1)
                 venue.delist("ETHUSDT", 5_400.0)
-                await logged(tmp_path, PairDelisted)
+                await logged(tmp_path, InstrumentDelisted)
                 assert not pair[eth]["held"]
-                await logged(tmp_path, PairChanged, lambda e: e.symbol == "SYN05USDT" and e.interval_hours == 1.0)
+                await logged(tmp_path, InstrumentChanged, lambda e: e.symbol == "SYN05USDT" and e.interval_hours == 1.0)
                 await logged(tmp_path, FundingSettled, lambda e: e.symbol == "SYN05USDT" and e.event_at // HOUR % 2)
 
     run(work())
-    changed = [event for _, _, event in events_of(tmp_path, PairChanged)]
+    changed = [event for _, _, event in events_of(tmp_path, InstrumentChanged)]
     assert [e.interval_hours for e in changed if e.symbol == "SYN05USDT" and e.interval_hours] == [2.0, 1.0]
-    (announced,) = [seq for seq, _, e in events_of(tmp_path, PairChanged) if e.symbol == "ETHUSDT" and e.delist_at]
-    (left,) = [(seq, e) for seq, _, e in events_of(tmp_path, ExitDecided) if e.symbol == "ETHUSDT"]
-    (delisted,) = [seq for seq, _, _ in events_of(tmp_path, PairDelisted)]
+    (announced,) = [
+        seq for seq, _, e in events_of(tmp_path, InstrumentChanged) if e.symbol == "ETHUSDT" and e.delist_at
+    ]
+    (left,) = [(seq, e) for seq, _, e in events_of(tmp_path, ExitDecided) if e.pair.short.symbol == "ETHUSDT"]
+    (delisted,) = [seq for seq, _, _ in events_of(tmp_path, InstrumentDelisted)]
     assert announced < left[0] < delisted
     assert left[1].reason == "delisting"
     check(tmp_path)

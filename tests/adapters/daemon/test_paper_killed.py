@@ -51,7 +51,7 @@ def test_f01_a_paper_daemon_that_is_killed_takes_its_run_up_again(tmp_path: Path
     assert len(events_of(home, RunArmed)) >= rounds // 2
     decided = [event for _, _, event in events_of(home, EntryDecided, ExitDecided)]
     assert decided
-    assert len({(event.event_at, event.symbol, type(event)) for event in decided}) == len(decided)
+    assert len({(event.event_at, event.pair, type(event)) for event in decided}) == len(decided)
     (found,) = verify_all(home)
     assert found.identical, found
     assert found.recorded_state_hash == found.state_hash

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from carryfold.domain.events import FillSimulated, FundingSettled, Quoted
+from carryfold.domain.events import FillSimulated, FundingSettled, InstrumentListed, Quoted
 from tests.adapters.daemon.world import (
     SECOND,
     daemon,
@@ -28,13 +28,15 @@ def test_held_pairs_are_paid_at_the_mark_of_the_settlement_under_the_usual_recor
                 assert book["no_mark"][0] == 0
 
     run(work())
-    known = {e.symbol: at for _, at, e in events_of(tmp_path, FundingSettled) if e.event_at == MIDNIGHT}
+    known = {e.instrument: at for _, at, e in events_of(tmp_path, FundingSettled) if e.event_at == MIDNIGHT}
+    times = {e.instrument: e.multiplier for _, _, e in events_of(tmp_path, InstrumentListed)}
     paid = [e for _, _, e in events_of(tmp_path, FillSimulated) if e.action == "funding"]
     assert {e.values["settled_at"] for e in paid} == {MIDNIGHT}
     for payment in paid:
-        quotes = [e for _, at, e in events_of(tmp_path, Quoted) if e.symbol == payment.symbol and e.perp_bid > 0]
-        since = [e for e in quotes if MIDNIGHT < e.event_at < known[payment.symbol]]
+        quotes = [e for _, at, e in events_of(tmp_path, Quoted) if e.instrument == payment.pair.short]
+        since = [e for e in quotes if MIDNIGHT < e.event_at < known[payment.pair.short]]
         in_force = max((e for e in quotes if e.event_at <= MIDNIGHT), key=lambda e: e.event_at)
         assert len(since) > 8, "the venue tells of a settlement long after the next quotes"
-        assert abs(payment.values["mark"] / ((in_force.perp_bid + in_force.perp_ask) / 2) - 1) < 1e-3
+        mid = (in_force.bid + in_force.ask) / 2 / times[payment.pair.short]
+        assert abs(payment.values["mark"] / mid - 1) < 1e-3
     assert all(found.identical for found in verify_all(tmp_path))

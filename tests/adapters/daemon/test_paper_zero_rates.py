@@ -40,7 +40,7 @@ def test_zero_rates_reached_the_log_after_several_settlements(paper_home: Path) 
     }
     assert len({at for _, at in after}) >= 2
     for _, _, event in events_of(paper_home, ExitDecided):
-        if any(event.symbol == symbol and 0 <= event.event_at - at < 60 * SECOND for symbol, at in after):
+        if any(event.pair.short.symbol == symbol and 0 <= event.event_at - at < 60 * SECOND for symbol, at in after):
             assert event.working["q"] == event.working["x"], "a pair is left for its settled rate, or not at all"
 
 
@@ -51,17 +51,20 @@ def names(info: RunInfo) -> str:
 
 def folded(tape: Tape, info: RunInfo, shown: float = 0.0) -> tuple[list[object], list[tuple[int, int]]]:
     """(the run's decisions had the venue shown this instead of 0, the instants at which a held pair showed 0)."""
-    state, ids = make_state(info, tape.pairs)
-    rows_of = RunFilter(ids, tape.runs.index(info.run), live=False)
+    state = make_state(info, tape.instruments)
+    slot = tape.runs.index(info.run)
+    rows_of = RunFilter(len(tape.instruments), state, tape.pairs, slot, live=False)
+    pair_of = {number: place for place, number in enumerate(state.view["short"].tolist())}
     decisions: list[object] = []
     held: list[tuple[int, int]] = []
     for block in tape.blocks(Cursor(MAX, info.last_seq)):
         for rows in instants(rows_of(block)):
             zero = (rows["kind"] == Kind.FUNDING_PREDICTED) & (rows["a"] == 0.0)
-            held += [(int(r["known_at"]), int(r["pair"])) for r in rows[zero] if state.pair[r["pair"]]["held"]]
+            shown_at = [(int(r["known_at"]), pair_of[int(r["subject"])]) for r in rows[zero]]
+            held += [(at, pair) for at, pair in shown_at if state.pair[pair]["held"]]
             changed = rows.copy()
             changed["a"][zero] = shown
-            decisions += decisions_recorded(info.run, tape.pairs, simulate(state, changed).decisions)
+            decisions += decisions_recorded(info.run, state, simulate(state, changed).decisions)
     return decisions, held
 
 

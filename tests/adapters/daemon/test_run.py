@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from decimal import Decimal
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -12,39 +13,47 @@ import pytest
 from carryfold.adapters.daemon.run import Run
 from carryfold.domain.fold import Output, State, simulate
 from carryfold.domain.fold.codes import ENTRY
+from carryfold.domain.instruments import LOT_UNITS, Listing
 from carryfold.domain.params import Parameters
 from carryfold.domain.rows import Kind, Rows
-from carryfold.projections.runs import RunInfo, pair_label
-from carryfold.projections.tape import PairName
+from carryfold.projections.runs import RunInfo
 from tests.domain.build import Row, at, bar, listed
-from tests.domain.compiled import ordered
+from tests.domain.compiled import carry, ordered
 
 
-def run_of(*rows: Row) -> Run:
+def run_of(*rows: Row | list[Row]) -> Run:
     """A run that has folded these rows of one pair, without a log."""
-    name = PairName("bybit", "AUSDT", 1)
-    info = RunInfo(1, 0, "paper", Parameters(), "", "", (pair_label(name),), 1)
-    tape: Any = SimpleNamespace(pairs=[name], runs=[0, 1])
+    (spot, perp), (pair,) = carry("AUSDT")
+    listings = [Listing(spot, "A", "USDT"), Listing(perp, "A", "USDT")]
+    info = RunInfo(1, 0, "paper", Parameters(), "", "", (pair,), 1)
+    tape: Any = SimpleNamespace(instruments=listings, pairs=[], runs=[0, 1])
     run = Run(info, tape)
     run.fold(ordered([listed(), *rows]))
     return run
 
 
-def spot_turnover(hours: float, amount: float) -> Row:
-    return (at(hours), at(hours), 0, 0, Kind.ACTIVITY_OBSERVED, 60, amount, -1.0, -1.0, 0.0)
+def turnover(hours: float, leg: int, amount: float) -> Row:
+    return (at(hours), at(hours), 0, leg, Kind.ACTIVITY_OBSERVED, 60, amount, -1.0, 0.0)
 
 
-@pytest.mark.parametrize(("spot", "perp", "thin"), [(1e6, 1e3, "perp"), (1e3, 1e6, "spot"), (1e6, -1.0, "spot")])
+@pytest.mark.parametrize(("spot", "perp", "thin"), [(1e6, 1e3, "short"), (1e3, 1e6, "long"), (1e6, -1.0, "long")])
 def test_the_leg_with_less_turnover_is_the_thin_one_for_every_strategy(spot: float, perp: float, thin: str) -> None:
-    rows = [row for h in range(1, 5) for row in (bar(h, 100.0, turnover=perp), spot_turnover(h, spot))]
+    rows = [row for h in range(1, 5) for row in (*bar(h, 100.0, turnover=perp), turnover(h, 0, spot))]
+    run = run_of(*rows)
 
-    assert run_of(*rows).thin_leg("AUSDT") == thin
+    assert run.thin_leg(run.pairs[0]) == thin
+
+
+def test_a_holding_is_counted_in_millionths_of_the_lot() -> None:
+    run = run_of()
+
+    assert run.unit_of(run.pairs[0]) == (Decimal("0.000000000001"), LOT_UNITS)
 
 
 def test_whoever_looks_while_the_writer_folds_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     run, begun, end = run_of(), threading.Event(), threading.Event()
-    looks: list[Callable[[], Any]] = [run.standing, run.busy_symbols, run.pending]
-    looks += [partial(run.unit_of, "AUSDT"), partial(run.thin_leg, "AUSDT")]
+    looks: list[Callable[[], Any]] = [run.standing, run.busy_legs, run.pending]
+    looks += [partial(run.unit_of, run.pairs[0]), partial(run.thin_leg, run.pairs[0])]
 
     def slow(state: State, rows: Rows) -> Output:
         state.book["halted"] = 1
@@ -64,4 +73,4 @@ def test_whoever_looks_while_the_writer_folds_waits_for_its_end(monkeypatch: pyt
         fold.result(30)
         standing, busy, pending, *_ = [one.result(30) for one in found]
     assert not standing.may_enter
-    assert (busy, [is_entry for _, is_entry in pending]) == ({"AUSDT"}, [True])
+    assert (busy, [is_entry for _, is_entry in pending]) == ({*run.pairs[0]}, [True])

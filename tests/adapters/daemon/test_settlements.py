@@ -14,13 +14,23 @@ import pytest
 from carryfold.adapters.backfill.source import Page, Settlement
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
-from carryfold.adapters.daemon.settlements import ATTEMPTS_MAX, FIRST_ASK_S, SettlementDesk
+from carryfold.adapters.daemon.settlements import ATTEMPTS_MAX, FIRST_ASK_S, SettlementCollector
 from carryfold.adapters.venue import LegRules, PairSpec, VenueError
-from carryfold.domain.events import DataRejected, Event, FundingPredicted, FundingRevised, FundingSettled, PairListed
+from carryfold.domain.events import (
+    DataRejected,
+    Event,
+    FundingPredicted,
+    FundingRevised,
+    FundingSettled,
+    InstrumentListed,
+)
+from carryfold.domain.instruments import Instrument
 from tests.adapters.daemon.world import SECOND, run
 
 HOUR = 3_600 * SECOND
 LAUNCH = 1_000_000 * HOUR
+ONE = Decimal(1)
+PERP = Instrument("v", "AUSDT", "perp")
 
 
 class Hand:
@@ -38,7 +48,7 @@ class Hand:
 
 
 class Story:
-    """A venue that publishes settlements late, or is down, and the desk that asks it."""
+    """A venue that publishes settlements late, or is down, and the collector that asks it."""
 
     def __init__(self, *settled_at: int, rates: dict[int, str] | None = None, known: int = 0) -> None:
         self.rows = {at: (rates or {}).get(at, "0.0001") for at in settled_at}
@@ -47,11 +57,12 @@ class Story:
         self.asked: list[tuple[int, int, int]] = []
         self.events: list[Event] = []
         self.clock = Hand(LAUNCH)
-        rules = LegRules(*[Decimal(1)] * 5)
-        listed = PairListed("v", "AUSDT", 1, LAUNCH, 1.0, 5.0, spot_symbol="AUSDT")
-        self.spec = PairSpec(listed, "A", rules, rules)
-        self.desk = SettlementDesk(
-            self, [self.spec], {"AUSDT": known} if known else {}, self.clock, self.record, Notices(Metrics())  # type: ignore[arg-type]
+        rules = LegRules(ONE, ONE, ONE, ONE, ONE)
+        spot = InstrumentListed("v", "AUSDT", "spot", 1, 0, "A", "USDT", 1.0, 5.0)
+        perp = InstrumentListed(*PERP, LAUNCH, "A", "USDT", 1.0, 5.0)
+        self.spec = PairSpec(spot, perp, rules, rules)
+        self.collector = SettlementCollector(
+            self, [self.spec], {PERP: known} if known else {}, self.clock, self.record, Notices(Metrics())  # type: ignore[arg-type]
         )  # fmt: skip
 
     async def settlements(self, symbol: str, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
@@ -71,11 +82,11 @@ class Story:
 
     def see(self, at: int, next_at: int, hours: float = 8.0) -> None:
         self.clock.time = max(self.clock.time, at)
-        self.desk.see(FundingPredicted("v", "AUSDT", 1, at, 1e-4, next_at, hours))
+        self.collector.see(FundingPredicted("v", "AUSDT", 1, at, 1e-4, next_at, hours))
 
     def live_until(self, at: int) -> None:
         async def work() -> None:
-            task = asyncio.ensure_future(self.desk.run())
+            task = asyncio.ensure_future(self.collector.run())
             while self.clock.now() < at and not task.done():
                 await asyncio.sleep(0)
             task.cancel()
@@ -101,6 +112,18 @@ def test_a_settlement_is_asked_for_once_a_little_after_it_was_due() -> None:
     assert story.settled == [T1]
     assert len(story.asked) == 1
     assert 0 <= story.asked[0][0] - T1 - FIRST_ASK_S * SECOND <= 2 * SECOND
+
+
+def test_a_settlement_is_recorded_at_its_nominal_time_whatever_the_stamp_says() -> None:
+    story = Story(T1 + 3 * SECOND)
+    story.see(T1 - HOUR, T1 + SECOND)
+    story.see(T1 + 2 * SECOND, T2)
+    story.live_until(T1 + HOUR)
+
+    assert story.settled == [T1]
+    assert len(story.asked) == 1
+    told = [event for event in story.events if isinstance(event, FundingRevised)]
+    assert [(event.event_at, event.interval_hours) for event in told] == [(T1, 8.0)]
 
 
 def test_the_interval_that_was_shown_goes_into_the_log_when_it_is_news() -> None:
@@ -190,7 +213,7 @@ def test_a_venue_that_is_down_across_several_settlements_tells_them_all_when_it_
 def test_what_the_log_has_is_not_asked_for_again_and_gaps_are_filled_at_the_start() -> None:
     story = Story(T1, T2, known=T1)
     story.clock.time = T2 + HOUR
-    run(story.desk.fill_gaps())
+    run(story.collector.fill_gaps())
 
     assert story.settled == [T2]
     assert story.asked[0][1] == T1 // 10**6 + 1
@@ -200,7 +223,7 @@ def test_gaps_that_cannot_be_filled_at_the_start_are_filled_later() -> None:
     story = Story(T1)
     story.clock.time = T1 + HOUR
     story.down = [(0, T1 + HOUR + 30 * SECOND)]
-    run(story.desk.fill_gaps())
+    run(story.collector.fill_gaps())
     assert not story.events
     story.live_until(T1 + HOUR + 120 * SECOND)
 
@@ -210,7 +233,7 @@ def test_gaps_that_cannot_be_filled_at_the_start_are_filled_later() -> None:
 def test_a_relisted_pair_is_not_given_the_settlements_of_the_old_listing() -> None:
     story = Story(LAUNCH - 8 * HOUR, T1)
     story.clock.time = T1 + HOUR
-    run(story.desk.fill_gaps())
+    run(story.collector.fill_gaps())
 
     assert story.settled == [T1]
 
@@ -239,7 +262,7 @@ def test_an_estimate_that_arrives_late_changes_nothing() -> None:
 def test_a_pair_that_has_closed_is_forgotten() -> None:
     story = Story(T1)
     story.see(T1 - HOUR, T1)
-    story.desk.forget("AUSDT")
+    story.collector.forget(PERP)
     story.see(T1 + SECOND, T2)
     story.live_until(T1 + 120 * SECOND)
 
@@ -270,14 +293,14 @@ def test_one_that_never_comes_is_given_up_and_the_next_is_not(comes_next: bool) 
     assert story.settled == ([T2] if comes_next else [])
 
 
-def test_an_error_of_the_log_ends_the_desk() -> None:
+def test_an_error_of_the_log_ends_the_collector() -> None:
     story = Story(T1)
 
     async def fail(events: Any) -> None:
         raise RuntimeError("no room")
 
-    story.desk._record = fail
+    story.collector._record = fail
     story.see(T1 - HOUR, T1)
     story.clock.time = T1 + 60 * SECOND
     with pytest.raises(RuntimeError, match="no room"):
-        run(story.desk.run())
+        run(story.collector.run())

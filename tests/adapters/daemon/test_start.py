@@ -15,27 +15,34 @@ from carryfold.adapters.daemon.settings import Mode, ParameterSet
 from carryfold.adapters.daemon.start import Started, candidates, follow_pairs, last_settled, open_runs
 from carryfold.adapters.venue import LegRules, PairSpec, VenueError
 from carryfold.domain.codec import encode
-from carryfold.domain.events import EntryDecided, Event, ExitDecided, FundingSettled, PairListed, RunStarted
+from carryfold.domain.events import EntryDecided, Event, ExitDecided, FundingSettled, InstrumentListed, RunStarted
+from carryfold.domain.instruments import Instrument, carry_pair
 from carryfold.domain.params import parse_settings
 from carryfold.eventlog import Clock, EventLog, LogReader
 from carryfold.projections.runs import RunInfo, list_runs, recorded
 from tests.adapters.daemon.conftest import SETS
 from tests.adapters.daemon.world import copy_of, events_of, read, rewritten
 
-RULES = LegRules(*[Decimal(1)] * 5)
+ONE = Decimal(1)
+RULES = LegRules(ONE, ONE, ONE, ONE, ONE)
 
 
-def spec(symbol: str, listing: int = 1, status: str = "Trading", venue: str = "bybit") -> PairSpec:
-    listed = PairListed(venue, symbol, listing, 5 * listing, 1.0, 5.0, spot_symbol=symbol)
-    return PairSpec(listed, symbol, RULES, RULES, status=status)
+def spec(symbol: str, listing: int = 1, status: str = "Trading", spot: Instrument | None = None) -> PairSpec:
+    facts = symbol, "USDT", 1.0, 5.0
+    bought = InstrumentListed(*(spot or Instrument("bybit", symbol, "spot")), 0, *facts)
+    perp = InstrumentListed("bybit", symbol, "perp", listing, 5 * listing, *facts)
+    return PairSpec(bought, perp, RULES, RULES, status=status)
 
 
-def info(*labels: str, run: int = 1) -> RunInfo:
-    return RunInfo(run, 1, "paper", parse_settings([]), "d", "", labels, 9)
+def info(*symbols: str, run: int = 1) -> RunInfo:
+    pairs = tuple(carry_pair("bybit", symbol, 1, symbol) for symbol in symbols)
+    return RunInfo(run, 1, "paper", parse_settings([]), "d", "", pairs, 9)
 
 
-def chosen(text: str, specs: list[PairSpec], turnover: dict[str, float], *runs: RunInfo) -> list[str]:
-    return [one.listed.symbol for one in follow_pairs(text, specs, turnover, lambda _: "", runs)]
+def chosen(
+    text: str, specs: list[PairSpec], turnover: dict[str, float], *runs: RunInfo, held: tuple[str, ...] = ()
+) -> list[str]:
+    return [one.symbol for one in follow_pairs(text, specs, turnover, lambda _: "", runs, held)]
 
 
 def test_top_n_keeps_the_pairs_of_the_run_that_is_taken_up() -> None:
@@ -43,15 +50,15 @@ def test_top_n_keeps_the_pairs_of_the_run_that_is_taken_up() -> None:
     turnover = {"A": 3.0, "B": 2.0, "C": 1.0}
 
     assert chosen("top:2", specs, turnover) == ["A", "B"]
-    assert chosen("top:2", specs, turnover, info("bybit/B/1", "bybit/C/1")) == ["B", "C"]
-    assert chosen("top:3", specs, turnover, info("bybit/B/1", "bybit/C/1")) == ["A", "B", "C"]
-    assert chosen("top:2", specs, turnover, info("bybit/B/1", "bybit/Z/1")) == ["A", "B"]
-    assert chosen("A,C", specs, turnover, info("bybit/B/1", "bybit/C/1")) == ["A", "C"]
+    assert chosen("top:2", specs, turnover, info("B", "C")) == ["B", "C"]
+    assert chosen("top:3", specs, turnover, info("B", "C")) == ["A", "B", "C"]
+    assert chosen("top:2", specs, turnover, info("B", "Z")) == ["A", "B"]
+    assert chosen("A,C", specs, turnover, info("B", "C")) == ["A", "C"]
 
 
 def test_a_run_that_had_all_pairs_there_were_keeps_the_one_that_closed() -> None:
     specs = [spec("A"), spec("B", status="Closed"), spec("C")]
-    all_there_were = info("bybit/A/1", "bybit/B/1", "bybit/C/1")
+    all_there_were = info("A", "B", "C")
 
     assert chosen("top:20", specs, {}, all_there_were) == ["A", "B", "C"]
     assert chosen("top:20", [*specs, spec("D")], {}, all_there_were) == ["A", "C", "D"]
@@ -60,9 +67,17 @@ def test_a_run_that_had_all_pairs_there_were_keeps_the_one_that_closed() -> None
 
 def test_the_newest_run_that_fits_is_the_one_whose_pairs_are_kept() -> None:
     specs = [spec("A"), spec("B"), spec("C")]
-    runs = [info("bybit/A/1", "bybit/B/1"), info("bybit/B/1", "bybit/C/1", run=5)]
+    runs = [info("A", "B"), info("B", "C", run=5)]
 
     assert chosen("top:2", specs, {}, *runs) == ["B", "C"]
+
+
+def test_what_an_earlier_run_holds_comes_along_whatever_is_chosen() -> None:
+    specs = [spec("A"), spec("B"), spec("C")]
+
+    assert chosen("A", specs, {}, held=("C", "A")) == ["A", "C"]
+    assert chosen("top:1", specs, {"A": 3.0}, held=("B",)) == ["A", "B"]
+    assert chosen("A", specs, {}, held=("Z",)) == ["A"], "the venue does not list it any more"
 
 
 def test_a_symbol_that_is_none_is_refused() -> None:
@@ -80,8 +95,7 @@ def opened(home: Path, specs: list[PairSpec], sets: tuple[ParameterSet, ...] = S
 
 def specs_of(home: Path) -> list[PairSpec]:
     with read(home) as (reader, _):
-        labels = [label.split("/") for label in list_runs(reader)[0].pairs]
-    return [spec(symbol, int(listing), venue=venue) for venue, symbol, listing in labels]
+        return [spec(pair.short.symbol, pair.short.listing, spot=pair.long) for pair in list_runs(reader)[0].pairs]
 
 
 @pytest.fixture
@@ -122,16 +136,16 @@ def test_a_pair_that_closed_meanwhile_does_not_end_its_run(home: Path) -> None:
 
 def test_a_relisting_under_an_old_name_is_another_run(home: Path) -> None:
     pairs = specs_of(home)
-    name = pairs[0].listed.symbol
+    name = pairs[0].symbol
     pairs[0] = msgspec.structs.replace(pairs[0], status="Closed")
-    listed = spec(name, 2)
+    listed = spec(name, 2, spot=pairs[0].spot.instrument)
     with EventLog.open(home) as log:
-        log.append([(encode(listed.listed), None, None)])
+        log.append([(encode(listed.perp), None, None)])
     started = opened(home, [*pairs, listed], SETS[:1])
 
     assert len(events_of(home, RunStarted)) == 4
-    assert f"bybit/{name}/2" in started.runs[0].info.pairs
-    assert f"bybit/{name}/1" not in started.runs[0].info.pairs
+    listings = [pair.short.listing for pair in started.runs[0].info.pairs if pair.short.symbol == name]
+    assert listings == [2]
 
 
 def test_what_a_killed_daemon_did_not_come_to_record_is_made_up_for(paper_home: Path, tmp_path: Path) -> None:
@@ -169,11 +183,11 @@ def test_a_live_run_whose_log_was_changed_is_not_left_behind(paper_home: Path, t
         opened(home, specs_of(paper_home), SETS[1:], "live")
 
 
-def test_the_last_settlement_of_each_pair_is_known(paper_home: Path) -> None:
+def test_the_last_settlement_of_each_perpetual_is_known(paper_home: Path) -> None:
     with read(paper_home) as (_, tape):
         found = last_settled(tape)
-    expected: dict[str, int] = {}
+    expected: dict[Instrument, int] = {}
     for _, _, event in events_of(paper_home, FundingSettled):
-        expected[event.symbol] = max(event.event_at, expected.get(event.symbol, 0))
+        expected[event.instrument] = max(event.event_at, expected.get(event.instrument, 0))
 
     assert found == expected

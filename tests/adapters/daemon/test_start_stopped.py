@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from carryfold.adapters.daemon.service import Daemon, run_daemon
-from carryfold.adapters.daemon.settlements import SettlementDesk
+from carryfold.adapters.daemon.settlements import SettlementCollector
 from carryfold.adapters.daemon.threads import in_thread
 from carryfold.eventlog import verify
 from tests.adapters.daemon.world import exchange, kinds_of, run, settings_for, verify_all
@@ -32,7 +32,7 @@ def test_a_stop_while_settlements_are_fetched_ends_the_runs_in_order(
         begun[0].stopping.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(SettlementDesk, "fill_gaps", never)
+    monkeypatch.setattr(SettlementCollector, "fill_gaps", never)
 
     async def work() -> None:
         async with exchange() as venue:

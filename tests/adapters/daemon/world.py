@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from carryfold.adapters.daemon.service import Daemon, run_daemon
 from carryfold.adapters.daemon.settings import DaemonSettings, ParameterSet
 from carryfold.adapters.simexchange import SimConfig, SimExchange
-from carryfold.domain.codec import BATCH_DECODER, encode, event_key
+from carryfold.domain.codec import decode_batch, encode, event_key
 from carryfold.domain.events import Event
 from carryfold.domain.fold import CODE_DIGEST
 from carryfold.domain.params import parse_settings
@@ -27,7 +27,9 @@ START = "2025-06-01T23:50:00Z"
 
 SECOND = 1_000_000_000
 DEADLINE_S = 120.0
-EASY = ("stale_s=120", "enter=0.00002", "exit=0.00001")
+EASY = ("stale_s=120", "leg_skew_s=120", "enter=0.00002", "exit=0.00001")
+"""The venues of these tests run fast: two messages of one moment may be many of their seconds apart."""
+
 T = TypeVar("T")
 
 
@@ -51,7 +53,7 @@ async def logged(home: Path, kind: type[Event], is_it: Callable[[Any], bool] = l
             while found < count:
                 for batch in reader.read(after):
                     after = batch.last_seq
-                    events = (event for _, event in BATCH_DECODER.decode(batch.payload))
+                    events = (event for *_, event in decode_batch(batch.payload, batch.first_seq))
                     found += sum(isinstance(event, kind) and is_it(event) for event in events)
                 await asyncio.sleep(0.02)
 
@@ -104,13 +106,13 @@ def read(home: Path) -> Iterator[tuple[LogReader, Tape]]:
 
 def events_of(home: Path, *kinds: type[Event]) -> list[tuple[int, int, Any]]:
     """(seq, known_at, event) of the log, of some kinds or all."""
-    found = []
     with LogReader.open(home) as reader:
-        for batch in reader.read():
-            for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(batch.payload), batch.first_seq):
-                if not kinds or isinstance(event, kinds):
-                    found.append((seq, known_at, event))
-    return found
+        return [
+            (seq, known_at, event)
+            for batch in reader.read()
+            for seq, known_at, event in decode_batch(batch.payload, batch.first_seq)
+            if not kinds or isinstance(event, kinds)
+        ]
 
 
 def kinds_of(home: Path) -> list[str]:
@@ -142,7 +144,7 @@ def rewritten(home: Path, new_home: Path, change: Change) -> Path:
     ):
         for batch in reader.read():
             entries: list[tuple[bytes, bytes | None, int | None]] = []
-            for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(batch.payload), batch.first_seq):
+            for seq, known_at, event in decode_batch(batch.payload, batch.first_seq):
                 kept = change(seq, event)
                 if kept is None:
                     break

@@ -21,9 +21,10 @@ class Crashed(Exception):
 
 
 class Driver:
-    """Runs one process against one venue. `behave` says what becomes of each request; `delay` how long each message
-    takes (ns) and `copies` how often it comes (0: never). At each number of `crash_at` the process dies right after so
-    many events were logged. A twin that knows the log alone has to be equal after every event."""
+    """Runs one process against its venue, or against two: `long_venue` is that of the long leg. `behave` says what
+    becomes of each request; `delay` how long each message takes (ns) and `copies` how often it comes (0: never). At
+    each number of `crash_at` the process dies right after so many events were logged. A twin that knows the log alone
+    has to be equal after every event."""
 
     def __init__(
         self,
@@ -35,16 +36,19 @@ class Driver:
         copies: Callable[[str], int] = lambda _: 1,
         quoted: Callable[[int], Quotes] = quotes,
         crash_at: frozenset[int] = frozenset(),
+        long_venue: Venue | None = None,
     ) -> None:
         self.spec, self.venue = spec, venue
+        self.ports = {spec.pair.pair.long.venue: long_venue or venue, spec.pair.pair.short.venue: venue}
         self.behave, self.delay, self.copies, self.quoted = behave, delay, copies, quoted
         self.crash_at = crash_at
         self.process = Execution.start(spec)
         self.twin = Ledger.begin(spec)
         self.now = spec.started_at
-        self.log: list[tuple[int, Event]] = []
+        self.log: list[tuple[int, int, Event]] = []
         self.alerts: list[Alert] = []
         self.queries = 0
+        self.requests: list[OrderRequest] = []
         self._inbox: list[tuple[int, int, Callable[[], tuple[Any, ...]]]] = []
         self._count = 0
 
@@ -85,11 +89,15 @@ class Driver:
 
     @property
     def orders(self) -> list[OrderRequest]:
-        return self.venue.requests
+        return self.requests
+
+    def port(self, request: OrderRequest) -> Venue:
+        """The venue of the order's instrument."""
+        return self.ports[self.process.instrument(request.client_id).venue]
 
     def of(self, kind: type[Any]) -> list[Any]:
         """The logged events of one kind."""
-        return [event for _, event in self.log if isinstance(event, kind)]
+        return [event for _, _, event in self.log if isinstance(event, kind)]
 
     def _turn(self) -> int:
         """Step until nothing new is to be logged; gives when to wake."""
@@ -103,16 +111,19 @@ class Driver:
                 self.queries += 1
                 self._answer(request)
             if actions.fetch_fills_since:
-                for fill in self.venue.fills():
-                    if fill.event_at >= actions.fetch_fills_since:
-                        self.deliver(fill, self.now + self.delay("fetch"))
+                for venue in dict.fromkeys(self.ports.values()):
+                    for fill in venue.fills():
+                        if fill.event_at >= actions.fetch_fills_since:
+                            self.deliver(fill, self.now + self.delay("fetch"))
             if not actions.log:
                 return actions.wake_at
 
     def _place(self, request: OrderRequest) -> None:
-        outcome = self.venue.place(request, self.behave(request), self.now)
-        if request.client_id in self.venue.orders:
-            truth = self.venue.orders[request.client_id]
+        venue, behaviour = self.port(request), self.behave(request)
+        self.requests.append(request)
+        outcome = venue.place(request, behaviour, self.now)
+        if request.client_id in venue.orders:
+            truth = venue.orders[request.client_id]
             for fill in truth.fills:
                 self._stream("fill", fill)
             self._stream("order", truth.report())
@@ -124,7 +135,7 @@ class Driver:
             self.deliver(report, self.now + self.delay(what))
 
     def _answer(self, request: OrderRequest) -> None:
-        outcome = self.venue.query(request.client_id)
+        outcome = self.port(request).query(request.client_id)
         at = self.now + self.delay("query")
         self._post(at, lambda: self.process.answered(request.client_id, outcome, self.now))
 
@@ -134,15 +145,17 @@ class Driver:
 
     def _log(self, events: tuple[Any, ...]) -> None:
         for event in events:
-            known_at = max(self.now, self.log[-1][0] + 1 if self.log else 0)
+            last_seq, last_at, _ = self.log[-1] if self.log else (self.spec.decision_seq, 0, None)
+            known_at = max(self.now, last_at + 1)
             self.now = max(self.now, known_at)
-            self.log.append((known_at, event))
-            self.process.apply(event, known_at)
-            self.twin.apply(event, known_at)
+            seq = last_seq + 1
+            self.log.append((seq, known_at, event))
+            self.process.apply(event, known_at, seq)
+            self.twin.apply(event, known_at, seq)
             assert self.twin == self.process.ledger, "the state is a fold of the log"
             if len(self.log) in self.crash_at:
                 raise Crashed
 
     def books(self) -> tuple[Decimal, Decimal]:
-        """(coins of spot, coins short) as the process has them."""
-        return self.process.ledger.spot_coins, -self.process.ledger.perp_coins
+        """(coins long, coins short) as the process has them."""
+        return self.process.ledger.long_coins, -self.process.ledger.short_coins

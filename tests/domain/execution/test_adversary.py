@@ -13,11 +13,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carryfold.domain.events import OrderCancelled, OrderFilled, OrderIntended, OrderRejected, ReconciliationCorrected
-from carryfold.domain.execution import Execution, ExecutionLimits, LegQuote, Quotes
+from carryfold.domain.events import (
+    HedgeEnded,
+    OrderAccepted,
+    OrderCancelled,
+    OrderFilled,
+    OrderIntended,
+    OrderRejected,
+    OrderUnknown,
+    ReconciliationCorrected,
+)
+from carryfold.domain.execution import Execution, ExecutionLimits, LegQuote, Quotes, TradedPair
 from carryfold.domain.execution.reports import OrderRequest
 from tests.domain.execution.driver import Driver
-from tests.domain.execution.facts import LOT, PAIR, SECOND, START, spec
+from tests.domain.execution.facts import LIVE, LOT, PAIR, SECOND, START, spec
 from tests.domain.execution.live_fold import LiveFold
 from tests.domain.execution.venue import Behaviour, Venue
 
@@ -38,19 +47,19 @@ seeds = st.integers(0, 2**32).map(Random)
 class World:
     """One seeded misfortune: how bad it is, what fills, how prices move, how often quotes fail."""
 
-    def __init__(self, rng: Random) -> None:
-        self.rng = rng
+    def __init__(self, rng: Random, pair: TradedPair = PAIR) -> None:
+        self.rng, self.pair = rng, pair
         self.badness = rng.choice((0.0, 0.1, 0.3, 0.7, 1.0))
         self.shares = rng.choice(((1,), (0, 1, 1), (0, 0.1, 0.5, 1), (0, 0.00003, 0.5), (0,)))
         self.moves = rng.choice((0.0, 0.002, 0.02))
         self.quotes_fail = rng.choice((0.0, 0.0, 0.3))
         self.mid = 100.0
-        self.venue = Venue(PAIR)
+        self.venue = Venue(pair)
 
     def behave(self, request: OrderRequest) -> Behaviour:
         self.mid *= 1 + self.rng.uniform(-self.moves, self.moves)
         price = Decimal(str(round(self.mid, 2)))
-        for leg in ("spot", "perp"):
+        for leg in ("long", "short"):
             self.venue.bid[leg], self.venue.ask[leg] = price - Decimal("0.01"), price + Decimal("0.01")
         share, parts = Decimal(str(self.rng.choice(self.shares))), self.rng.randint(1, 3)
         if self.rng.random() >= self.badness:
@@ -73,7 +82,7 @@ class World:
         return frozenset(self.rng.sample(range(1, 30), self.rng.choice((0, 1, 2, 6))))
 
     def driver(self, kind: str, *, crashes: bool = False, **changed: Any) -> Driver:
-        facts = {"thin": self.rng.choice(("spot", "perp")), "limits": LIMITS} | changed
+        facts = {"pair": self.pair, "thin": self.rng.choice(("long", "short")), "limits": LIMITS} | changed
         return Driver(
             spec(kind, **facts), self.venue, behave=self.behave, delay=self.delay, copies=self.copies,
             quoted=self.quoted, crash_at=self.crashes() if crashes else frozenset(),
@@ -87,8 +96,8 @@ def started(rng: Random, kind: str, *, crashes: bool = False) -> Driver:
         return world.driver(kind, lots=LOTS, crashes=crashes)
     legs = {"exit": [(LOTS * LOT + 12, LOTS * LOT)], "repair": [(7000, 0), (0, 90_000), (50, 5000)]}
     spot, perp = rng.choice(legs[kind])
-    world.venue.coins = {"spot": PAIR.coins(spot), "perp": -PAIR.coins(perp)}
-    return world.driver(kind, spot_units=spot, perp_units=perp, crashes=crashes)
+    world.venue.coins = {"long": PAIR.coins(spot), "short": -PAIR.coins(perp)}
+    return world.driver(kind, long_units=spot, short_units=perp, crashes=crashes)
 
 
 def check(driver: Driver, cash_before: Decimal = Decimal(0)) -> None:
@@ -96,17 +105,31 @@ def check(driver: Driver, cash_before: Decimal = Decimal(0)) -> None:
     venue, ledger, summary = driver.venue, driver.process.ledger, driver.process.summary()
     fills, mine = driver.of(OrderFilled), driver.process.owns
     assert sorted(f.fill_id for f in fills) == sorted(f.fill_id for f in venue.fills() if mine(f.client_id))
-    written_off = sum((PAIR.coins(e.spot_units) for e in driver.of(ReconciliationCorrected)), Decimal(0))
-    assert ledger.spot_coins == venue.coins["spot"] + written_off
-    assert ledger.perp_coins == venue.coins["perp"]
+    written_off = sum((driver.spec.pair.coins(e.long_units) for e in driver.of(ReconciliationCorrected)), Decimal(0))
+    assert ledger.long_coins == venue.coins["long"] + written_off
+    assert ledger.short_coins == venue.coins["short"]
     moved = sum(((-1 if f.qty > 0 else 1) * f.value - f.fee for f in fills), Decimal(0))
     assert abs(moved - (venue.cash - cash_before)) <= Decimal("1e-8") * len(fills)
     assert summary.orders == len(driver.of(OrderIntended)) <= LIMITS.orders_max
-    ends = [e for _, e in driver.log if isinstance(e, OrderCancelled | OrderRejected | OrderFilled) and e.ended]
-    assert len(ends) == (0 if driver.spec.kind == "repair" else 1)
-    if abs(ledger.gap) >= LOT:
+    (end,) = driver.of(HedgeEnded)
+    assert end.caused_by == (0 if driver.spec.kind == "repair" else driver.spec.decision_seq)
+    assert (end.process, end.work, end.outcome) == (driver.spec.process, driver.spec.kind, summary.outcome)
+    assert (end.reason, end.orders, end.fees) == (summary.why, summary.orders, ledger.fees)
+    assert end.unhedged_s == pytest.approx(summary.unhedged_s, abs=1e-6)
+    check_causes(driver)
+    if abs(ledger.gap) >= driver.spec.pair.lot_units:
         said = {alert.code for alert in driver.alerts}
         assert "unhedged" in said if summary.outcome == "unhedged" else "dust" in said
+
+
+def check_causes(driver: Driver) -> None:
+    """Every event answers what it answers: an intent its decision, all else of an order the intent."""
+    intents = {event.client_id: seq for seq, _, event in driver.log if isinstance(event, OrderIntended)}
+    for _, _, event in driver.log:
+        if isinstance(event, OrderIntended):
+            assert event.caused_by == (0 if driver.spec.kind == "repair" else driver.spec.decision_seq)
+        elif isinstance(event, OrderAccepted | OrderRejected | OrderUnknown | OrderCancelled | OrderFilled):
+            assert event.caused_by == intents[event.client_id] > 0
 
 
 @pytest.mark.parametrize("kind", ["entry", "exit", "repair"])
@@ -116,7 +139,7 @@ def test_every_misfortune_ends_with_true_books_and_one_end(kind: str, rng: Rando
     driver = started(rng, kind).run()
 
     check(driver)
-    assert driver.log[-1][1] == driver.of(OrderCancelled)[-1]
+    assert driver.log[-1][2] == driver.of(HedgeEnded)[-1]
     if "dust" not in {alert.code for alert in driver.alerts}:
         assert driver.process.summary().longest_unhedged_s <= BOUND_S
     assert driver.queries <= 8 * len(driver.orders)
@@ -135,7 +158,7 @@ def test_dying_after_any_event_changes_none_of_it(kind: str, rng: Random) -> Non
 @settings(max_examples=60, deadline=None)
 @given(rng=seeds)
 def test_the_run_s_own_fold_holds_what_the_process_says_and_is_free_to_decide_again(rng: Random) -> None:
-    world, fold = World(rng), LiveFold(PAIR)
+    world, fold = World(rng, LIVE), LiveFold(LIVE)
     entry = world.driver("entry", lots=fold.lots, crashes=True).run()
     check(entry)
     compare(fold, entry)
@@ -146,7 +169,7 @@ def test_the_run_s_own_fold_holds_what_the_process_says_and_is_free_to_decide_ag
     fold.settle(now, 0.0)
     assert fold.pending != 0
     spot, perp = fold.holding
-    leave = world.driver("exit", spot_units=spot, perp_units=perp, started_at=now + SECOND, decision_seq=9).run()
+    leave = world.driver("exit", long_units=spot, short_units=perp, started_at=now + SECOND, decision_seq=9).run()
     compare(fold, leave)
     if leave.process.summary().outcome == "closed":
         assert fold.holding == (0, 0)
@@ -157,10 +180,10 @@ def test_the_run_s_own_fold_holds_what_the_process_says_and_is_free_to_decide_ag
 def compare(fold: LiveFold, driver: Driver) -> None:
     """The log as the fold sees it."""
     assert fold.pending != 0
-    for known_at, event in driver.log:
+    for _, known_at, event in driver.log:
         fold.apply(event, known_at)
     ledger = driver.process.ledger
-    assert fold.holding == (ledger.booked_spot, -ledger.booked_perp)
+    assert fold.holding == (ledger.booked_long, -ledger.booked_short)
     assert fold.pending == 0
 
 

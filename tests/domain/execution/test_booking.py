@@ -17,14 +17,14 @@ COARSE = pair(unit=D("0.01"), lot_units=1)
 
 def fill(side: str = "buy", **changed: Any) -> FillReport:
     facts: dict[str, Any] = {
-        "fill_id": "f", "client_id": "c", "venue_id": "v", "symbol": "AAAUSDT", "leg": "spot", "side": side,
+        "fill_id": "f", "client_id": "c", "venue_id": "v", "symbol": "AAAUSDT", "kind": "spot", "side": side,
         "qty": D("10"), "value": D("1000"), "fee": D("0.01"), "fee_coin": "AAA", "event_at": START,
     }  # fmt: skip
     return FillReport(**(facts | changed))
 
 
 def book(report: FillReport, coins: str = "0", units: int = 0) -> Booking:
-    return book_fill(PAIR, report, D(coins), units)
+    return book_fill(PAIR, "long" if report.kind == "spot" else "short", report, D(coins), units)
 
 
 def test_a_fee_in_coins_takes_units_and_its_worth_is_the_fee() -> None:
@@ -51,7 +51,7 @@ def test_a_fee_in_a_third_coin_is_worth_nothing_here() -> None:
 
 
 def test_a_short_is_counted_in_units_sold() -> None:
-    report = fill("sell", leg="perp", fee=D("0.55"), fee_coin="USDT")
+    report = fill("sell", kind="perp", fee=D("0.55"), fee_coin="USDT")
     assert book(report) == Booking(D(-10), -1_000_000, D(1000), D("0.55"), foreign_fee=False)
 
 
@@ -59,19 +59,19 @@ def test_a_fill_below_a_unit_moves_its_cash_as_a_fee_and_its_coins_count_with_th
     """Units of 0.01 coins: 0.006 coins are none, and another 0.006 make one."""
     small = fill(qty=D("0.006"), value=D("0.6"), fee=D(0))
 
-    one = book_fill(COARSE, small, D(0), 0)
-    two = book_fill(COARSE, small, one.coins, one.units)
+    one = book_fill(COARSE, "long", small, D(0), 0)
+    two = book_fill(COARSE, "long", small, one.coins, one.units)
 
     assert (one.units, one.value, one.fee) == (0, D(0), D("0.6"))
     assert (two.units, two.value, two.fee) == (1, D("0.6"), D(0))
 
 
 def test_the_event_keeps_the_venue_s_own_figures() -> None:
-    event = filled_event(RUN, PAIR, fill(), book(fill()))
+    event = filled_event(RUN, PAIR, "long", fill(), book(fill()), 17)
 
     assert (event.qty, event.fee_qty, event.fee_coin) == (D(10), D("0.01"), "AAA")
-    assert (event.units, event.value, event.fee, event.ended) == (999_000, D(999), D(1), False)
-    assert filled_event(RUN, PAIR, fill("sell"), book(fill("sell"))).qty == D(-10)
+    assert (event.units, event.value, event.fee, event.caused_by) == (999_000, D(999), D(1), 17)
+    assert filled_event(RUN, PAIR, "long", fill("sell"), book(fill("sell"))).qty == D(-10)
 
 
 quantities = st.integers(1, 10**6).map(lambda n: D(n) / 10_000)
@@ -88,7 +88,7 @@ def test_sums_of_units_and_cash_are_the_venue_s_whatever_the_fills(
     for qty, price, fee_bp in fills:
         value = qty * D(price) / 10_000
         fee = (qty * fee_bp / 10_000).quantize(D("1e-8"))
-        booking = book_fill(traded, fill(qty=qty, value=value, fee=fee), coins, units)
+        booking = book_fill(traded, "long", fill(qty=qty, value=value, fee=fee), coins, units)
         coins, units, cash, truth = (
             coins + booking.coins,
             units + booking.units,

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carryfold.domain.events import PairListed
 from carryfold.domain.execution import (
     ExecutionLimits,
     LegQuote,
@@ -21,7 +20,7 @@ from carryfold.domain.execution import (
 )
 from carryfold.domain.execution.ids import CLIENT_ID_MAX, Kind, OrderName, client_id
 from carryfold.domain.execution.quotes import limit_price
-from carryfold.domain.execution.reports import Leg
+from carryfold.domain.instruments import LOT_UNITS, Leg
 from tests.domain.execution.facts import PAIR, SECOND, START, quotes
 
 D = Decimal
@@ -33,7 +32,7 @@ RULES = LegRules(D("0.01"), D("0.03"), D("5"), D(5), D("0.5"))
     run=st.integers(1, 10**9),
     seq=st.integers(1, 10**9),
     kind=st.sampled_from(["entry", "exit", "repair"]),
-    leg=st.sampled_from(["spot", "perp"]),
+    leg=st.sampled_from(["long", "short"]),
     attempt=st.integers(1, 99),
 )
 def test_a_client_id_is_short_plain_and_says_what_it_names(
@@ -100,21 +99,34 @@ def test_quantities_are_whole_steps_within_what_the_book_takes() -> None:
 def test_buying_gross_leaves_the_net_after_the_fee() -> None:
     for lots in range(1, 400):
         net = PAIR.coins(lots * PAIR.lot_units)
-        left = PAIR.gross(net) * (1 - PAIR.spot_fee)
-        assert net <= left < net + PAIR.spot.qty_step
+        left = PAIR.gross(net) * (1 - PAIR.long_fee)
+        assert net <= left < net + PAIR.long.qty_step
 
 
-def test_a_pair_is_made_from_its_listing_or_from_the_unit_of_what_is_held() -> None:
-    listed = PairListed("bybit", "AAAUSDT", 1, 0, lot=0.01, min_notional=5.0, lot_units=1000)
+def test_the_letters_of_the_legs_are_those_of_release_0_1() -> None:
+    assert client_id("t1-42-7e", "long", 1) == "t1-42-7e-s1"
+    assert client_id("t1-42-7e", "short", 2) == "t1-42-7e-p2"
 
-    assert TradedPair.of(listed, "AAA", PAIR.spot, PAIR.perp, spot_fee=D("0.001")) == PAIR
-    held = TradedPair.of(listed, "AAA", PAIR.spot, PAIR.perp, unit=D("0.005"))
+
+def test_a_pair_is_made_from_its_lot_or_from_the_unit_of_what_is_held() -> None:
+    name = PAIR.pair, "AAAUSDT", "AAA"
+
+    made = TradedPair.of(*name, D("0.01"), PAIR.long, PAIR.short, long_fee=D("0.001"))
+    assert (made.unit, made.lot_units, made.long_fee) == (D("0.00000001"), LOT_UNITS, D("0.001"))
+    held = TradedPair.of(*name, D("0.01"), PAIR.long, PAIR.short, unit=D("0.005"))
     assert (held.unit, held.lot_units) == (D("0.005"), 2)
     for unit in ("0.003", "0.02"):
         with pytest.raises(ValueError, match="not a whole number of units"):
-            TradedPair.of(listed, "AAA", PAIR.spot, PAIR.perp, unit=D(unit))
-    with pytest.raises(ValueError, match="not a whole number of units"):
-        TradedPair.of(PairListed("bybit", "A", 1, 0, 0.01, 5.0, lot_units=7), "AAA", PAIR.spot, PAIR.perp)
+            TradedPair.of(*name, D("0.01"), PAIR.long, PAIR.short, unit=D(unit))
+
+
+def test_a_closed_book_takes_nothing_and_an_order_that_reduces_needs_no_least_notional() -> None:
+    assert RULES.takes(D("0.04"), D(1), reduces=True)
+    assert not RULES.takes(D("0.04"), D(1))
+    assert not RULES.takes(D("0.02"), D(100), reduces=True)
+    closed = msgspec.structs.replace(RULES, trading=False)
+    assert not closed.takes(D(1), D(100))
+    assert not closed.takes(D(1), D(100), reduces=True)
 
 
 @pytest.mark.parametrize(
@@ -137,10 +149,10 @@ def test_limits_that_nobody_could_keep_are_refused(wrong: dict[str, Any]) -> Non
 
 
 def test_a_quote_ages_and_a_missing_leg_borrows_the_other_s_price() -> None:
-    seen = quotes(START, spot=False)
+    seen = quotes(START, long=False)
 
-    assert seen.fresh("perp", START + SECOND, SECOND)
-    assert not seen.fresh("perp", START + SECOND + 1, SECOND)
-    assert not seen.fresh("spot", START, SECOND)
-    assert seen.reference("spot") == seen.perp
-    assert Quotes().reference("spot") is None
+    assert seen.fresh("short", START + SECOND, SECOND)
+    assert not seen.fresh("short", START + SECOND + 1, SECOND)
+    assert not seen.fresh("long", START, SECOND)
+    assert seen.reference("long") == seen.short
+    assert Quotes().reference("long") is None

@@ -11,14 +11,25 @@ from hypothesis import strategies as st
 
 from carryfold.domain.events import (
     BorrowCharged,
+    Event,
+    FundingCorrected,
     FundingPaid,
+    HoldingAdopted,
     OrderCancelled,
     OrderFilled,
     OrderIntended,
     OrderRejected,
     ReconciliationCorrected,
 )
-from carryfold.domain.execution import OurBooks, PairBooks, Reconciliation, VenueBooks, funding_paid, reconcile
+from carryfold.domain.execution import (
+    OurBooks,
+    PairBooks,
+    Predecessor,
+    Reconciliation,
+    VenueBooks,
+    funding_paid,
+    reconcile,
+)
 from carryfold.domain.execution.reports import (
     AccountReport,
     FillReport,
@@ -31,7 +42,7 @@ from carryfold.domain.execution.reports import (
     Unknown,
 )
 from tests.domain.execution.driver import Driver
-from tests.domain.execution.facts import LOT, PAIR, RUN, SECOND, START, pair, spec
+from tests.domain.execution.facts import LIVE, LOT, PAIR, RUN, SECOND, START, carry, pair, spec
 from tests.domain.execution.live_fold import LiveFold
 from tests.domain.execution.venue import Behaviour, Venue
 
@@ -53,24 +64,25 @@ class Sides:
     orders: list[OrderReport] = field(default_factory=list)
     answers: dict[str, QueryOutcome] = field(default_factory=dict)
     interest: list[InterestReport] = field(default_factory=list)
+    predecessor: Predecessor | None = None
 
     def __post_init__(self) -> None:
-        self.ours = OurBooks("t1", RUN, START, {"AAAUSDT": self.books})
+        self.ours = OurBooks("t1", RUN, START, {"AAAUSDT": self.books}, self.predecessor)
 
     def theirs(self) -> VenueBooks:
         position = PositionReport("AAAUSDT", -self.short, D(100), D(100))
         return VenueBooks(
-            tuple(self.orders), tuple(self.fills), tuple(self.funding), (position,) if self.short else (),
+            "bybit", tuple(self.orders), tuple(self.fills), tuple(self.funding), (position,) if self.short else (),
             AccountReport({"AAA": self.coins, "USDT": D(5)}, D(5), 0.0), self.answers,
             tuple(self.interest),
         )  # fmt: skip
 
     def reconcile(self) -> Reconciliation:
         """Reconcile, log, and check that doing it again finds nothing more to log."""
-        found = reconcile(self.ours, self.theirs(), NOW)
+        found = reconcile(self.ours, [self.theirs()], NOW)
         for event in found.events:
             self.ours.apply(event)
-        again = reconcile(self.ours, self.theirs(), NOW + SECOND)
+        again = reconcile(self.ours, [self.theirs()], NOW + SECOND)
         assert again.events == ()
         return found
 
@@ -86,7 +98,7 @@ def test_interest_is_booked_once_a_charge_and_not_from_before_the_run() -> None:
 
 def fill(side: str = "buy", **changed: Any) -> FillReport:
     facts: dict[str, Any] = {
-        "fill_id": "f1", "client_id": "", "venue_id": "v", "symbol": "AAAUSDT", "leg": "perp", "side": side,
+        "fill_id": "f1", "client_id": "", "venue_id": "v", "symbol": "AAAUSDT", "kind": "perp", "side": side,
         "qty": D(4), "value": D("404.4"), "fee": D("0.22242"), "fee_coin": "USDT", "event_at": START + SECOND,
     }  # fmt: skip
     return FillReport(**(facts | changed))
@@ -97,7 +109,7 @@ def paid(amount: str, settled_at: int = START + 10 * SECOND, venue_id: str = "p1
 
 
 def intended(name: str = OWN, qty: str = "4") -> OrderIntended:
-    return OrderIntended(RUN, START, "bybit", "AAAUSDT", 1, name, "perp", "sell", D(qty), D(100))
+    return OrderIntended(RUN, START, PAIR.pair, "short", name, "sell", D(qty), D(100))
 
 
 def test_books_that_agree_give_nothing() -> None:
@@ -115,7 +127,7 @@ def test_f16_a_missed_fill_of_ours_is_booked_once_with_the_venue_s_value_and_fee
     (event,) = found.events
     assert isinstance(event, OrderFilled)
     assert (event.client_id, event.fill_id, event.units) == (OWN, "f1", -400_000)
-    assert (event.value, event.fee, event.ended) == (D("404.4"), D("0.22242"), False)
+    assert (event.value, event.fee, event.caused_by) == (D("404.4"), D("0.22242"), 0)
     assert found.agreed
     assert found.repairs == ("AAAUSDT",)
 
@@ -154,15 +166,15 @@ def test_a_position_that_nothing_explains_is_adopted_and_a_person_has_to_look() 
 
     (event,) = found.events
     assert isinstance(event, ReconciliationCorrected)
-    assert (event.spot_units, event.perp_units, event.cash) == (0, 50_000, D(0))
+    assert (event.long_units, event.short_units, event.cash) == (0, 50_000, D(0))
     assert not found.agreed
-    assert reconcile(sides.ours, sides.theirs(), NOW).agreed
+    assert reconcile(sides.ours, [sides.theirs()], NOW).agreed
 
 
 def test_a_position_that_is_gone_is_flat_and_one_that_is_long_is_refused() -> None:
     gone, long = Sides(short=D(0)).reconcile(), Sides(short=D(-1)).reconcile()
 
-    assert [event.perp_units for event in gone.events if isinstance(event, ReconciliationCorrected)] == [-1000 * LOT]
+    assert [event.short_units for event in gone.events if isinstance(event, ReconciliationCorrected)] == [-1000 * LOT]
     assert "AAAUSDT: the perpetual is long" in long.reasons
 
 
@@ -173,8 +185,8 @@ def test_missing_coins_are_corrected_to_the_unit() -> None:
 
     (event,) = found.events
     assert isinstance(event, ReconciliationCorrected)
-    assert sides.books.spot_units == 912_345
-    assert event.spot_units == 912_345 - (1000 * LOT + 8)
+    assert sides.books.long_units == 912_345
+    assert event.long_units == 912_345 - (1000 * LOT + 8)
     assert not found.agreed
 
 
@@ -184,19 +196,19 @@ def test_a_unit_too_few_and_any_coins_too_many_are_no_difference(coins: str) -> 
 
 
 def test_coins_sold_by_hand_are_booked_at_their_own_price() -> None:
-    sold = fill("sell", leg="spot", qty=D(4), value=D("399"), fee=D("0.399"))
+    sold = fill("sell", kind="spot", qty=D(4), value=D("399"), fee=D("0.399"))
     found = Sides(coins=D("6.0000899"), fills=[sold]).reconcile()
 
     (event,) = found.events
     assert isinstance(event, OrderFilled)
-    assert (event.leg, event.units, event.value, event.fee) == ("spot", -400_000, D(399), D("0.399"))
+    assert (event.leg, event.units, event.value, event.fee) == ("long", -400_000, D(399), D("0.399"))
     assert found.agreed
     assert found.repairs == ("AAAUSDT",)
 
 
 def test_coins_that_were_never_ours_may_come_and_go() -> None:
-    bought = fill(leg="spot", qty=D(4), fill_id="f1")
-    sold = fill("sell", leg="spot", qty=D(3), fill_id="f2")
+    bought = fill(kind="spot", qty=D(4), fill_id="f1")
+    sold = fill("sell", kind="spot", qty=D(3), fill_id="f2")
 
     assert Sides(coins=D("11.5"), fills=[bought, sold]).reconcile() == Reconciliation((), (), (), ())
 
@@ -204,23 +216,23 @@ def test_coins_that_were_never_ours_may_come_and_go() -> None:
 @pytest.mark.parametrize("qty", [4, 400])
 def test_a_sale_by_hand_larger_than_what_is_missing_is_not_ours_to_book(qty: int) -> None:
     """Somebody sold many, and 1 of ours is missing: which of them was ours at which price nobody knows."""
-    found = Sides(coins=D("9.0000899"), fills=[fill("sell", leg="spot", qty=D(qty), value=D(100 * qty))]).reconcile()
+    found = Sides(coins=D("9.0000899"), fills=[fill("sell", kind="spot", qty=D(qty), value=D(100 * qty))]).reconcile()
 
     (event,) = found.events
     assert isinstance(event, ReconciliationCorrected)
-    assert event.spot_units == -100_000
+    assert event.long_units == -100_000
     assert not found.agreed
 
 
 def test_pairs_that_share_a_coin_share_its_wallet() -> None:
     sides = Sides(coins=D(12))
-    other = pair(symbol="AAAUSDC")
+    other = pair(name="AAAUSDC", pair=carry("AAAUSDC"))
     sides.ours.pairs["AAAUSDC"] = PairBooks(other, 300_000, 0)
 
-    found = reconcile(sides.ours, sides.theirs(), NOW)
+    found = reconcile(sides.ours, [sides.theirs()], NOW)
 
-    assert [(e.symbol, e.spot_units) for e in found.events if isinstance(e, ReconciliationCorrected)] == [
-        ("AAAUSDT", -100_008)
+    assert [(e.pair, e.long_units) for e in found.events if isinstance(e, ReconciliationCorrected)] == [
+        (PAIR.pair, -100_008)
     ]
     assert found.repairs == ("AAAUSDT", "AAAUSDC")
 
@@ -244,15 +256,19 @@ def test_f30_a_payment_in_two_records_is_their_sum_and_one_that_changes_is_corre
     sides.funding = [paid("0.5"), paid("0.35", venue_id="p2")]
     found = sides.reconcile()
     (corrected,) = found.events
-    assert isinstance(corrected, ReconciliationCorrected)
-    assert (corrected.spot_units, corrected.perp_units, corrected.cash) == (0, 0, D("0.10"))
+    assert isinstance(corrected, FundingCorrected)
+    assert (corrected.amount, corrected.booked, corrected.settled_at) == (D("0.10"), D("0.75"), START + 10 * SECOND)
+    assert (corrected.pair, corrected.leg) == (PAIR.pair, "short")
     assert found.agreed
     assert len(found.notes) == 1
 
 
 def test_f30_the_stream_s_payment_and_the_history_s_are_one() -> None:
     sides = Sides(funding=[paid("0.5")])
-    sides.ours.apply(funding_paid(RUN, PAIR, paid("0.5"), NOW))
+    event = funding_paid(sides.ours, "bybit", paid("0.5"), NOW)
+    assert event is not None
+    sides.ours.apply(event)
+    assert funding_paid(sides.ours, "bybit", paid("0.5"), NOW) is None
 
     assert sides.reconcile() == Reconciliation((), (), (), ())
 
@@ -318,25 +334,25 @@ def test_a_pair_at_work_is_not_judged_and_its_own_fills_are_left_to_its_process(
 
 def test_events_of_other_runs_are_not_in_our_books() -> None:
     sides = Sides()
-    sides.ours.apply(OrderFilled(RUN + 1, START, "bybit", "AAAUSDT", 1, OWN, "f", "perp", -5, D(1), D(0)))
+    sides.ours.apply(OrderFilled(RUN + 1, START, PAIR.pair, "short", OWN, "f", -5, D(1), D(0)))
 
-    assert sides.books.perp_units == 1000 * LOT
+    assert sides.books.short_units == 1000 * LOT
     assert sides.ours.fill_ids == set()
 
 
 def test_the_money_of_adopted_fills_is_the_venue_s_to_the_last_digit() -> None:
     """A liquidation of the short and a sale by hand, through the real fold: the cash is what the venue moved."""
-    fold, venue = LiveFold(PAIR, notional=1000.0), Venue(PAIR)
-    entry = Driver(spec(lots=fold.lots), venue).run()
-    for known_at, event in entry.log:
+    fold, venue = LiveFold(LIVE, notional=1000.0), Venue(LIVE)
+    entry = Driver(spec(pair=LIVE, lots=fold.lots), venue).run()
+    for _, known_at, event in entry.log:
         fold.apply(event, known_at)
     sides = Sides(
-        books=PairBooks(PAIR, *fold.holding),
-        coins=venue.coins["spot"] - D(4),
+        books=PairBooks(LIVE, *fold.holding),
+        coins=venue.coins["long"] - D(4),
         short=D(6),
         fills=[
             fill(cause="liquidation", value=D("404.40000001"), fee=D("0.22242003")),
-            fill("sell", leg="spot", fill_id="f2", value=D("399.12345678"), fee=D("0.00000001")),
+            fill("sell", kind="spot", fill_id="f2", value=D("399.12345678"), fee=D("0.00000001")),
         ],
     )
 
@@ -345,7 +361,7 @@ def test_the_money_of_adopted_fills_is_the_venue_s_to_the_last_digit() -> None:
 
     moved = -D("404.40000001") - D("0.22242003") + D("399.12345678") - D("0.00000001")
     assert abs(fold.cash - (venue.cash + moved)) <= D("2e-8")
-    assert fold.holding == (sides.books.spot_units, sides.books.perp_units)
+    assert fold.holding == (sides.books.long_units, sides.books.short_units)
 
 
 @settings(max_examples=60, deadline=None)
@@ -359,10 +375,10 @@ def test_whatever_was_missed_the_books_come_to_the_venue_s_holdings_and_stay(see
     )  # fmt: skip
     driver.run(until=START + rng.randint(0, 3 * SECOND))
     sides = Sides(
-        books=PairBooks(PAIR), coins=venue.coins["spot"], short=-venue.coins["perp"], fills=venue.fills(),
+        books=PairBooks(PAIR), coins=venue.coins["long"], short=-venue.coins["short"], fills=venue.fills(),
         answers={name: venue.query(name) for name in (r.client_id for r in driver.orders)},
     )  # fmt: skip
-    for _, event in driver.log:
+    for _, _, event in driver.log:
         sides.ours.apply(event)
     for name in sides.ours.intents:
         sides.answers.setdefault(name, NotFound())
@@ -370,7 +386,46 @@ def test_whatever_was_missed_the_books_come_to_the_venue_s_holdings_and_stay(see
     found = sides.reconcile()
 
     assert found.agreed, found.reasons
-    assert sides.books.perp_units == PAIR.units(-venue.coins["perp"])
-    assert 0 <= PAIR.units(venue.coins["spot"]) - sides.books.spot_units <= len(venue.fills())
+    assert sides.books.short_units == PAIR.units(-venue.coins["short"])
+    assert 0 <= PAIR.units(venue.coins["long"]) - sides.books.long_units <= len(venue.fills())
     assert sides.ours.intents == {}
     assert not any(isinstance(event, ReconciliationCorrected) for event in found.events)
+
+
+def test_what_is_booked_of_an_order_answers_its_intent() -> None:
+    sides = Sides(short=D(14), fills=[fill("sell", client_id=OWN)], answers={OWN: NotFound()})
+    sides.ours.apply(intended(qty="9"), 77)
+
+    assert [event.caused_by for event in sides.reconcile().events] == [77, 77]  # type: ignore[union-attr]
+
+
+def adopted(leg: Any, units: int) -> HoldingAdopted:
+    return HoldingAdopted(RUN, START, PAIR.pair, leg, RUN - 1, units, 0.00001, D(1000))
+
+
+def test_a_run_that_takes_over_another_one_s_holdings_knows_what_that_one_has_booked() -> None:
+    """Its fills and payments are not booked again, its orders are ours, and holdings come with HoldingAdopted alone."""
+    before, name = RUN - 1, f"t0-{RUN - 1}-7e-p1"
+    known = OrderFilled(before, START, PAIR.pair, "short", name, "f1", -1_000_000, D(1000), D(0), qty=D(-10))
+    sides = Sides(books=PairBooks(PAIR), predecessor=Predecessor("t0", before))
+    log: tuple[Event, ...] = (
+        OrderIntended(before, START, PAIR.pair, "short", name, "sell", D(14), D(100)),
+        known,
+        FundingPaid(before, START, PAIR.pair, "short", START + 10 * SECOND, D("0.5")),
+        adopted("long", 1000 * LOT + 8),
+        adopted("short", 1000 * LOT),
+    )
+    for one in log:
+        sides.ours.apply(one, 5)
+    assert (sides.books.long_units, sides.books.short_units) == (1000 * LOT + 8, 1000 * LOT)
+
+    missed = fill("sell", fill_id="f2", client_id=name, qty=D(4), value=D(404))
+    sides.fills, sides.short, sides.funding = [fill("sell", fill_id="f1", client_id=name), missed], D(14), [paid("0.5")]
+    found = sides.reconcile()
+
+    (event,) = found.events
+    assert isinstance(event, OrderFilled)
+    assert (event.run, event.client_id, event.fill_id, event.units) == (RUN, name, "f2", -400_000)
+    assert sides.ours.intents == {}
+    assert found.agreed
+    assert found.repairs == ("AAAUSDT",)

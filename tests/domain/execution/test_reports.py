@@ -9,7 +9,7 @@ from carryfold.domain.events import OrderCancelled, OrderFilled, OrderIntended
 from carryfold.domain.execution import Execution, needs_repair
 from carryfold.domain.execution.reports import Accepted, FillReport, NotFound, OrderReport, PlaceOutcome
 from tests.domain.execution.driver import Driver
-from tests.domain.execution.facts import PAIR, SECOND, START, quotes, spec
+from tests.domain.execution.facts import PAIR, SECOND, START, carry, quotes, spec
 from tests.domain.execution.venue import Venue
 
 D = Decimal
@@ -48,7 +48,7 @@ def told(messages: tuple[object, ...]) -> Execution:
 
 def books(process: Execution) -> tuple[object, ...]:
     order = process.ledger.orders[NAME]
-    return process.ledger.perp_coins, process.ledger.booked_perp, process.ledger.fees, order.filled, order.done
+    return process.ledger.short_coins, process.ledger.booked_short, process.ledger.fees, order.filled, order.done
 
 
 @pytest.mark.parametrize(
@@ -91,11 +91,11 @@ def test_reports_of_other_orders_and_pairs_give_nothing() -> None:
     assert process.reported(fill(1, "3", "somebody-else"), START) == ()
     assert process.placed("somebody-else", Accepted(""), START) == ()
     assert process.answered("somebody-else", NotFound(), START) == ()
-    stranger = OrderIntended(42, START, "bybit", "BBBUSDT", 1, "t1-42-7e-p9", "perp", "sell", D(1), D(1))
+    stranger = OrderIntended(42, START, carry("BBBUSDT"), "short", "t1-42-7e-p9", "sell", D(1), D(1))
     process.apply(stranger, START)
-    process.apply(OrderFilled(41, START, "bybit", "AAAUSDT", 1, NAME, "x", "perp", -5, D(1), D(0)), START)
+    process.apply(OrderFilled(41, START, PAIR.pair, "short", NAME, "x", -5, D(1), D(0)), START)
     assert list(process.ledger.orders) == [NAME]
-    assert process.ledger.perp_coins == 0
+    assert process.ledger.short_coins == 0
 
 
 def test_f20_a_fill_after_the_end_is_booked_reported_and_asks_for_a_repair() -> None:
@@ -106,12 +106,12 @@ def test_f20_a_fill_after_the_end_is_booked_reported_and_asks_for_a_repair() -> 
     (event,) = process.reported(late, later)
 
     assert isinstance(event, OrderFilled)
-    assert (event.units, event.value, event.ended) == (-200_000, D(200), False)
+    assert (event.units, event.value, event.caused_by > 0) == (-200_000, D(200), True)
     process.apply(event, later)
     assert process.reported(late, later) == ()
     assert [alert.code for alert in process.step(later, quotes(later)).alerts] == ["late_fill", "overfilled"]
     ledger = process.ledger
-    assert needs_repair(PAIR, ledger.spot_units, ledger.perp_units, price=D(100))
+    assert needs_repair(PAIR, ledger.long_units, ledger.short_units, price=D(100))
 
 
 def test_f20_a_fill_of_an_order_believed_absent_is_booked_and_its_excess_hedged() -> None:
@@ -129,7 +129,7 @@ def test_f20_a_fill_of_an_order_believed_absent_is_booked_and_its_excess_hedged(
     driver.deliver(driver.venue.orders[NAME].fills[0], now + SECOND // 50)
     driver.run()
 
-    assert driver.books()[1] == -driver.venue.coins["perp"]
+    assert driver.books()[1] == -driver.venue.coins["short"]
     assert abs(process.ledger.gap) < PAIR.lot_units
     assert "late_fill" in {alert.code for alert in driver.alerts}
 

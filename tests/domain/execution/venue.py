@@ -1,10 +1,11 @@
-"""A venue of one pair that misbehaves as told: what it has is the truth, what it says may be late, lost or repeated."""
+"""The venue of a pair's legs, or of one of them, that misbehaves as told: what it has is the truth, what it says may be
+late, lost or repeated."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Literal
 
-from carryfold.domain.execution import TradedPair
+from carryfold.domain.execution import TradedPair, parse_client_id
 from carryfold.domain.execution.reports import (
     Accepted,
     FillReport,
@@ -17,8 +18,16 @@ from carryfold.domain.execution.reports import (
     Retry,
     Unknown,
 )
+from carryfold.domain.instruments import Leg
 
-__all__ = ["Behaviour", "Truth", "Venue"]
+__all__ = ["Behaviour", "Truth", "Venue", "leg_of"]
+
+
+def leg_of(request: OrderRequest) -> Leg:
+    """The leg that an order's name says."""
+    name = parse_client_id(request.client_id)
+    assert name is not None
+    return name.leg
 
 
 @dataclass(frozen=True)
@@ -47,28 +56,30 @@ class Truth:
     def report(self) -> OrderReport:
         r = self.request
         return OrderReport(
-            r.client_id, f"v-{r.client_id}", r.symbol, r.leg, r.side, r.qty, self.filled, self.open, "IOC"
+            r.client_id, f"v-{r.client_id}", r.symbol, r.kind, r.side, r.qty, self.filled, self.open, "IOC"
         )
 
 
 class Venue:
     """Takes limit immediate-or-cancel orders against `bid` and `ask`."""
 
-    def __init__(self, pair: TradedPair, *, spot_fee: Decimal = Decimal("0.001"), fee_coin: str = "") -> None:
+    def __init__(self, pair: TradedPair, *, long_fee: Decimal = Decimal("0.001"), fee_coin: str = "") -> None:
         self.pair = pair
-        self.spot_fee = spot_fee
-        self.fee_coin = fee_coin or pair.spot_coin
-        self.bid = {"spot": Decimal("99.99"), "perp": Decimal("99.99")}
-        self.ask = {"spot": Decimal("100.01"), "perp": Decimal("100.01")}
+        self.long_fee = long_fee
+        self.fee_coin = fee_coin or pair.coin
+        self.bid = {"long": Decimal("99.99"), "short": Decimal("99.99")}
+        self.ask = {"long": Decimal("100.01"), "short": Decimal("100.01")}
         self.orders: dict[str, Truth] = {}
         self.requests: list[OrderRequest] = []
         self.retried: set[str] = set()
-        self.coins = {"spot": Decimal(0), "perp": Decimal(0)}
+        self.coins = {"long": Decimal(0), "short": Decimal(0)}
         self.cash = Decimal(0)
         self.small_perp_closes = True
 
     def place(self, request: OrderRequest, behaviour: Behaviour, now: int) -> PlaceOutcome:
-        """Answers a request; asserts that no intent is ever sent twice unless the venue asked for it."""
+        """Answers a request; asserts that it names an instrument of the pair, and that no intent is ever sent twice
+        unless the venue asked for it."""
+        assert (request.symbol, request.kind) == self.pair.pair.leg(leg_of(request))[1:3]
         first = request.client_id not in {r.client_id for r in self.requests}
         assert first or request.client_id in self.retried, f"{request.client_id} was sent twice"
         self.retried.discard(request.client_id)
@@ -93,7 +104,8 @@ class Venue:
         return [fill for truth in self.orders.values() for fill in truth.fills]
 
     def _refusal(self, request: OrderRequest) -> str:
-        rules = self.pair.rules(request.leg)
+        leg = leg_of(request)
+        rules = self.pair.rules(leg)
         if request.qty < rules.qty_min or request.qty % rules.qty_step or request.qty > rules.qty_max:
             return "bad quantity"
         if request.limit_price % rules.tick:
@@ -101,22 +113,23 @@ class Venue:
         reducing = request.reduce_only and self.small_perp_closes
         if not reducing and request.qty * request.limit_price < rules.notional_min:
             return "below the minimum"
-        if request.reduce_only and (self.coins["perp"] >= 0) == (request.side == "buy"):
+        if request.reduce_only and (self.coins[leg] >= 0) == (request.side == "buy"):
             return "nothing to reduce"
-        if request.leg == "spot" and request.side == "sell" and request.qty > self.coins["spot"]:
+        if request.kind == "spot" and request.side == "sell" and request.qty > self.coins["long"]:
             return "not enough coins"
         return ""
 
     def _trade(self, request: OrderRequest, behaviour: Behaviour, now: int) -> None:
         truth = self.orders[request.client_id] = Truth(request)
-        rules = self.pair.rules(request.leg)
+        leg = leg_of(request)
+        rules = self.pair.rules(leg)
         buys = request.side == "buy"
-        price = self.ask[request.leg] if buys else self.bid[request.leg]
+        price = self.ask[leg] if buys else self.bid[leg]
         if (price > request.limit_price) if buys else (price < request.limit_price):
             return
         left = rules.floor(request.qty * behaviour.share)
         if request.reduce_only:
-            left = min(left, abs(self.coins["perp"]))
+            left = min(left, abs(self.coins[leg]))
         for part in range(behaviour.parts, 0, -1):
             qty = rules.floor(left / part)
             left -= qty
@@ -127,16 +140,17 @@ class Venue:
         value = qty * price
         fee, fee_coin = value * Decimal("0.00055"), "USDT"
         sign = 1 if request.side == "buy" else -1
-        self.coins[request.leg] += sign * qty
+        self.coins[leg_of(request)] += sign * qty
         self.cash -= sign * value
-        if request.leg == "spot" and sign > 0 and self.fee_coin == self.pair.spot_coin:
-            fee, fee_coin = qty * self.spot_fee, self.pair.spot_coin
-            self.coins["spot"] -= fee
-        elif request.leg == "spot" and self.fee_coin not in (self.pair.spot_coin, "USDT"):
+        spot = request.kind == "spot"
+        if spot and sign > 0 and self.fee_coin == self.pair.coin:
+            fee, fee_coin = qty * self.long_fee, self.pair.coin
+            self.coins["long"] -= fee
+        elif spot and self.fee_coin not in (self.pair.coin, "USDT"):
             fee, fee_coin = Decimal("0.5"), self.fee_coin
         else:
             self.cash -= fee
         return FillReport(
             f"f-{request.client_id}-{number}", request.client_id, f"v-{request.client_id}", request.symbol,
-            request.leg, request.side, qty, value, fee, fee_coin, now,
+            request.kind, request.side, qty, value, fee, fee_coin, now,
         )  # fmt: skip

@@ -1,27 +1,28 @@
-"""One live run's side of its account: what its log says it owns, what the venue says, and bringing the two together.
+"""One live run's side of its accounts: what its log says it owns, what the venues say, and bringing them together.
 
-The venue is asked for many things one after the other, while processes trade and people do. So what was asked counts
-only for pairs on which nothing was booked and nobody worked in the meantime; the others are left for the next time.
+A venue is asked for many things one after the other, while processes trade and people do. So what was asked counts only
+for pairs on which nothing was booked and nobody worked in the meantime; the others are left for the next time.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Final, NamedTuple
 
 import msgspec
 
 from carryfold.adapters.daemon.pace import Pace
-from carryfold.adapters.daemon.quotes import QuoteBoard
+from carryfold.adapters.daemon.quotes import QuoteCache
+from carryfold.adapters.daemon.recovery import Logged, run_events
 from carryfold.adapters.venue import PairSpec, Trading
-from carryfold.domain.codec import BATCH_DECODER
-from carryfold.domain.events import Event, OrderFilled
+from carryfold.domain.events import Event, OrderFilled, RunStarted
 from carryfold.domain.execution import (
     OurBooks,
     PairBooks,
+    Predecessor,
     Reconciliation,
     TradedPair,
     VenueBooks,
@@ -29,11 +30,12 @@ from carryfold.domain.execution import (
     run_tag,
 )
 from carryfold.domain.execution.pair import decimal_of
-from carryfold.domain.execution.reports import FillReport, Leg, NotFound, PositionReport, QueryOutcome
+from carryfold.domain.execution.reports import FillReport, NotFound, PositionReport, QueryOutcome
+from carryfold.domain.instruments import Pair, common_lot
 from carryfold.eventlog import LogReader
 from carryfold.projections.runs import RunInfo
 
-__all__ = ["Account", "Asked"]
+__all__ = ["Account", "Answers"]
 
 OVERLAP_NS: Final = 600 * 10**9
 """How far before the last agreement executions are asked for again: the venue may tell them late."""
@@ -45,37 +47,39 @@ ABSENT_ANSWERS: Final = 2
 ABSENT_GRACE_S: Final = 6.0
 
 
-class Asked(NamedTuple):
-    """What the venue said, the pairs at work when it was asked, and what had been booked on each by then."""
+class Answers(NamedTuple):
+    """What the venues said, the pairs at work when they were asked, and what had been booked on each by then."""
 
     at: int
-    theirs: VenueBooks
+    theirs: tuple[VenueBooks, ...]
     busy: frozenset[str]
     booked: Counter[str]
 
 
 class Account:
-    """`books` are the fold of the run's own events. `ask` the venue for everything, then `compare`."""
+    """`books` are the fold of the run's own events. `ask` the venues for everything, then `compare`. Pairs go by their
+    names in the run."""
 
     def __init__(
         self,
         info: RunInfo,
-        trading: Trading,
+        ports: Mapping[str, Trading],
         specs: Sequence[PairSpec],
-        fees: dict[str, Decimal],
+        fees: Mapping[Pair, Decimal],
         pace: Pace,
-        board: QuoteBoard,
+        quotes: QuoteCache,
     ) -> None:
-        """`fees`: what the venue keeps of a spot purchase, by symbol, as a fraction."""
+        """`ports` by venue; `fees`: what a venue keeps of a spot purchase, as a fraction."""
         self.info = info
-        self.trading = trading
+        self.names = info.labels
+        self.ports = ports
         self._pace = pace
-        self._board = board
+        self._quotes = quotes
         self._fees = fees
         self._listed: dict[str, TradedPair] = {}
         self.relist(specs)
         self.pairs = dict(self._listed)
-        books = {symbol: PairBooks(pair) for symbol, pair in self.pairs.items()}
+        books = {name: PairBooks(pair) for name, pair in self.pairs.items()}
         self.books = OurBooks(run_tag(info.started_at), info.run, info.started_at, books)
         self._since = info.started_at
         self._booked: Counter[str] = Counter()
@@ -84,91 +88,126 @@ class Account:
     def relist(self, specs: Iterable[PairSpec]) -> None:
         """What the books of the venue take from now on; orders under way keep the rules they began with."""
         for spec in specs:
-            fee = self._fees.get(spec.listed.symbol, Decimal(0))
-            self._listed[spec.listed.symbol] = TradedPair.of(
-                spec.listed, spec.spot_coin, spec.spot, spec.perp, spot_fee=fee
+            if spec.pair not in self.names:
+                continue
+            lot = common_lot(spec.spot.lot, spec.spot.multiplier, spec.perp.lot, spec.perp.multiplier)
+            name, rules = self.names[spec.pair], (spec.spot_rules, spec.perp_rules)
+            self._listed[name] = TradedPair.of(
+                spec.pair,
+                name,
+                spec.spot_coin,
+                lot,
+                *rules,
+                long_fee=self._fees.get(spec.pair, Decimal(0)),
+                quote_coin=spec.perp.quote,
             )
 
-    def pair(self, symbol: str, unit: Decimal, lot_units: int) -> TradedPair:
+    def name_of(self, pair: Pair) -> str:
+        """How the run calls a pair of its own."""
+        return self.names[pair]
+
+    def listed(self, name: str) -> TradedPair:
+        """A pair as its venues list it now, counted in units of its lot of now."""
+        return self._listed[name]
+
+    def pair(self, name: str, unit: Decimal, lot_units: int) -> TradedPair:
         """A pair by the rules of now, its holding counted in units of so many coins, so many of them a lot."""
-        pair = msgspec.structs.replace(self._listed[symbol], unit=unit, lot_units=lot_units)
-        self.pairs[symbol] = self.books.pairs[symbol].pair = pair
+        pair = msgspec.structs.replace(self._listed[name], unit=unit, lot_units=lot_units)
+        self.pairs[name] = self.books.pairs[name].pair = pair
         return pair
 
-    def load(self, reader: LogReader) -> list[tuple[int, int, Event]]:
-        """Apply all that the log has of the run; gives its (seq, known_at, event)."""
-        own: list[tuple[int, int, Event]] = []
-        for batch in reader.read(self.info.run - 1):
-            for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(batch.payload), batch.first_seq):
-                if getattr(event, "run", None) == self.info.run:
-                    own.append((seq, known_at, event))
-                    self.books.apply(event)
-        filled = [event.event_at for _, _, event in own if isinstance(event, OrderFilled)]
-        self._since = max(self._since, max(filled, default=0) - RESTART_OVERLAP_NS)
+    def load(self, reader: LogReader) -> list[Logged]:
+        """Apply all that the log has of the run, and what its predecessor has booked; gives the run's own events."""
+        own: list[Logged] = []
+        adopted = self.info.adopts
+        filled = 0
+        for seq, known_at, event in run_events(reader, (adopted or self.info.run) - 1):
+            if isinstance(event, RunStarted) and seq == adopted:
+                self.books.predecessor = Predecessor(run_tag(known_at), adopted)
+                self.books.started_at = self._since = known_at
+            run = getattr(event, "run", None)
+            if run not in (self.info.run, adopted or None):
+                continue
+            self.books.apply(event, seq)
+            if run == self.info.run:
+                own.append(Logged(seq, known_at, event))
+            if isinstance(event, OrderFilled):
+                filled = max(filled, event.event_at)
+        self._since = max(self._since, filled - RESTART_OVERLAP_NS)
         return own
 
-    def apply(self, events: Iterable[Event]) -> None:
-        """Events of the run that are in the log now."""
-        for event in events:
-            self.books.apply(event)
-            self._booked[getattr(event, "symbol", "")] += 1
+    def apply(self, events: Iterable[tuple[int, Event]]) -> None:
+        """Events of the run that are in the log now, with their seqs."""
+        for seq, event in events:
+            self.books.apply(event, seq)
+            pair = getattr(event, "pair", None)
+            if pair is not None:
+                self._booked[self.name_of(pair)] += 1
 
     async def fills(self) -> Sequence[FillReport]:
-        """Executions that may be news. Raises VenueError."""
-        return await self.trading.fills_since(self._from())
+        """Executions that may be news, of every venue. Raises VenueError."""
+        since = self._from()
+        found = await asyncio.gather(*(port.fills_since(since) for port in self.ports.values()))
+        return [fill for fills in found for fill in fills]
 
-    async def ask(self, busy: Collection[str]) -> Asked:
-        """Ask for everything; pairs in `busy` have a process at work. Positions first: what has moved one is then among
-        the executions. Raises VenueError."""
-        at, booked, trading = self._pace.now(), Counter(self._booked), self.trading
-        working = frozenset(busy)
-        positions, account, orders = await asyncio.gather(
-            trading.positions(), trading.account(), trading.open_orders()
-        )  # fmt: skip
+    async def ask(self, busy: Collection[str]) -> Answers:
+        """Ask for everything; pairs in `busy` have a process at work. Raises VenueError."""
+        at, booked, working = self._pace.now(), Counter(self._booked), frozenset(busy)
+        theirs = await asyncio.gather(*(self._ask(venue, port, working) for venue, port in self.ports.items()))
+        return Answers(at, tuple(theirs), working, booked)
+
+    def compare(self, answers: Answers, busy: Collection[str]) -> Reconciliation:
+        """What has to be booked; `busy` are the pairs at work now. Nothing may be booked between this and that."""
+        for name, books in self.books.pairs.items():
+            moved = self._booked[name] != answers.booked[name]
+            books.busy = moved or name in answers.busy or name in busy
+        return reconcile(self.books, answers.theirs, self._pace.now())
+
+    def agreed(self, answers: Answers) -> None:
+        """What was asked has been booked, and nothing was left unexplained: it need not be asked for again."""
+        self._since = max(self._since, answers.at)
+
+    async def _ask(self, venue: str, port: Trading, working: Collection[str]) -> VenueBooks:
+        """Everything about one account. Positions first: what has moved one is then among the executions."""
+        positions, account, orders = await asyncio.gather(port.positions(), port.account(), port.open_orders())
         since = self._from()
         fills, funding, interest = await asyncio.gather(
-            trading.fills_since(since), trading.funding_since(since), trading.interest_since(since)
+            port.fills_since(since), port.funding_since(since), port.interest_since(since)
         )
-        answers = await self._answers(working)
-        theirs = VenueBooks(
-            tuple(orders), tuple(fills), tuple(funding), self._with_flat(positions), account, answers, tuple(interest)
+        return VenueBooks(
+            venue,
+            tuple(orders),
+            tuple(fills),
+            tuple(funding),
+            self._with_flat(venue, positions),
+            account,
+            await self._answers(venue, port, working),
+            tuple(interest),
         )
-        return Asked(at, theirs, working, booked)
-
-    def compare(self, asked: Asked, busy: Collection[str]) -> Reconciliation:
-        """What has to be booked; `busy` are the pairs at work now. Nothing may be booked between this and that."""
-        for symbol, books in self.books.pairs.items():
-            moved = self._booked[symbol] != asked.booked[symbol]
-            books.busy = moved or symbol in asked.busy or symbol in busy
-        return reconcile(self.books, asked.theirs, self._pace.now())
-
-    def agreed(self, asked: Asked) -> None:
-        """What was asked has been booked, and nothing was left unexplained: it need not be asked for again."""
-        self._since = max(self._since, asked.at)
 
     def _from(self) -> int:
-        return max(self._since - OVERLAP_NS, self.info.started_at)
+        return max(self._since - OVERLAP_NS, self.books.started_at)
 
-    def _with_flat(self, positions: Sequence[PositionReport]) -> tuple[PositionReport, ...]:
-        """The venue tells nothing of flat ones; what coins beside them are worth is seen from our own quotes."""
-        told = {position.symbol for position in positions}
+    def _with_flat(self, venue: str, positions: Sequence[PositionReport]) -> tuple[PositionReport, ...]:
+        """A venue tells nothing of flat ones; what the other leg beside them is worth is seen from our own quotes."""
+        shown = {position.symbol for position in positions}
         zero = Decimal(0)
         flat = [
-            PositionReport(symbol, zero, zero, decimal_of(self._board.mid(symbol, "spot")))
-            for symbol in self.pairs
-            if symbol not in told
+            PositionReport(pair.pair.short.symbol, zero, zero, decimal_of(self._quotes.mid(pair.pair.long)))
+            for pair in self.pairs.values()
+            if pair.pair.short.venue == venue and pair.pair.short.symbol not in shown
         ]
         return (*positions, *flat)
 
-    async def _answers(self, working: Collection[str]) -> dict[str, QueryOutcome]:
-        """What the venue says of orders without an end that no process watches. Not found counts when it was said
-        twice, and long enough after the order can have been sent."""
+    async def _answers(self, venue: str, port: Trading, working: Collection[str]) -> dict[str, QueryOutcome]:
+        """What a venue says of orders without an end that no process watches. Not found counts when it was said twice,
+        and long enough after the order can have been sent."""
         answers: dict[str, QueryOutcome] = {}
         for client_id, intent in list(self.books.intents.items()):
-            if intent.symbol in working or intent.symbol not in self.pairs:
+            instrument = intent.instrument
+            if instrument.venue != venue or self.names.get(intent.pair) in (None, *working):
                 continue
-            leg: Leg = "spot" if intent.leg == "spot" else "perp"
-            answer = await self.trading.query(client_id, intent.symbol, leg)
+            answer = await port.query(client_id, instrument.symbol, instrument.kind)
             if isinstance(answer, NotFound):
                 self._not_found[client_id] = self._not_found.get(client_id, 0) + 1
                 age_s = (self._pace.now() - intent.event_at) / 1e9

@@ -1,9 +1,9 @@
-"""The live run's dealings with the venue: decisions become processes, and what the venue says finds its process.
+"""The live run's dealings with its venues: decisions become processes, and what a venue says finds its process.
 
 One process works on a pair at a time; what else is to be done with the pair waits its turn. Everything of the run goes
-through one `turn`: whoever holds it reads the books, and nobody else books anything until what follows is in the log
+through one lock, the `turn`: the holder reads the books, and nothing else is booked until what follows is in the log
 and applied. So books and processes see events in the order of the log, and nothing is booked twice because two tasks
-looked at the same moment.
+looked at the same moment. Pairs go by their names in the run.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from decimal import Decimal
 from typing import Any, Final
 
 from carryfold.adapters.daemon.account import Account
-from carryfold.adapters.daemon.engine import Engine
+from carryfold.adapters.daemon.engine import Engine, numbered
 from carryfold.adapters.daemon.listener import Listener
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
-from carryfold.adapters.daemon.quotes import QuoteBoard
+from carryfold.adapters.daemon.quotes import QuoteCache
 from carryfold.adapters.daemon.reconciler import Reconciler
-from carryfold.adapters.daemon.restored import last_repair, restored_processes
+from carryfold.adapters.daemon.recovery import interrupted_processes, last_repair
 from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.worker import Worker
 from carryfold.adapters.venue import Trading, VenueError
@@ -31,7 +31,8 @@ from carryfold.domain.events import (
     Event,
     ExitDecided,
     Halted,
-    OrderCancelled,
+    HedgeEnded,
+    HoldingAdopted,
     OrderIntended,
     OrderRejected,
     ReconciliationCorrected,
@@ -46,7 +47,9 @@ from carryfold.domain.execution import (
 )
 from carryfold.domain.execution.ids import Kind
 from carryfold.domain.execution.limits import nanoseconds
-from carryfold.domain.execution.reports import FillReport
+from carryfold.domain.execution.plans import GIVEN_UP
+from carryfold.domain.execution.reports import FillReport, OrderReport
+from carryfold.domain.instruments import Leg
 from carryfold.eventlog import LogError, LogReader
 
 __all__ = ["Broker"]
@@ -56,12 +59,14 @@ ENDED_KEPT: Final = 500
 _IN_VAIN: Final = ("unwound", "nothing")
 _NS: Final = 1_000_000_000
 
+_LEGS: Final[tuple[Leg, ...]] = ("long", "short")
+
 Decision = EntryDecided | ExitDecided
 
 
 class Broker:
-    """Implements `worker.Office` for the workers of one live run, and `reconciler.Desk`. `load` once, then
-    `listener.listen` and `work` at the same time."""
+    """Implements the contexts of the workers, of the reconciler and of the listeners of one live run. `load` once, then
+    every `listeners[...].listen` and `work` at the same time."""
 
     def __init__(
         self,
@@ -72,21 +77,24 @@ class Broker:
         metrics: Metrics,
         notices: Notices,
         limits: ExecutionLimits,
-        board: QuoteBoard,
+        quotes: QuoteCache,
     ) -> None:
         self.run = run
         self.account = account
-        self.trading: Trading = account.trading
+        self.ports: Mapping[str, Trading] = account.ports
         self.pace = pace
         self.metrics = metrics
         self.notices = notices
         self.turn = asyncio.Lock()
         self.engine = engine
         self.reconciler = Reconciler(self)
-        self.listener = Listener(self)
+        self.listeners = [
+            Listener(self, venue, port, "account" if len(self.ports) == 1 else f"{venue}.account")
+            for venue, port in self.ports.items()
+        ]
         self._limits = limits
         self._rest_ns = nanoseconds(limits.rest_s)
-        self._board = board
+        self._quotes = quotes
         self._workers: dict[str, Worker] = {}
         self._pair_turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -100,7 +108,7 @@ class Broker:
         self.is_new = True
         """True if the log has nothing yet that the run did or found on the account."""
         self.rejected: Callable[[], None] = lambda: None
-        """Told of each order that the venue refused: its rules may have changed."""
+        """Called for each order that the venue refused: its rules may have changed."""
         self._failed: asyncio.Future[None] | None = None
         self._halting = False
         self._stopping = False
@@ -110,19 +118,20 @@ class Broker:
     async def commit(self, events: Sequence[Event]) -> None:
         """Log events of the run, then let books and processes have them. A process that leaves a leg alone halts the
         run by the same commit, so that no restart can forget it. The caller holds the turn. Raises LogError."""
-        assert self.turn.locked(), "whoever commits has read the books in the same turn"
-        events = [*events, *(self._halt(end) for end in events if _ended_unhedged(end))]
+        assert self.turn.locked(), "the books were read in the same turn"
+        events = [*events, *(self._halt(end) for end in events if _is_unhedged_end(end))]
         result = await self.engine.record(events)
-        self.account.apply(events)
+        logged = numbered(result, events)
+        self.account.apply(logged)
         if any(isinstance(event, OrderRejected) for event in events):
             self.rejected()
         for process in (*(worker.process for worker in self._workers.values()), *self._ended.values()):
-            for event in events:
-                process.apply(event, result.recorded_at)
+            for seq, event in logged:
+                process.apply(event, result.recorded_at, seq)
 
-    def quotes(self, symbol: str) -> Quotes:
+    def quotes(self, name: str) -> Quotes:
         """The latest of both legs."""
-        return self._board.quotes(symbol)
+        return self._quotes.quotes(self.account.pairs[name].pair)
 
     def may_open(self) -> bool:
         """False while halted, flattening, stopping, or not agreed with the venue."""
@@ -130,7 +139,9 @@ class Broker:
 
     async def missed(self, since: int) -> Sequence[FillReport]:
         """Executions since a time, of this run's time. Raises VenueError."""
-        return await self.trading.fills_since(max(since, self.run.info.started_at))
+        asked = max(since, self.run.info.started_at)
+        found = await asyncio.gather(*(port.fills_since(asked) for port in self.ports.values()))
+        return [fill for fills in found for fill in fills]
 
     @property
     def agreed(self) -> bool:
@@ -147,25 +158,34 @@ class Broker:
         """Processes that have ended, as far as they are kept: late fills are theirs."""
         return self._ended.values()
 
+    def hand_over(self, report: OrderReport | FillReport) -> bool:
+        """True if a process at work knows the order, and takes the report."""
+        worker = next((one for one in self._workers.values() if one.process.owns(report.client_id)), None)
+        if worker is not None:
+            worker.hand_over(report)
+        return worker is not None
+
     # --- start and stop ----------------------------------------------------------------------------------------------
 
     def load(self, reader: LogReader) -> None:
         """Books, and processes that a restart interrupted, from the log. Nothing is sent or asked yet."""
         own = self.account.load(reader)
-        self.is_new = not any(isinstance(event, OrderIntended | ReconciliationCorrected) for _, _, event in own)
-        for symbol in self.account.pairs:
-            self.account.pair(symbol, *self.run.unit_of(symbol))
+        traded = OrderIntended | ReconciliationCorrected | HoldingAdopted
+        taken_over = self.account.books.predecessor is not None
+        self.is_new = not taken_over and not any(isinstance(event, traded) for _, _, event in own)
+        for name, pair in self.account.pairs.items():
+            self.account.pair(name, *self.run.unit_of(pair.pair))
         self._repair_seq = last_repair(own)
         for _, known_at, event in own:
-            if isinstance(event, OrderCancelled) and event.ended and event.reason.partition(":")[0] in _IN_VAIN:
-                self.entries_rest[event.symbol] = known_at + self._rest_ns
-        for process in restored_processes(self.run.info, self.account.pairs, own, self._limits):
-            worker = self._employ(process)
+            if isinstance(event, HedgeEnded) and _is_in_vain(event.work, event.outcome, event.orders):
+                self.entries_rest[self.account.name_of(event.pair)] = known_at + self._rest_ns
+        for process in interrupted_processes(self.run.info, self.account.pairs, own, self._limits):
+            worker = self._start_worker(process)
             self._interrupted.append(worker)
-            self.notices.say("process taken up again", process=process.spec.process, pair=worker.symbol)
-        decided = {event.symbol: (event, seq) for seq, _, event in own if isinstance(event, Decision)}
-        pending = {name.symbol for name, _ in self.run.pending()} - {*self._workers}
-        self._stale = [one for symbol, one in decided.items() if symbol in pending]
+            self.notices.say("process taken up again", process=process.spec.process, pair=worker.name)
+        decided = {event.pair: (event, seq) for seq, _, event in own if isinstance(event, Decision)}
+        waiting = [pair for pair, _ in self.run.pending() if self.account.name_of(pair) not in self._workers]
+        self._stale = [decided[pair] for pair in waiting if pair in decided]
 
     async def work(self) -> None:
         """Take up what was interrupted, then keep log and venue together, for ever. Raises LogError."""
@@ -173,7 +193,7 @@ class Broker:
         for worker in self._interrupted:
             self._spawn(self._resume(worker))
         self._interrupted = []
-        await self._tell_missed()
+        await self._hand_over_missed()
         await self.reconciler.look()  # a leg may be gone: its pair has closed
         await self._finish_stale()
         reconciling = asyncio.ensure_future(self.reconciler.run())
@@ -200,14 +220,14 @@ class Broker:
             self.notices.alert("interrupted", f"stopped while trading {', '.join(left)}")
 
     async def _resume(self, worker: Worker) -> None:
-        async with self._pair_turns[worker.symbol]:
-            await self._employed(worker)
+        async with self._pair_turns[worker.name]:
+            await self._drive(worker)
 
-    async def _tell_missed(self) -> None:
-        """Executions of interrupted processes. Where they are not told now, the processes ask for themselves."""
+    async def _hand_over_missed(self) -> None:
+        """Executions of interrupted processes. Where they cannot be had now, the processes ask for themselves."""
         try:
             for report in await self.account.fills():
-                self.listener.hand_over(report)
+                self.hand_over(report)
         except VenueError as error:
             self.notices.say("executions not told", reason=str(error))
 
@@ -229,52 +249,65 @@ class Broker:
             self._spawn(self._carry_out(decision, seq))
 
     async def _carry_out(self, decision: Decision, seq: int) -> None:
-        symbol = decision.symbol
-        async with self._pair_turns[symbol]:
+        name = self.account.name_of(decision.pair)
+        async with self._pair_turns[name]:
             if self._stopping:
                 return  # the next start finds it in the log
-            if isinstance(decision, EntryDecided) and self.pace.now() < self.entries_rest.get(symbol, 0):
+            if isinstance(decision, EntryDecided) and self.pace.now() < self.entries_rest.get(name, 0):
                 await self._give_up(decision, seq, "resting: the last entry came to nothing")
+                return
+            if isinstance(decision, ExitDecided) and self._is_stuck(name):
+                await self._give_up(decision, seq, "nothing that is held trades any more")
                 return
             kind: Kind = "entry" if isinstance(decision, EntryDecided) else "exit"
             lots = decision.lots if isinstance(decision, EntryDecided) else 0
             async with self.turn:
-                spec = self._spec(symbol, kind, seq, lots, float(decision.working.get("mid", 0.0)))
-                worker = self._employ(Execution.start(spec))
-            await self._employed(worker)
+                spec = self._spec(name, kind, seq, lots, float(decision.working.get("mid", 0.0)))
+                worker = self._start_worker(Execution.start(spec))
+            await self._drive(worker)
 
-    def _spec(self, symbol: str, kind: Kind, seq: int, lots: int = 0, mid: float = 0.0) -> ProcessSpec:
+    def _is_stuck(self, name: str) -> bool:
+        """True if no order could change what is held: the legs that are on do not trade any more."""
+        books = self.account.books.pairs[name]
+        held = [leg for leg in _LEGS if books.held(leg)]
+        return bool(held) and not any(self.account.listed(name).rules(leg).trading for leg in held)
+
+    def _spec(self, name: str, kind: Kind, seq: int, lots: int = 0, mid: float = 0.0) -> ProcessSpec:
         books = self.account.books
+        pair = self.account.pair(name, *self.run.unit_of(books.pairs[name].pair.pair))
+        thin = self.run.thin_leg(pair.pair) if pair.long.trading else "short"
         return ProcessSpec(
             tag=books.tag,
             run=self.run.info.run,
             decision_seq=seq,
             kind=kind,
-            pair=self.account.pair(symbol, *self.run.unit_of(symbol)),
-            thin=self.run.thin_leg(symbol),
+            pair=pair,
+            thin=thin,
             started_at=self.pace.now(),
             lots=lots,
-            spot_units=books.pairs[symbol].spot_units,
-            perp_units=books.pairs[symbol].perp_units,
-            price=Decimal(repr(mid or self._board.mid(symbol, "spot"))),
+            long_units=books.pairs[name].long_units,
+            short_units=books.pairs[name].short_units,
+            price=Decimal(repr(mid or self._quotes.mid(pair.pair.long))),
             limits=self._limits,
         )
 
     async def _give_up(self, decision: Decision, seq: int, reason: str) -> None:
         """End a decision that no process carries out."""
         info = self.run.info
-        name = process_id(self.account.books.tag, info.run, seq, "entry")
-        key = info.run, self.pace.now(), decision.venue, decision.symbol, decision.listing
+        kind: Kind = "entry" if isinstance(decision, EntryDecided) else "exit"
+        process = process_id(self.account.books.tag, info.run, seq, kind)
         async with self.turn:
-            await self.commit([OrderCancelled(*key, client_id=name, reason=f"given up: {reason}", ended=True)])
-        self.notices.say("decision given up", pair=decision.symbol, seq=seq, reason=reason)
+            key = info.run, self.pace.now(), decision.pair
+            await self.commit([HedgeEnded(*key, process, kind, GIVEN_UP, reason, caused_by=seq)])
+        name = self.account.name_of(decision.pair)
+        self.notices.say("decision given up", pair=name, seq=seq, reason=reason)
 
     # --- processes ---------------------------------------------------------------------------------------------------
 
-    def _employ(self, process: Execution) -> Worker:
+    def _start_worker(self, process: Execution) -> Worker:
         worker = Worker(process, self)
-        assert worker.symbol not in self._workers, "one process a pair"
-        self._workers[worker.symbol] = worker
+        assert worker.name not in self._workers, "one process a pair"
+        self._workers[worker.name] = worker
         return worker
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
@@ -304,12 +337,12 @@ class Broker:
         self._halting = False
         self.reconciler.wake()
 
-    async def _employed(self, worker: Worker) -> None:
+    async def _drive(self, worker: Worker) -> None:
         """One process from its first step to its end."""
         try:
             summary = await worker.run()
         finally:
-            self._workers.pop(worker.symbol, None)
+            self._workers.pop(worker.name, None)
             self._ended[worker.process.spec.process] = worker.process
             while len(self._ended) > ENDED_KEPT:
                 self._ended.pop(next(iter(self._ended)))
@@ -319,7 +352,7 @@ class Broker:
         self.notices.say(
             "process ended",
             process=summary.process,
-            pair=worker.symbol,
+            pair=worker.name,
             outcome=summary.outcome,
             orders=summary.orders,
             fees=str(summary.fees),
@@ -329,37 +362,42 @@ class Broker:
         )
         until = self.pace.now() + self._rest_ns
         kind = worker.process.spec.kind
-        if kind == "entry" and summary.outcome in _IN_VAIN and summary.orders:
-            self.entries_rest[worker.symbol] = until
+        if _is_in_vain(kind, summary.outcome, summary.orders):
+            self.entries_rest[worker.name] = until
         if kind == "repair" and summary.outcome != "repaired":
-            self._repairs_rest[worker.symbol] = until
+            self._repairs_rest[worker.name] = until
         self.reconciler.wake()
 
-    def repair(self, symbol: str) -> None:
+    def repair(self, name: str) -> None:
         """Bring two legs together that something has moved apart, unless the pair is at work or has just been tried in
         vain."""
-        if self._stopping or self._pair_turns[symbol].locked() or self.pace.now() < self._repairs_rest.get(symbol, 0):
+        if self._stopping or self._pair_turns[name].locked() or self.pace.now() < self._repairs_rest.get(name, 0):
             return
-        self._spawn(self._repair(symbol))
+        self._spawn(self._repair(name))
 
-    async def _repair(self, symbol: str) -> None:
-        async with self._pair_turns[symbol]:
+    async def _repair(self, name: str) -> None:
+        async with self._pair_turns[name]:
             async with self.turn:
-                books = self.account.books.pairs[symbol]
-                if abs(books.spot_units - books.perp_units) < books.pair.lot_units:
+                books = self.account.books.pairs[name]
+                if abs(books.long_units - books.short_units) < books.pair.lot_units:
                     return
                 # Two repairs that begin at the same end of the log must not share a name: their orders would.
                 self._repair_seq = max(self._repair_seq + 1, self.engine.last_seq)
-                worker = self._employ(Execution.start(self._spec(symbol, "repair", self._repair_seq)))
-            self.notices.alert("repair", f"{symbol}: {books.spot_units} units of spot, {books.perp_units} short")
-            await self._employed(worker)
+                worker = self._start_worker(Execution.start(self._spec(name, "repair", self._repair_seq)))
+            self.notices.alert("repair", f"{name}: {books.long_units} units long, {books.short_units} short")
+            await self._drive(worker)
 
     def _halt(self, end: Event) -> Halted:
-        assert isinstance(end, OrderCancelled)
-        return Halted(self.run.info.run, self.pace.now(), f"{end.symbol} is {end.reason}"[:200])
+        assert isinstance(end, HedgeEnded)
+        name = self.account.name_of(end.pair)
+        return Halted(self.run.info.run, self.pace.now(), f"{name} is unhedged: {end.reason}"[:200])
 
 
-def _ended_unhedged(event: Event) -> bool:
-    """True for the last event of a process that leaves one leg alone."""
-    process_ended = isinstance(event, OrderCancelled) and event.client_id[-1:] in ("e", "x", "r")
-    return process_ended and isinstance(event, OrderCancelled) and event.reason.startswith("unhedged")
+def _is_unhedged_end(event: Event) -> bool:
+    """True for the end of a process that leaves one leg alone."""
+    return isinstance(event, HedgeEnded) and event.outcome == "unhedged"
+
+
+def _is_in_vain(kind: str, outcome: str, orders: int) -> bool:
+    """True for an entry that cost orders and opened nothing."""
+    return kind == "entry" and outcome in _IN_VAIN and orders > 0

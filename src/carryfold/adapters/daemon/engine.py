@@ -5,10 +5,10 @@ writer's thread folds what it has written, and writes what was decided, before i
 observation without its decisions, and a decision waits for the disk once.
 
 Guarantees: every commit is one instant of every run's fold, whatever it holds; what a run decides is on the disk before
-anybody acts on it; while no commit is on its way, the state of a run is the fold of the log; whoever is cancelled while
-one is does not take the fold of it along. If the log refuses a commit, or a fold does, nothing of it is in the log and
-the error is the caller's. From then on everything is refused: some of it may have been folded, and only a start puts
-that right.
+anybody acts on it; while no commit is on its way, the state of a run is the fold of the log; cancelling a caller never
+aborts a commit that is on its way. If the log refuses a commit, or a fold does, nothing of it is in the log and the
+error is the caller's. From then on everything is refused: some of it may have been folded, and only a start puts that
+right.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from carryfold.adapters.daemon.metrics import Metrics
-from carryfold.adapters.daemon.run import Made, Run
-from carryfold.domain.codec import BATCH_DECODER, decode, encode, event_key
+from carryfold.adapters.daemon.run import FoldResult, Run
+from carryfold.domain.codec import decode_batch, encode, event_key
 from carryfold.domain.events import EntryDecided, Event, ExitDecided, FundingRevised, FundingSettled
 from carryfold.eventlog import AnyEntry, AppendResult, EventLog, Follow, GroupCommitter, LogClosed, LogReader
 from carryfold.projections.tape_rows import RowBuilder
 
-__all__ = ["Decided", "Engine"]
+__all__ = ["Decided", "Engine", "numbered"]
 
 Decision = EntryDecided | ExitDecided
 Decided = Callable[[Run, Decision, int], Awaitable[None]]
-"""Told of a decision and its seq, once it is in the log."""
+"""Called with a decision and its seq, once it is in the log."""
 
 
 class Engine:
@@ -62,10 +62,10 @@ class Engine:
         """Commit records that no fold sees. Raises LogError."""
         return await self._whole(lambda: self._note(events))
 
-    async def end(self, make: Callable[[], Sequence[Event]]) -> AppendResult:
-        """Commit the last records, made when everything before them is folded; whatever comes after is refused. Raises
-        LogError."""
-        return await self._whole(lambda: self._end(make))
+    async def end(self, records: Callable[[], Sequence[Event]]) -> AppendResult:
+        """Commit the last records, asked for when everything before them is folded; whatever comes after is refused.
+        Raises LogError."""
+        return await self._whole(lambda: self._end(records))
 
     async def _whole(self, work: Callable[[], Awaitable[AppendResult]]) -> AppendResult:
         """Do it to its end, in its turn, even if the caller is cancelled meanwhile."""
@@ -96,8 +96,8 @@ class Engine:
         self._metrics.committed(result.count)
         return result
 
-    async def _end(self, make: Callable[[], Sequence[Event]]) -> AppendResult:
-        result = await self._note(make())
+    async def _end(self, records: Callable[[], Sequence[Event]]) -> AppendResult:
+        result = await self._note(records())
         self._closed = LogClosed("the daemon is stopping")
         return result
 
@@ -105,24 +105,24 @@ class Engine:
         return await asyncio.wrap_future(self._committer.submit(_entries(events), follow))
 
     async def _commit(self, events: Sequence[Event]) -> AppendResult:
-        """Append and fold, with the records of what was decided; then those who act on it are told."""
+        """Append and fold, with the records of what was decided; then `decided` is called."""
         began = time.perf_counter()
-        made: list[tuple[Run, Made]] = []
+        folded: list[tuple[Run, FoldResult]] = []
 
         def fold(result: AppendResult) -> list[AnyEntry]:
-            kept = events if result.kept is None else [events[index] for index in result.kept]
-            rows = self._builder.build(result.first_seq, [(result.recorded_at, event) for event in kept])
-            made.extend((run, run.fold(rows)) for run in self.runs)
-            return _entries([event for _, one in made for event in one.events])
+            batch = [(result.recorded_at, event) for _, event in numbered(result, events)]
+            rows = self._builder.build(result.first_seq, batch)
+            folded.extend((run, run.fold(rows)) for run in self.runs)
+            return _entries([event for _, one in folded for event in one.events])
 
         result = await self._append(events, fold)
-        self._metrics.committed(result.count + sum(len(one.events) for _, one in made))
+        self._metrics.committed(result.count + sum(len(one.events) for _, one in folded))
         if result.count:
             self._metrics.folded(time.perf_counter() - began)
-        if decisions := sum(len(one.decisions) for _, one in made):
+        if decisions := sum(len(one.decisions) for _, one in folded):
             self._metrics.decided(decisions, time.perf_counter() - began)
         seq = result.last_seq + 1
-        for run, one in made:
+        for run, one in folded:
             if self.decided is not None:
                 for number, decision in enumerate(one.decisions):
                     await self.decided(run, decision, seq + number)
@@ -138,10 +138,12 @@ class Engine:
             if not isinstance(event, FundingSettled):
                 continue
             batch = next(self._reader.read(conflict.seq - 1, limit_batches=1))
-            first = decode(_payload_at(batch.payload, conflict.seq - batch.first_seq))
+            found = decode_batch(batch.payload, batch.first_seq)
+            first = next((one for seq, _, one in found if seq == conflict.seq), None)
             if isinstance(first, FundingSettled) and first.rate != event.rate:
                 name = event.venue, event.symbol, event.listing, event.event_at
-                revised.append(FundingRevised(*name, event.rate, first.rate, event.interval_hours))
+                rates = event.rate, first.rate, event.interval_hours
+                revised.append(FundingRevised(*name, *rates, caused_by=conflict.seq))
         return revised
 
 
@@ -149,5 +151,7 @@ def _entries(events: Sequence[Event]) -> list[AnyEntry]:
     return [(encode(event), event_key(event), None) for event in events]
 
 
-def _payload_at(payload: bytes, index: int) -> bytes:
-    return encode(BATCH_DECODER.decode(payload)[index][1])
+def numbered(result: AppendResult, events: Sequence[Event]) -> list[tuple[int, Event]]:
+    """(seq, event) of those of an append that were stored."""
+    kept = events if result.kept is None else [events[index] for index in result.kept]
+    return list(enumerate(kept, result.first_seq))

@@ -1,5 +1,4 @@
-"""What the venue says of the account by itself: each report to the process it belongs to, the rest booked or looked
-into."""
+"""What a venue says of its account by itself: a report goes to its process, the rest is booked or calls for a look."""
 
 from __future__ import annotations
 
@@ -18,10 +17,10 @@ from carryfold.domain.events import Event
 from carryfold.domain.execution import Execution, funding_paid
 from carryfold.domain.execution.reports import AccountMoved, FillReport, FundingReport, OrderReport, StreamReport
 
-__all__ = ["Hall", "Listener"]
+__all__ = ["Listener", "ListenerContext"]
 
 
-class Hall(Protocol):
+class ListenerContext(Protocol):
     """What the listener needs of the broker."""
 
     account: Account
@@ -29,7 +28,6 @@ class Hall(Protocol):
     notices: Notices
     pace: Pace
     reconciler: Reconciler
-    trading: Trading
     turn: asyncio.Lock
 
     @property
@@ -40,68 +38,69 @@ class Hall(Protocol):
     def past(self) -> Collection[Execution]:
         """Processes that have ended."""
 
+    def hand_over(self, report: OrderReport | FillReport) -> bool:
+        """True if a process at work knows the order, and takes the report."""
+
     async def commit(self, events: Sequence[Event]) -> None:
         """Log and apply; the caller holds the turn."""
 
 
 class Listener:
-    """The one reader of the account's stream."""
+    """The one reader of the stream of one venue's account."""
 
-    def __init__(self, hall: Hall) -> None:
-        self._hall = hall
+    def __init__(self, context: ListenerContext, venue: str, port: Trading, feed: str = "account") -> None:
+        """`feed`: how metrics and alerts name the stream."""
+        self._context = context
+        self._venue = venue
+        self._port = port
+        self._feed = feed
 
     async def listen(self) -> None:
         """For ever. Raises VenueError for a key that is refused, LogError."""
-        async for report in self._hall.trading.stream():
+        async for report in self._port.stream():
             if isinstance(report, StreamReport):
-                self._tell_stream(report)
+                self._stream_moved(report)
             elif isinstance(report, FundingReport):
                 await self._book_funding(report)
             elif isinstance(report, AccountMoved):
-                if not self._hall.workers:  # what our own trades move is looked at when they have ended
-                    self._hall.reconciler.wake()
-            elif not self.hand_over(report):
+                if not self._context.workers:  # what our own trades move is looked at when they have ended
+                    self._context.reconciler.wake()
+            elif not self._context.hand_over(report):
                 await self._late(report)
-        raise VenueError("the account's stream has ended")
+        raise VenueError(f"the stream {self._feed} has ended")
 
-    def hand_over(self, report: OrderReport | FillReport) -> bool:
-        """True if a process at work knows the order."""
-        worker = self._hall.workers.get(report.symbol)
-        if worker is None or not worker.process.owns(report.client_id):
-            return False
-        worker.tell(report)
-        return True
-
-    def _tell_stream(self, report: StreamReport) -> None:
-        hall = self._hall
-        hall.metrics.feed("account", up=report.up)
+    def _stream_moved(self, report: StreamReport) -> None:
+        context = self._context
+        context.metrics.feed(self._feed, up=report.up)
         if not report.up:
-            hall.notices.alert("feed", f"the account's stream is down: {report.reason}")
+            context.notices.alert("feed", f"the stream {self._feed} is down: {report.reason}")
             return
-        for worker in hall.workers.values():
-            worker.tell(report)
-        hall.reconciler.wake()
+        for worker in context.workers.values():
+            worker.hand_over(report)
+        context.reconciler.wake()
 
     async def _book_funding(self, report: FundingReport) -> None:
-        hall, books = self._hall, self._hall.account.books
-        pair = hall.account.pairs.get(report.symbol)
-        if pair is None or report.settled_at < books.started_at:
-            return
-        async with hall.turn:
-            if (report.symbol, report.settled_at) not in books.funding:
-                await hall.commit([funding_paid(books.run, pair, report, hall.pace.now())])
+        context, books = self._context, self._context.account.books
+        async with context.turn:
+            paid = funding_paid(books, self._venue, report, context.pace.now())
+            if paid is not None:
+                await context.commit([paid])
 
     async def _late(self, report: OrderReport | FillReport) -> None:
         """A report of a process that is over, or of nobody."""
-        hall = self._hall
-        process = next((one for one in hall.past if one.owns(report.client_id)), None)
+        context = self._context
+        process = next((one for one in context.past if one.owns(report.client_id)), None)
         if process is not None:
-            async with hall.turn:
-                events = process.reported(report, hall.pace.now())
+            async with context.turn:
+                events = process.reported(report, context.pace.now())
                 if events:
-                    await hall.commit(events)
+                    await context.commit(events)
             if events:
-                hall.notices.alert("late_fill", f"{report.client_id}: a report after its process had ended")
-                hall.reconciler.wake()
-        elif isinstance(report, FillReport) and report.symbol in hall.account.pairs:
-            hall.reconciler.wake()
+                context.notices.alert("late_fill", f"{report.client_id}: a report after its process had ended")
+                context.reconciler.wake()
+        elif isinstance(report, FillReport) and self._is_ours(report):
+            context.reconciler.wake()
+
+    def _is_ours(self, report: FillReport) -> bool:
+        """True for a trade in an instrument that is a leg of one of the run's pairs."""
+        return bool(self._context.account.books.legs_of(self._venue, report.symbol, report.kind))

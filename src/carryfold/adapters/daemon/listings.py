@@ -1,7 +1,7 @@
 """What the venue lists, while a run goes on: once an hour, and soon after a stream shows another settlement interval.
 
 Announced delistings, new lots and minimums, switched intervals and closings reach the folds as the events they are,
-known from now on; new ticks and steps reach the orders that begin from now on.
+known from now on; new ticks and steps, and books that have closed, reach the orders that begin from now on.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
 from carryfold.adapters.daemon.threads import in_thread
 from carryfold.adapters.venue import PairSpec, VenueError
-from carryfold.domain.events import Event, FundingPredicted, PairChanged, PairDelisted
+from carryfold.domain.events import Event, FundingPredicted, InstrumentChanged, InstrumentDelisted
 
 __all__ = ["ListingWatch"]
 
@@ -47,7 +47,7 @@ class ListingWatch:
         """`pairs`: those to watch, as listed now. `relisted` is told of them as they are listed, each time."""
         self._market = market
         self._home = home
-        self._pairs = {spec.listed.symbol: spec for spec in pairs}
+        self._pairs = {spec.symbol: spec for spec in pairs}
         self._pace = pace
         self._record = record
         self._relisted = relisted
@@ -58,7 +58,7 @@ class ListingWatch:
     def see(self, event: FundingPredicted) -> None:
         """A stream that shows another interval than the listing is a reason to ask."""
         spec = self._pairs.get(event.symbol)
-        if spec is not None and event.interval_hours and event.interval_hours != spec.listed.interval_hours:
+        if spec is not None and event.interval_hours and event.interval_hours != spec.perp.interval_hours:
             self._wake.set()
 
     def refused(self) -> None:
@@ -88,20 +88,21 @@ class ListingWatch:
 
     async def _ask(self) -> None:
         try:
-            specs = [spec for spec in await self._market.pairs() if spec.listed.symbol in self._pairs]
+            specs = [spec for spec in await self._market.pairs() if spec.symbol in self._pairs]
             now = min(await self._market.server_time(), self._pace.now())
         except VenueError as error:
             self._notices.say("listings not told", reason=str(error))
             return
         numbered, events = await in_thread(lambda: listing_changes(self._home, specs, now))
+        ours = self._pairs
+        same = [spec for spec in numbered if spec.pair == ours[spec.symbol].pair]  # a relisting is another pair
+        ours.update({spec.symbol: spec for spec in same})
+        self._relisted(same)  # before the folds hear of it: what they decide is carried out by the new rules
         if events:
             await self._record(events)
         for event in events:
-            if isinstance(event, PairChanged) and event.delist_at:
-                self._notices.alert("delisting", f"{event.symbol} will be delisted: it is closed where it is held")
-            elif isinstance(event, PairDelisted):
-                self._notices.alert("delisted", f"{event.symbol} has been delisted")
-        ours = self._pairs
-        same = [spec for spec in numbered if spec.listed.listing == ours[spec.listed.symbol].listed.listing]
-        ours.update({spec.listed.symbol: spec for spec in same})  # a relisting is another pair
-        self._relisted(same)
+            if isinstance(event, InstrumentChanged) and event.delist_at:
+                label = event.instrument.label
+                self._notices.alert("delisting", f"{label} will be delisted: its pairs are closed where they are held")
+            elif isinstance(event, InstrumentDelisted):
+                self._notices.alert("delisted", f"{event.instrument.label} has been delisted")

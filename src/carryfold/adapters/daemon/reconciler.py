@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
-from carryfold.adapters.daemon.account import Account, Asked
+from carryfold.adapters.daemon.account import Account, Answers
 from carryfold.adapters.daemon.engine import Engine
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
@@ -18,8 +18,9 @@ from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.venue import VenueError
 from carryfold.domain.events import Event, MarginObserved, ReconciliationCorrected, RunArmed
 from carryfold.domain.execution import Reconciliation
+from carryfold.domain.instruments import Pair
 
-__all__ = ["Desk", "Reconciler"]
+__all__ = ["Reconciler", "ReconcilerContext"]
 
 EVERY_S: Final = 60.0
 SOON_S: Final = 1.0
@@ -32,10 +33,10 @@ READ_ONLY_AFTER: Final = 5
 HEALTH_STEP: Final = 0.05
 """Margin health is recorded when it has moved by this share of what was recorded last."""
 
-_Difference = tuple[str, int, int]
+_Difference = tuple[Pair, int, int]
 
 
-class Desk(Protocol):
+class ReconcilerContext(Protocol):
     """What the reconciler needs of the broker."""
 
     run: Run
@@ -52,16 +53,16 @@ class Desk(Protocol):
     async def commit(self, events: Sequence[Event]) -> None:
         """Log and apply; the caller holds the turn."""
 
-    def repair(self, symbol: str) -> None:
+    def repair(self, name: str) -> None:
         """Bring two legs together."""
 
 
 class Reconciler:
     """`run` it for ever; `wake` it when something calls for a look."""
 
-    def __init__(self, desk: Desk) -> None:
+    def __init__(self, context: ReconcilerContext) -> None:
         self.agreed = False
-        self._desk = desk
+        self._context = context
         self._wake = asyncio.Event()
         self._reasons: tuple[str, ...] = ()
         self._seen: frozenset[_Difference] = frozenset()
@@ -86,35 +87,36 @@ class Reconciler:
 
     async def reconcile(self) -> None:
         """Ask the venue, book what is found, judge, repair what stands apart."""
-        desk = self._desk
+        context = self._context
         self._wake.clear()
         try:
-            asked = await desk.account.ask(desk.workers.keys())
+            answers = await context.account.ask(context.workers.keys())
         except VenueError as error:
-            desk.notices.say("not reconciled", reason=str(error))
+            context.notices.say("not reconciled", reason=str(error))
             self._judge((f"the venue could not be asked: {error}",))
             return
-        async with desk.turn:
-            for symbol, books in desk.account.books.pairs.items():
-                if symbol not in desk.workers and not (books.spot_units or books.perp_units):
-                    desk.account.pair(symbol, *desk.run.unit_of(symbol))  # what is found now is counted by today's lot
-            found = desk.account.compare(asked, desk.workers.keys())
+        async with context.turn:
+            for name, books in context.account.books.pairs.items():
+                if name not in context.workers and not (books.long_units or books.short_units):
+                    # What is found now is counted by today's lot.
+                    context.account.pair(name, *context.run.unit_of(books.pair.pair))
+            found = context.account.compare(answers, context.workers.keys())
             believed = self._believed(found)
-            events = [*(found.events if believed else ()), *self._margin(asked)]
+            events = [*(found.events if believed else ()), *self._margin(answers)]
             if events:
-                await desk.commit(events)
+                await context.commit(events)
         self._judge(found.reasons)
         if not believed:
             self.wake()
             return
         if found.agreed:
-            desk.account.agreed(asked)
+            context.account.agreed(answers)
         for note in found.notes:
-            desk.notices.say("reconciled", note=note)
-        moved = {symbol for symbol, _, _ in _differences(found.events)}
-        for symbol in found.repairs:
-            if symbol not in moved:
-                desk.repair(symbol)
+            context.notices.say("reconciled", note=note)
+        moved = {context.account.name_of(pair) for pair, _, _ in _differences(found.events)}
+        for name in found.repairs:
+            if name not in moved:
+                context.repair(name)
         if found.events:
             self.wake()  # what was booked may call for more, and agreement is stated only without news
 
@@ -123,20 +125,22 @@ class Reconciler:
         seen, self._seen = self._seen, _differences(found.events)
         return self._seen <= seen
 
-    def _margin(self, asked: Asked) -> list[Event]:
-        """The account's margin health, if it is news to the fold. 0: nothing needs margin."""
-        health, run = asked.theirs.account.health, self._desk.run
+    def _margin(self, answers: Answers) -> list[Event]:
+        """The margin health of the account that has least, if it is news to the fold. 0: nothing needs margin."""
+        run, books = self._context.run, self._context.account.books
+        needing = [(one.account.health, one.venue) for one in answers.theirs if one.account.health > 0]
+        health, venue = min(needing, default=(0.0, ""))
         before = run.standing().health
         if abs(health - before) <= HEALTH_STEP * before:
             return []
-        return [MarginObserved(run.info.run, self._desk.pace.now(), health)]
+        return [MarginObserved(run.info.run, self._context.pace.now(), health, venue and books.venue_named(venue))]
 
     def _judge(self, reasons: tuple[str, ...]) -> None:
         """Agreed or not; a person hears of a change."""
         if reasons and reasons != self._reasons:
-            self._desk.notices.alert("disagreement", "; ".join(reasons))
+            self._context.notices.alert("disagreement", "; ".join(reasons))
         if not reasons and self._reasons:
-            self._desk.notices.say("log and venue agree again")
+            self._context.notices.say("log and venue agree again")
         self._reasons = reasons
         self.agreed = not reasons
 
@@ -144,19 +148,21 @@ class Reconciler:
         """The first agreement is recorded; a person hears when it does not come."""
         if self._armed:
             return
-        desk, run = self._desk, self._desk.run.info.run
+        context, run = self._context, self._context.run.info.run
         self._attempts += 1
         if self.agreed:
             self._armed = True
-            await desk.engine.note([RunArmed(run, desk.pace.now())])
-            desk.notices.say("log and venue agree", run=run, pairs=len(desk.account.pairs))
-            desk.notices.say("armed", mode="live", runs=[run], pairs=len(desk.account.pairs), seq=desk.engine.last_seq)
+            await context.engine.note([RunArmed(run, context.pace.now())])
+            context.notices.say("log and venue agree", run=run, pairs=len(context.account.pairs))
+            context.notices.say(
+                "armed", mode="live", runs=[run], pairs=len(context.account.pairs), seq=context.engine.last_seq
+            )
         elif self._attempts == READ_ONLY_AFTER:
-            desk.notices.alert("read only", f"log and venue do not agree: {'; '.join(self._reasons)}")
+            context.notices.alert("read only", f"log and venue do not agree: {'; '.join(self._reasons)}")
 
     async def _pause(self) -> None:
         """Until something calls for a look, or it is time."""
-        pace = self._desk.pace
+        pace = self._context.pace
         if not self.agreed:
             await pace.sleep(AGAIN_S[min(self._failures, len(AGAIN_S) - 1)])
             self._failures += 1
@@ -173,7 +179,7 @@ class Reconciler:
 def _differences(events: Sequence[Event]) -> frozenset[_Difference]:
     """Changes of holdings that no record explains."""
     return frozenset(
-        (event.symbol, event.spot_units, event.perp_units)
+        (event.pair, event.long_units, event.short_units)
         for event in events
-        if isinstance(event, ReconciliationCorrected) and (event.spot_units or event.perp_units)
+        if isinstance(event, ReconciliationCorrected) and event.pair is not None
     )

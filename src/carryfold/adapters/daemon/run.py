@@ -1,7 +1,7 @@
 """One run inside the daemon: its parameters, its fold, and the record of what it decides.
 
-The log's writer folds, and everybody else looks: whoever looks sees the state between two folds, never inside one. The
-last one may not be on the disk yet, so nobody acts on what he sees before he has committed something himself.
+The log's writer folds, and everybody else looks: a reader sees the state between two folds, never inside one. The last
+fold may not be on the disk yet, so nothing that was read is acted on before the reader has committed something itself.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ import numpy as np
 
 from carryfold.domain.events import EntryDecided, Event, ExitDecided
 from carryfold.domain.execution.pair import decimal_of
-from carryfold.domain.execution.reports import Leg
 from carryfold.domain.fold import Output, State, fold, simulate
 from carryfold.domain.fold.codes import ENTRY, NOTHING
 from carryfold.domain.fold.money import equity
 from carryfold.domain.fold.observe import turnover_24h
+from carryfold.domain.instruments import LOT_UNITS, Instrument, Leg, Pair
 from carryfold.domain.records import decisions_recorded, fills_recorded
 from carryfold.domain.rows import E8, Rows
 from carryfold.projections.cursor import MAX, Cursor
 from carryfold.projections.runs import RunFilter, RunInfo, make_state
-from carryfold.projections.tape import PairName, Tape
+from carryfold.projections.tape import Tape
 
-__all__ = ["Made", "Run", "Standing"]
+__all__ = ["FoldResult", "Run", "Standing"]
 
 
 class Standing(NamedTuple):
@@ -41,8 +41,8 @@ class Standing(NamedTuple):
     health: float
 
 
-class Made(NamedTuple):
-    """What a commit made of a run: decisions, and the bookings of its simulated venue."""
+class FoldResult(NamedTuple):
+    """What a run brought out of a commit: decisions, and the bookings of its simulated venue."""
 
     decisions: list[EntryDecided | ExitDecided]
     fills: list[Event]
@@ -59,39 +59,44 @@ class Run:
     def __init__(self, info: RunInfo, tape: Tape) -> None:
         """A run that has folded nothing yet. Raises RunError for a pair that the log does not have."""
         self.info = info
-        self.names: Sequence[PairName] = tape.pairs
-        self.state: State
-        self.state, self.ids = make_state(info, self.names)
-        self.symbols = {self.names[i].symbol for i in self.ids}
-        self._rows_of = RunFilter(self.ids, tape.runs.index(info.run), live=info.live)
+        self.state: State = make_state(info, tape.instruments)
+        self.pairs = self.state.pairs
+        self._index = {pair: number for number, pair in enumerate(self.pairs)}
+        self._instruments = len(tape.instruments)
+        self._slot = tape.runs.index(info.run)
         self._looking = threading.Lock()
+        self.read_from(tape.pairs)
 
     @property
     def label(self) -> str:
         """How logs and metrics name it."""
         return f"{self.info.run}"
 
-    def warm_up(self, tape: Tape) -> Made:
+    def read_from(self, pairs: Sequence[Pair]) -> None:
+        """From here on rows number the pairs of trading events so; the list may grow."""
+        self._rows_of = RunFilter(self._instruments, self.state, pairs, self._slot, live=self.info.live)
+
+    def warm_up(self, tape: Tape) -> FoldResult:
         """Fold all that the log holds. What comes out belongs to the run only if it was under way before."""
         decisions: list[EntryDecided | ExitDecided] = []
         fills: list[Event] = []
         for block in tape.blocks(Cursor(MAX, tape.last_seq)):
-            made = self.fold(block)
-            decisions += made.decisions
-            fills += made.fills
-        return Made(decisions, fills)
+            result = self.fold(block)
+            decisions += result.decisions
+            fills += result.fills
+        return FoldResult(decisions, fills)
 
-    def fold(self, rows: Rows) -> Made:
+    def fold(self, rows: Rows) -> FoldResult:
         """Fold the rows of a commit."""
         own = self._rows_of(rows)
         if len(own) == 0:
-            return Made([], [])
+            return FoldResult([], [])
         with self._looking:
             output: Output = (fold if self.info.live else simulate)(self.state, own)
         run = self.info.run
-        return Made(
-            decisions_recorded(run, self.names, output.decisions) if len(output.decisions) else [],
-            [*fills_recorded(run, self.names, output.fills)] if len(output.fills) else [],
+        return FoldResult(
+            decisions_recorded(run, self.state, output.decisions) if len(output.decisions) else [],
+            [*fills_recorded(run, self.state, output.fills)] if len(output.fills) else [],
         )
 
     def standing(self) -> Standing:
@@ -106,39 +111,32 @@ class Run:
             health=float(book["observed_health"]),
         )
 
-    def busy_symbols(self) -> set[str]:
-        """Pairs that are held or ordered: they are watched more closely."""
+    def busy_legs(self) -> set[Instrument]:
+        """The instruments of pairs that are held or ordered: they are watched more closely."""
         with self._looking:
             pair = self.state.pair
             busy = np.flatnonzero((pair["held"] != 0) | (pair["pending"] != NOTHING))
-        return {self.names[i].symbol for i in busy.tolist()}
+        return {leg for number in busy.tolist() for leg in self.pairs[number]}
 
-    def unit_of(self, symbol: str) -> tuple[Decimal, int]:
+    def unit_of(self, pair: Pair) -> tuple[Decimal, int]:
         """(base coins of a unit of the pair's holding, units in a lot): what is held, or ordered, is counted as it was
         when that was decided, whatever the venue's lot is now."""
-        i = self._id_of(symbol)
+        number = self._index[pair]
         with self._looking:
-            pair, view = self.state.pair[i].copy(), self.state.view[i].copy()
-        lot_units = int(view["lot_units"])
-        lot = float(pair["pending_lot"] if pair["pending"] == ENTRY else view["lot"])
-        unit = float(pair["unit"]) if pair["held"] else lot / lot_units
-        return decimal_of(float(f"{unit:.12g}")), lot_units
+            held, view = self.state.pair[number].copy(), self.state.view[number].copy()
+        lot = float(held["pending_lot"] if held["pending"] == ENTRY else view["lot"])
+        unit = float(held["unit"]) if held["held"] else lot / LOT_UNITS
+        return decimal_of(float(f"{unit:.12g}")), LOT_UNITS
 
-    def thin_leg(self, symbol: str) -> Leg:
-        """The leg with less turnover in a day; the spot leg where it is not known."""
+    def thin_leg(self, pair: Pair) -> Leg:
+        """The leg with less turnover in a day; the long one where it is not known."""
         with self._looking:
-            view = self.state.view[self._id_of(symbol)].copy()
-        perp, spot = (
-            turnover_24h(view[f"{leg}_turnover_at"], view[f"{leg}_turnover"], view[f"{leg}_turnover_count"])
-            for leg in ("perp", "spot")
-        )
-        return "perp" if 0.0 < perp < spot else "spot"
+            market, view = self.state.market, self.state.view[self._index[pair]]
+            long, short = (market[int(view[leg])].copy() for leg in ("long", "short"))
+        return "short" if 0.0 < turnover_24h(short) < turnover_24h(long) else "long"
 
-    def _id_of(self, symbol: str) -> int:
-        return next(i for i in self.ids if self.names[i].symbol == symbol)
-
-    def pending(self) -> list[tuple[PairName, bool]]:
+    def pending(self) -> list[tuple[Pair, bool]]:
         """(pair, whether it is an entry) of every decision that is not carried out yet."""
         with self._looking:
             pending = self.state.pair["pending"].copy()
-        return [(self.names[i], bool(pending[i] == ENTRY)) for i in np.flatnonzero(pending != NOTHING).tolist()]
+        return [(self.pairs[i], bool(pending[i] == ENTRY)) for i in np.flatnonzero(pending != NOTHING).tolist()]

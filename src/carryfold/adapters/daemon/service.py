@@ -17,29 +17,28 @@ from typing import Any, Final
 
 from carryfold.adapters.backfill import record_listings
 from carryfold.adapters.bybit import BybitMarket, BybitTrading, parse_endpoint
+from carryfold.adapters.bybit.instruments import VENUE
 from carryfold.adapters.daemon.account import Account
 from carryfold.adapters.daemon.broker import Broker
 from carryfold.adapters.daemon.checks import check_key, check_log, check_time, clock_offset, pace_of, read_credentials
 from carryfold.adapters.daemon.commands import Commands
 from carryfold.adapters.daemon.conflation import Conflator
+from carryfold.adapters.daemon.earlier_holdings import earlier_run, refuse_strangers
 from carryfold.adapters.daemon.engine import Engine
-from carryfold.adapters.daemon.leftovers import left_on, refuse_strangers
 from carryfold.adapters.daemon.listings import ListingWatch
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.pace import Pace
-from carryfold.adapters.daemon.quotes import QuoteBoard
+from carryfold.adapters.daemon.quotes import QuoteCache
 from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.settings import DaemonSettings
-from carryfold.adapters.daemon.settlements import SettlementDesk
+from carryfold.adapters.daemon.settlements import SettlementCollector
 from carryfold.adapters.daemon.start import (
     candidates,
     follow_pairs,
-    is_about,
     is_trading,
     last_settled,
     open_runs,
-    pairs_listed,
 )
 from carryfold.adapters.daemon.threads import in_thread
 from carryfold.adapters.daemon.watch import ClockWatch, DiskWatch, FutureGuard
@@ -50,7 +49,7 @@ from carryfold.domain.events import (
     FeedConnected,
     FeedLost,
     FundingPredicted,
-    PairDelisted,
+    InstrumentDelisted,
     Quoted,
     RunArmed,
     RunStopped,
@@ -76,7 +75,7 @@ class Daemon:
         """Use `run_daemon`. `trading` is there in live mode alone."""
         self.trading = trading
         self.broker: Broker | None = None
-        self.board = QuoteBoard(pace)
+        self.quotes = QuoteCache(pace)
         self.home = home
         self.settings = settings
         self.market = market
@@ -123,7 +122,7 @@ class Daemon:
                 await self.broker.stop()
             commands.detach()
             if self._engine is not None:
-                await self._say_goodbye()
+                await self._end_runs()
 
     async def _begin(
         self, resources: AsyncExitStack, log: EventLog, reader: LogReader, commands: Commands
@@ -133,27 +132,40 @@ class Daemon:
         chosen = await self._list_pairs(log, reader, known)
         started = open_runs(log, reader, known, self.settings.mode, self.settings.sets, chosen, self.notices)
         committer = resources.enter_context(GroupCommitter(log))
-        engine = Engine(log, committer, reader, RowBuilder(started.tape.pairs, started.tape.runs), self.metrics)
+        tape = started.tape
+        builder = RowBuilder(tape.instruments, tape.pairs, tape.runs)
+        engine = Engine(log, committer, reader, builder, self.metrics)
         if started.missing:
             await engine.note(started.missing)
+        for run in started.runs:
+            run.read_from(builder.pairs)
         engine.runs = self.runs = started.runs
         self._engine = engine
         commands.attach(asyncio.get_running_loop(), engine, self.pace)
         settled = last_settled(started.tape)
-        desk = SettlementDesk(self.market.history, self.pairs, settled, self.pace, engine.record, self.notices)
-        await desk.fill_gaps()
+        settling = [spec for spec in (*self.pairs, *self._not_trading) if spec.status == "Trading"]
+        settlements = SettlementCollector(
+            self.market.history, settling, settled, self.pace, engine.record, self.notices
+        )
+        await settlements.fill_gaps()
         if self.trading is not None:
             await self._open_broker(self.trading, reader)
         listings = ListingWatch(
-            self.market, self.home, self.pairs, self.pace, self._listed(desk), self._relisted, self.notices
+            self.market, self.home, settling, self.pace, self._listed(settlements), self._relisted, self.notices
         )
         if self.broker is not None:
             self.broker.rejected = listings.refused
-        jobs = [self._listen(desk, listings), self._record(), self._watch(log), desk.run(), listings.run()]
+        jobs = [
+            self._listen(settlements, listings),
+            self._record(),
+            self._watch(log),
+            settlements.run(),
+            listings.run(),
+        ]
         if self.pace.is_real:
             jobs.append(self._compare_clocks())
         if self.broker is not None:
-            jobs += [self.broker.listener.listen(), self.broker.work()]
+            jobs += [*(listener.listen() for listener in self.broker.listeners), self.broker.work()]
         return jobs
 
     async def _unless_stopped(
@@ -176,54 +188,65 @@ class Daemon:
         """The live run's dealings, checked and restored. It reconciles once the streams are up: what was interrupted is
         hedged at fresh prices. A pair that has closed may still have a leg on."""
         (run,) = self.runs
-        ended = [spec for spec in self._not_trading if set(pairs_listed([spec])) <= {*run.info.pairs}]
-        pairs = [*ended, *self.pairs]  # what is listed now stands for its symbol
+        ended = [spec for spec in self._not_trading if spec.pair in run.info.pairs]
+        pairs = [*ended, *self.pairs]
         trading.add_pairs(pairs)
-        fees = {spec.listed.symbol: (await trading.fees(spec)).spot_taker for spec in self.pairs}
-        account = Account(run.info, trading, pairs, fees, self.pace, self.board)
+        fees = {spec.pair: (await trading.fees(spec)).long_taker for spec in self.pairs}
+        account = Account(run.info, {VENUE: trading}, pairs, fees, self.pace, self.quotes)
         limits = self.settings.limits
-        broker = Broker(run, account, self.engine, self.pace, self.metrics, self.notices, limits, self.board)
+        broker = Broker(run, account, self.engine, self.pace, self.metrics, self.notices, limits, self.quotes)
         self.broker = broker  # it has to be stopped even if it does not get far
         self.engine.decided = broker.decided
         broker.load(reader)
-        on = {symbol for symbol, books in account.books.pairs.items() if books.spot_units or books.perp_units}
-        self._leaving = [spec for spec in ended if spec.listed.symbol in on]
+        on = {books.pair.pair for books in account.books.pairs.values() if books.long_units or books.short_units}
+        self._leaving = [spec for spec in ended if spec.pair in on]
+        self._follow(self._leaving)
         if broker.is_new:
-            refuse_strangers(await trading.positions(), account.pairs)
+            perps = {pair.pair.short[:2] for pair in account.pairs.values()}
+            refuse_strangers(VENUE, await trading.positions(), perps)
 
     async def _list_pairs(self, log: EventLog, reader: LogReader, known: Sequence[RunInfo]) -> list[PairSpec]:
         """Choose pairs and record what the venue says of them; those that have closed are part of the choice. One of
         them must trade, or a live run still have something on."""
         settings = self.settings
         runs = candidates(known, settings.mode, settings.sets)
-        self.market.kept |= {label.split("/")[1] for info in runs for label in info.pairs}
+        before = await in_thread(lambda: earlier_run(reader, known)) if settings.mode == "live" else None
+        held = [] if before is None else [pair.short.symbol for pair in before.pairs]
+        self.market.kept |= {pair.short.symbol for info in runs for pair in info.pairs} | {*held}
         listed = await self.market.pairs()
         turnover = await self.market.turnover() if settings.pairs.startswith("top:") else {}
-        chosen = follow_pairs(settings.pairs, listed, turnover, self.market.why_not, runs)
+        chosen = follow_pairs(settings.pairs, listed, turnover, self.market.why_not, runs, held)
         now = min(await self.market.server_time(), self.pace.now())
         numbered = await in_thread(lambda: record_listings(log, chosen, now).pairs)
         self.pairs = [spec for spec in numbered if is_trading(spec)]
-        on = (left_on(reader, info) for info in runs if info.live and is_about(info, numbered))
-        if not self.pairs and not any(on):
+        if not self.pairs and not held:
             raise VenueError(f"none of the pairs '{settings.pairs}' is trading now")
         self._not_trading = [spec for spec in numbered if not is_trading(spec)]
-        self.market.kept |= {spec.listed.symbol for spec in self.pairs}
+        self.market.kept |= {spec.symbol for spec in self.pairs}
+        self._follow(self.pairs)
         return numbered
 
-    def _listed(self, desk: SettlementDesk) -> Callable[[Sequence[Event]], Coroutine[Any, Any, AppendResult]]:
-        """Record what a venue says of its listings; a pair that has closed settles no more."""
+    def _follow(self, specs: Sequence[PairSpec]) -> None:
+        """Quotes of these pairs are recorded leg beside leg, and priced by the coin."""
+        self.conflator.follow(spec.pair for spec in specs)
+        self.quotes.follow(listed for spec in specs for listed in (spec.spot, spec.perp))
+
+    def _listed(
+        self, settlements: SettlementCollector
+    ) -> Callable[[Sequence[Event]], Coroutine[Any, Any, AppendResult]]:
+        """Record what a venue says of its listings; a perpetual that has closed settles no more."""
 
         async def record(events: Sequence[Event]) -> AppendResult:
             for event in events:
-                if isinstance(event, PairDelisted):
-                    desk.forget(event.symbol)
+                if isinstance(event, InstrumentDelisted):
+                    settlements.forget(event.instrument)
             return await self.engine.record(events)
 
         return record
 
     def _relisted(self, pairs: Sequence[PairSpec]) -> None:
         if self.broker is not None:
-            self.broker.account.relist(spec for spec in pairs if is_trading(spec))
+            self.broker.account.relist(pairs)
 
     async def _work(self, jobs: Sequence[Coroutine[Any, Any, None]]) -> None:
         """Everything that goes on at the same time, until it is time to stop."""
@@ -264,23 +287,23 @@ class Daemon:
         end.cancel()
         stop.cancel()
 
-    async def _listen(self, desk: SettlementDesk, listings: ListingWatch) -> None:
+    async def _listen(self, settlements: SettlementCollector, listings: ListingWatch) -> None:
         """The market's stream into the conflator."""
         async for event in self.market.stream([*self.pairs, *self._leaving]):
             self.metrics.observed()
             if isinstance(event, Quoted):
-                self.board.see(event)
+                self.quotes.see(event)
             elif isinstance(event, FundingPredicted):
-                desk.see(event)
+                settlements.see(event)
                 listings.see(event)
             elif isinstance(event, FeedConnected | FeedLost):
-                self._tell_feed(event)
+                self._feed_moved(event)
             self.conflator.offer(event)
             while self.conflator.is_full:
                 await asyncio.sleep(GIVE_WAY_S)
         raise VenueError("the market's stream has ended")
 
-    def _tell_feed(self, event: FeedConnected | FeedLost) -> None:
+    def _feed_moved(self, event: FeedConnected | FeedLost) -> None:
         up = isinstance(event, FeedConnected)
         self.metrics.feed(event.feed, up=up)
         if isinstance(event, FeedLost):
@@ -294,7 +317,7 @@ class Daemon:
         guard = FutureGuard(self.pace, self.notices)
         while True:
             await self.pace.sleep(1.0 / self.settings.policy.commits_a_second)
-            hot = set().union(*(run.busy_symbols() for run in self.runs))
+            hot = set().union(*(run.busy_legs() for run in self.runs))
             now = self.pace.now()
             events = guard.pass_on(self.conflator.take(now, hot))
             if not events and now - self._recorded_at >= self._quiet_ns():
@@ -333,7 +356,7 @@ class Daemon:
             except VenueError as error:
                 self.notices.say("clocks not compared", reason=str(error))
 
-    async def _say_goodbye(self) -> None:
+    async def _end_runs(self) -> None:
         """The last event of each run is its end, with the state that a replay has to come to."""
         if self.runs:
             await self.engine.end(self._ends)

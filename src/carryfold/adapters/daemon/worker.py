@@ -1,15 +1,15 @@
-"""Drives one two-leg process: what it wants logged is logged, what it wants sent is sent, what is heard is told it.
+"""Drives one two-leg process: its events are logged, its requests sent, and every report handed to it.
 
-Everything that happens to the process happens in one task, one thing after the other, and in the office's turn: between
-what it proposes and the log nothing else of the run is booked. Requests to the venue are tasks of their own, and what
-comes of them waits in the inbox.
+Everything that happens to the process happens in one task, one thing after the other, and in the run's turn: between
+what it proposes and the log nothing else of the run is booked. Each order goes to the venue of its own instrument.
+Requests are tasks of their own, and what comes of them waits in the inbox.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
 from carryfold.adapters.daemon.metrics import Metrics
@@ -21,7 +21,7 @@ from carryfold.domain.execution import Execution, Quotes, Summary
 from carryfold.domain.execution.actions import Actions
 from carryfold.domain.execution.reports import FillReport, OrderReport, OrderRequest, StreamReport, Unknown
 
-__all__ = ["Office", "Worker"]
+__all__ = ["ProcessContext", "Worker"]
 
 INBOX_MAX: Final = 10_000
 LONGEST_WAIT_S: Final = 1.0
@@ -30,20 +30,21 @@ LONGEST_WAIT_S: Final = 1.0
 Handle = Callable[[int], Sequence[Event]]
 
 
-class Office(Protocol):
+class ProcessContext(Protocol):
     """What a worker needs of the broker."""
 
     metrics: Metrics
     notices: Notices
     pace: Pace
-    trading: Trading
+    ports: Mapping[str, Trading]
+    """By venue."""
     turn: asyncio.Lock
     """Held from reading the books until what follows from them is in the log and applied."""
 
     async def commit(self, events: Sequence[Event]) -> None:
         """Log events of the run; every process and the books have them applied. The caller holds the turn."""
 
-    def quotes(self, symbol: str) -> Quotes:
+    def quotes(self, name: str) -> Quotes:
         """The latest of both legs."""
 
     def may_open(self) -> bool:
@@ -56,20 +57,20 @@ class Office(Protocol):
 class Worker:
     """One process at work."""
 
-    def __init__(self, process: Execution, office: Office) -> None:
+    def __init__(self, process: Execution, context: ProcessContext) -> None:
         self.process = process
-        self._office = office
+        self._context = context
         self._inbox: deque[Handle] = deque()
         self._arrived = asyncio.Event()
         self._requests: set[asyncio.Task[None]] = set()
         self._fetching = False
 
     @property
-    def symbol(self) -> str:
+    def name(self) -> str:
         """The pair it works on."""
-        return self.process.spec.pair.symbol
+        return self.process.spec.pair.name
 
-    def tell(self, report: OrderReport | FillReport | StreamReport) -> None:
+    def hand_over(self, report: OrderReport | FillReport | StreamReport) -> None:
         """A report of the private stream, or a fetched execution."""
         self._post(lambda now: self.process.reported(report, now))
 
@@ -79,7 +80,7 @@ class Worker:
             while True:
                 actions = await self._step()
                 for alert in actions.alerts:
-                    self._office.notices.alert(alert.code, alert.text, pair=self.symbol)
+                    self._context.notices.alert(alert.code, alert.text, pair=self.name)
                 if actions.log:
                     continue
                 self._send(actions)
@@ -91,15 +92,15 @@ class Worker:
 
     async def _step(self) -> Actions:
         """Take in all that has come, each thing booked before the next is looked at, then one step."""
-        office = self._office
-        async with office.turn:
+        context = self._context
+        async with context.turn:
             while self._inbox:
-                events = self._inbox.popleft()(office.pace.now())
+                events = self._inbox.popleft()(context.pace.now())
                 if events:
-                    await office.commit(events)
-            actions = self.process.step(office.pace.now(), office.quotes(self.symbol), may_open=office.may_open())
+                    await context.commit(events)
+            actions = self.process.step(context.pace.now(), context.quotes(self.name), may_open=context.may_open())
             if actions.log:
-                await office.commit(actions.log)
+                await context.commit(actions.log)
         return actions
 
     def _send(self, actions: Actions) -> None:
@@ -115,7 +116,7 @@ class Worker:
 
     async def _wait(self, until: int) -> None:
         """Until something came, or it is time."""
-        pace = self._office.pace
+        pace = self._context.pace
         seconds = min(max(until - pace.now(), 0) / 1e9, LONGEST_WAIT_S) / pace.speed
         self._arrived.clear()
         if self._inbox:
@@ -129,7 +130,7 @@ class Worker:
     def _post(self, handle: Handle) -> None:
         """A full inbox is a venue that talks nonsense: what is lost is asked for again by the process's own queries."""
         if len(self._inbox) >= INBOX_MAX:
-            self._office.notices.alert("inbox", f"{self.symbol}: more reports than can be taken in")
+            self._context.notices.alert("inbox", f"{self.name}: more reports than can be taken in")
             return
         self._inbox.append(handle)
         self._arrived.set()
@@ -146,35 +147,38 @@ class Worker:
             task.cancel()
         await asyncio.gather(*requests, return_exceptions=True)
 
+    def _port(self, order: OrderRequest) -> Trading:
+        return self._context.ports[self.process.instrument(order.client_id).venue]
+
     async def _place(self, order: OrderRequest) -> None:
-        office = self._office
+        context = self._context
         try:
-            outcome = await office.trading.place(order)
+            outcome = await self._port(order).place(order)
         except VenueError as error:  # the key or the account is refused; the queries will tell when it no longer is
-            office.notices.alert("refused", str(error), pair=self.symbol)
+            context.notices.alert("refused", str(error), pair=self.name)
             outcome = Unknown(str(error))
-        office.metrics.ordered(type(outcome).__name__.lower())
+        context.metrics.ordered(type(outcome).__name__.lower())
         self._post(lambda now: self.process.placed(order.client_id, outcome, now))
 
     async def _cancel(self, order: OrderRequest) -> None:
         try:
-            await self._office.trading.cancel(order)
+            await self._port(order).cancel(order)
         except VenueError as error:
-            self._office.notices.alert("refused", str(error), pair=self.symbol)
+            self._context.notices.alert("refused", str(error), pair=self.name)
 
     async def _query(self, order: OrderRequest) -> None:
         try:
-            answer = await self._office.trading.query(order.client_id, order.symbol, order.leg)
+            answer = await self._port(order).query(order.client_id, order.symbol, order.kind)
         except VenueError as error:
-            self._office.notices.say("query failed", pair=self.symbol, reason=str(error))
+            self._context.notices.say("query failed", pair=self.name, reason=str(error))
             answer = Unknown(str(error))
         self._post(lambda now: self.process.answered(order.client_id, answer, now))
 
     async def _fetch(self, since: int) -> None:
         try:
-            for fill in await self._office.missed(since):
-                self.tell(fill)
+            for fill in await self._context.missed(since):
+                self.hand_over(fill)
         except VenueError as error:
-            self._office.notices.say("executions not told", pair=self.symbol, reason=str(error))
+            self._context.notices.say("executions not told", pair=self.name, reason=str(error))
         finally:
             self._fetching = False

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from carryfold.adapters.daemon.recovery import run_events
 from carryfold.adapters.daemon.service import Daemon, run_daemon
 from carryfold.adapters.daemon.settings import DaemonSettings, ParameterSet
 from carryfold.adapters.simexchange import SimExchange
 from carryfold.adapters.tour.market import SPEED, START, demo_venue
-from carryfold.domain.codec import BATCH_DECODER
 from carryfold.domain.events import EntryDecided, ExitDecided
 from carryfold.domain.fold.money import equity
 from carryfold.domain.params import parse_settings
@@ -23,7 +23,7 @@ __all__ = ["HOURS", "SETS", "PaperDecision", "PaperResult", "paper_decisions", "
 
 HOURS: Final = 10
 FOLLOWED: Final = 5
-_COMMON: Final = ("rate_source=predicted", "stale_s=900", "min_interval_h=0")
+_COMMON: Final = ("rate_source=predicted", "stale_s=900", "leg_skew_s=900", "min_interval_h=0")
 SETS: Final = {
     "patient": ("strategy=simple", "enter=0.0001", "exit=-0.001"),
     "eager": ("strategy=simple", "enter=0.00005", "exit=0.00003"),
@@ -103,11 +103,11 @@ class PaperDecision(NamedTuple):
 
 def paper_decisions(reader: LogReader) -> Iterator[PaperDecision]:
     """Every entry and exit that the log's runs decided, in order."""
-    for batch in reader.read(0):
-        for _, event in BATCH_DECODER.decode(batch.payload):
-            if isinstance(event, EntryDecided):
-                rate = float(event.working["q"])
-                yield PaperDecision(event.run, event.event_at, event.symbol, "enter", "", float(event.size), rate)
-            elif isinstance(event, ExitDecided):
-                rate = float(event.working["q"])
-                yield PaperDecision(event.run, event.event_at, event.symbol, "exit", event.reason, 0.0, rate)
+    for _, _, event in run_events(reader):
+        if not isinstance(event, EntryDecided | ExitDecided):
+            continue
+        name, rate = event.pair.short.symbol, float(event.working["q"])
+        if isinstance(event, EntryDecided):
+            yield PaperDecision(event.run, event.event_at, name, "enter", "", float(event.size), rate)
+        else:
+            yield PaperDecision(event.run, event.event_at, name, "exit", event.reason, 0.0, rate)

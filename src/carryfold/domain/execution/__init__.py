@@ -1,7 +1,7 @@
 """Two-leg execution as a pure process: an intent, reports of the venue, quotes and time in; orders to send out."""
 
 from carryfold.domain.execution.actions import Actions, Alert
-from carryfold.domain.execution.books import OurBooks, PairBooks, VenueBooks
+from carryfold.domain.execution.books import OurBooks, PairBooks, Predecessor, VenueBooks
 from carryfold.domain.execution.ids import parse_client_id, process_id, run_tag
 from carryfold.domain.execution.ledger import Ledger, ProcessEvent, ProcessSpec
 from carryfold.domain.execution.limits import ExecutionLimits
@@ -21,6 +21,7 @@ __all__ = [
     "LegRules",
     "OurBooks",
     "PairBooks",
+    "Predecessor",
     "ProcessEvent",
     "ProcessSpec",
     "Quotes",

@@ -5,8 +5,8 @@ from typing import Literal
 import msgspec
 
 from carryfold.domain.execution.ledger import ProcessEvent
+from carryfold.domain.execution.plans import NEVER
 from carryfold.domain.execution.reports import OrderRequest
-from carryfold.domain.execution.wishes import NEVER
 
 __all__ = ["Actions", "Alert", "AlertCode"]
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from carryfold.domain.events import OrderFilled
 from carryfold.domain.execution.pair import TradedPair
 from carryfold.domain.execution.reports import FillReport
+from carryfold.domain.instruments import Leg
 
 __all__ = ["Booking", "book_fill", "filled_event"]
 
@@ -29,12 +30,12 @@ class Booking(NamedTuple):
     foreign_fee: bool
 
 
-def book_fill(pair: TradedPair, fill: FillReport, coins_before: Decimal, units_before: int) -> Booking:
+def book_fill(pair: TradedPair, leg: Leg, fill: FillReport, coins_before: Decimal, units_before: int) -> Booking:
     """Book `fill` on a leg that holds `coins_before` (short < 0) and is booked as `units_before`. Units are counted on
     the running total of coins, so that no fraction of a unit is ever lost or booked twice."""
     coins = fill.qty if fill.side == "buy" else -fill.qty
     value, fee, foreign = fill.value, fill.fee, False
-    if fill.fee and fill.leg == "spot" and fill.fee_coin == pair.spot_coin:
+    if fill.fee and pair.is_spot(leg) and fill.fee_coin == pair.coin:
         coins -= fill.fee
         worth = (fill.value * fill.fee / fill.qty).quantize(_E8, ROUND_HALF_EVEN)
         # Bought: value + fee is the cash that was paid. Sold with a fee in coins, more coins left for the same cash.
@@ -48,21 +49,22 @@ def book_fill(pair: TradedPair, fill: FillReport, coins_before: Decimal, units_b
     return Booking(coins, units, value, fee, foreign)
 
 
-def filled_event(run: int, pair: TradedPair, fill: FillReport, booking: Booking) -> OrderFilled:
-    """The event that says so."""
+def filled_event(
+    run: int, pair: TradedPair, leg: Leg, fill: FillReport, booking: Booking, caused_by: int = 0
+) -> OrderFilled:
+    """The event that says so. `caused_by`: the seq of the order's intent."""
     return OrderFilled(
         run,
         fill.event_at,
-        pair.venue,
-        pair.symbol,
-        pair.listing,
+        pair.pair,
+        leg,
         client_id=fill.client_id,
         fill_id=fill.fill_id,
-        leg=fill.leg,
         units=booking.units,
         value=booking.value,
         fee=booking.fee,
         fee_coin=fill.fee_coin,
         qty=fill.qty if fill.side == "buy" else -fill.qty,
         fee_qty=fill.fee,
+        caused_by=caused_by,
     )

@@ -1,14 +1,15 @@
 """Names of processes and of their orders: pure functions of what was decided, so that a restart finds the same ones.
 
 A process is `TAG-RUN-DECISIONk`, k being e (entry), x (exit) or r (repair); its orders are `PROCESS-s1`, `PROCESS-p1`,
-`PROCESS-s2`, ... by leg and attempt. The tag tells logs apart: sequence numbers begin anew in each log, and a venue
-remembers the ids of an account for longer than anybody keeps a log.
+`PROCESS-s2`, ... by leg and attempt: s is the long leg, which is mostly spot, p the short one, always a perpetual. The
+tag tells logs apart: sequence numbers begin anew in each log, and a venue remembers the ids of an account for longer
+than anybody keeps a log.
 """
 
 import re
 from typing import Final, Literal, NamedTuple
 
-from carryfold.domain.execution.reports import Leg
+from carryfold.domain.instruments import Leg
 
 __all__ = ["CLIENT_ID_MAX", "Kind", "OrderName", "client_id", "parse_client_id", "process_id", "run_tag"]
 
@@ -18,12 +19,13 @@ CLIENT_ID_MAX: Final = 36
 
 _LETTERS: Final[dict[Kind, str]] = {"entry": "e", "exit": "x", "repair": "r"}
 _KINDS: Final[dict[str, Kind]] = {letter: kind for kind, letter in _LETTERS.items()}
+_LEG_LETTERS: Final[dict[Leg, str]] = {"long": "s", "short": "p"}
 _DIGITS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 _NAME: Final = re.compile(r"([0-9a-z]+)-(\d+)-(\d+)([exr])-([sp])(\d+)")
 
 
 class OrderName(NamedTuple):
-    """What a client id says."""
+    """What a client id order_events."""
 
     process: str
     tag: str
@@ -52,7 +54,7 @@ def process_id(tag: str, run: int, decision_seq: int, kind: Kind) -> str:
 
 def client_id(process: str, leg: Leg, attempt: int) -> str:
     """The name of a process's order, `attempt` counted from 1 for each leg."""
-    name = f"{process}-{leg[0]}{attempt}"
+    name = f"{process}-{_LEG_LETTERS[leg]}{attempt}"
     assert len(name) <= CLIENT_ID_MAX, name
     return name
 
@@ -64,4 +66,4 @@ def parse_client_id(name: str) -> OrderName | None:
         return None
     tag, run, seq, kind, leg, attempt = found.groups()
     process = name[: name.rindex("-")]
-    return OrderName(process, tag, int(run), int(seq), _KINDS[kind], "spot" if leg == "s" else "perp", int(attempt))
+    return OrderName(process, tag, int(run), int(seq), _KINDS[kind], "long" if leg == "s" else "short", int(attempt))

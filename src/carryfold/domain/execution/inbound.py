@@ -1,6 +1,6 @@
 """What the venue says, as events to be logged: each thing once, in whatever order and however often it is said."""
 
-from carryfold.domain.execution import says
+from carryfold.domain.execution import order_events
 from carryfold.domain.execution.booking import book_fill, filled_event
 from carryfold.domain.execution.ledger import Ledger, Order, ProcessEvent
 from carryfold.domain.execution.limits import nanoseconds
@@ -28,9 +28,9 @@ def on_placed(ledger: Ledger, memory: Memory, client_id: str, outcome: PlaceOutc
     if order is None or order.done or order.accepted:
         return ()
     if isinstance(outcome, Accepted):
-        return (says.accepted(order, now, outcome.venue_id),)
+        return (order_events.accepted(order, now, outcome.venue_id),)
     if isinstance(outcome, Unknown):
-        return () if order.unknown else (says.unknown(order, now, outcome.reason),)
+        return () if order.unknown else (order_events.unknown(order, now, outcome.reason),)
     watch = memory.watch(order, now)
     if isinstance(outcome, Retry):
         if order.filled == 0:
@@ -40,7 +40,7 @@ def on_placed(ledger: Ledger, memory: Memory, client_id: str, outcome: PlaceOutc
     if order.filled > 0:
         memory.alert("contradiction", f"{client_id} is said to be refused and has filled: {outcome.reason}")
         return ()
-    return (says.rejected(order, now, outcome.reason),)
+    return (order_events.rejected(order, now, outcome.reason),)
 
 
 def on_answer(ledger: Ledger, memory: Memory, client_id: str, outcome: QueryOutcome, now: int) -> Events:
@@ -73,15 +73,15 @@ def on_order(ledger: Ledger, memory: Memory, report: OrderReport, now: int) -> E
         return _after_its_end(memory, order, report, now)
     events: list[ProcessEvent] = []
     if not order.accepted and not order.done:
-        events.append(says.accepted(order, now, report.venue_id))
+        events.append(order_events.accepted(order, now, report.venue_id))
     if report.open:
         watch.open_seen = True
         return tuple(events)
-    if watch.told is None:
+    if watch.end_report is None:
         watch.fetch_at = now + nanoseconds(ledger.spec.limits.retry_wait_s)
-    watch.told = report
+    watch.end_report = report
     if report.filled <= order.filled < order.intent.qty:
-        events.append(says.cancelled(order, now, report.reason))
+        events.append(order_events.cancelled(order, now, report.reason))
     return tuple(events)
 
 
@@ -91,9 +91,9 @@ def on_fill(ledger: Ledger, memory: Memory, fill: FillReport, now: int) -> Event
     if order is None or fill.fill_id in ledger.fill_ids:
         return ()
     pair = ledger.spec.pair
-    coins, units = ledger.booked(fill.leg)
-    booking = book_fill(pair, fill, coins, units)
-    events: list[ProcessEvent] = [filled_event(ledger.spec.run, pair, fill, booking)]
+    leg = order.intent.leg
+    booking = book_fill(pair, leg, fill, *ledger.booked(leg))
+    events: list[ProcessEvent] = [filled_event(ledger.spec.run, pair, leg, fill, booking, order.seq)]
     watch = memory.watch(order, now)
     watch.unsent = False
     filled = order.filled + fill.qty
@@ -103,14 +103,14 @@ def on_fill(ledger: Ledger, memory: Memory, fill: FillReport, now: int) -> Event
         memory.alert("late_fill", f"{fill.client_id} filled {fill.qty} after its end")
     if filled > order.intent.qty:
         memory.alert("overfilled", f"{fill.client_id} filled {filled} of {order.intent.qty}")
-    told = watch.told
-    if told is not None and not order.closed and told.filled <= filled < order.intent.qty:
-        events.append(says.cancelled(order, now, told.reason))
+    end = watch.end_report
+    if end is not None and not order.closed and end.filled <= filled < order.intent.qty:
+        events.append(order_events.cancelled(order, now, end.reason))
     return tuple(events)
 
 
 def _without_more(order: Order, now: int, reason: str) -> ProcessEvent:
-    return says.cancelled(order, now, reason) if order.filled > 0 else says.rejected(order, now, reason)
+    return order_events.cancelled(order, now, reason) if order.filled > 0 else order_events.rejected(order, now, reason)
 
 
 def _after_its_end(memory: Memory, order: Order, report: OrderReport, now: int) -> Events:
@@ -120,5 +120,5 @@ def _after_its_end(memory: Memory, order: Order, report: OrderReport, now: int) 
         watch.revived = True
         memory.alert("contradiction", f"{order.intent.client_id} was over ({order.reason}) and is open")
     if not report.open:
-        watch.revived, watch.told, watch.fetch_at = False, report, now
+        watch.revived, watch.end_report, watch.fetch_at = False, report, now
     return ()

@@ -10,6 +10,7 @@ import msgspec
 
 from carryfold.domain.events import (
     Event,
+    HedgeEnded,
     OrderAccepted,
     OrderCancelled,
     OrderFilled,
@@ -22,12 +23,13 @@ from carryfold.domain.execution.exposure import Exposure
 from carryfold.domain.execution.ids import Kind, client_id, process_id
 from carryfold.domain.execution.limits import ExecutionLimits
 from carryfold.domain.execution.pair import TradedPair
-from carryfold.domain.execution.reports import Leg, OrderRequest
+from carryfold.domain.execution.reports import OrderRequest
+from carryfold.domain.instruments import Leg
 
 __all__ = ["NOT_PLACED", "Ledger", "Order", "ProcessEvent", "ProcessSpec"]
 
 ProcessEvent = (
-    OrderIntended | OrderAccepted | OrderRejected | OrderUnknown | OrderFilled | OrderCancelled
+    OrderIntended | OrderAccepted | OrderRejected | OrderUnknown | OrderFilled | OrderCancelled | HedgeEnded
     | ReconciliationCorrected
 )  # fmt: skip
 
@@ -36,8 +38,9 @@ NOT_PLACED = "not placed"
 
 
 class ProcessSpec(msgspec.Struct, frozen=True):
-    """What is to be done. `lots` are those of the decision (entry; else 0), `spot_units` and `perp_units` (short > 0)
-    what is held when it begins, `thin` the less liquid leg, which goes first, `price` about what a coin costs."""
+    """What is to be done. `lots` are those of the decision (entry; else 0), `long_units` and `short_units`, both
+    counted positive, what is held when it begins, `thin` the less liquid leg, which goes first, `price` about what a
+    coin costs."""
 
     tag: str
     run: int
@@ -47,8 +50,8 @@ class ProcessSpec(msgspec.Struct, frozen=True):
     thin: Leg
     started_at: int
     lots: int = 0
-    spot_units: int = 0
-    perp_units: int = 0
+    long_units: int = 0
+    short_units: int = 0
     price: Decimal = Decimal(0)
     limits: ExecutionLimits = ExecutionLimits()
 
@@ -59,10 +62,11 @@ class ProcessSpec(msgspec.Struct, frozen=True):
 
 
 class Order(msgspec.Struct):
-    """One order as its events tell it. `filled` is gross base coins."""
+    """One order as its events tell it. `seq` is that of its intent, `filled` gross base coins."""
 
     intent: OrderIntended
     intended_at: int
+    seq: int = 0
     accepted: bool = False
     unknown: bool = False
     filled: Decimal = Decimal(0)
@@ -84,11 +88,10 @@ class Order(msgspec.Struct):
         """The order as it is placed."""
         intent = self.intent
         assert intent.limit_price is not None
-        leg: Leg = "spot" if intent.leg == "spot" else "perp"
         return OrderRequest(
             client_id=intent.client_id,
-            symbol=intent.symbol,
-            leg=leg,
+            symbol=intent.instrument.symbol,
+            kind=intent.instrument.kind,
             side="buy" if intent.side == "buy" else "sell",
             qty=intent.qty,
             limit_price=intent.limit_price,
@@ -100,14 +103,14 @@ class Ledger(msgspec.Struct):
     """The state of one process."""
 
     spec: ProcessSpec
-    spot_coins: Decimal
-    perp_coins: Decimal  # bought > 0: a short is negative
+    long_coins: Decimal
+    short_coins: Decimal  # bought > 0: a short is negative
     orders: dict[str, Order]
     fill_ids: set[str]
     exposure: Exposure
     price: Decimal
-    booked_spot: int = 0
-    booked_perp: int = 0
+    booked_long: int = 0
+    booked_short: int = 0
     fees: Decimal = Decimal(0)
     ended: bool = False
     outcome: str = ""
@@ -117,35 +120,39 @@ class Ledger(msgspec.Struct):
     def begin(cls, spec: ProcessSpec) -> "Ledger":
         """Before the first event."""
         pair = spec.pair
-        spot, perp = pair.coins(spec.spot_units), -pair.coins(spec.perp_units)
-        made = cls(spec, spot, perp, {}, set(), Exposure(last_at=spec.started_at), spec.price)
-        made.booked_spot, made.booked_perp = spec.spot_units, -spec.perp_units
-        made._measure(spec.started_at)
-        return made
+        long, short = pair.coins(spec.long_units), -pair.coins(spec.short_units)
+        ledger = cls(spec, long, short, {}, set(), Exposure(last_at=spec.started_at), spec.price)
+        ledger.booked_long, ledger.booked_short = spec.long_units, -spec.short_units
+        ledger._measure(spec.started_at)
+        return ledger
 
     @property
-    def spot_units(self) -> int:
-        """Coins held, in whole units."""
-        return self.spec.pair.units(self.spot_coins)
+    def long_units(self) -> int:
+        """The long leg, in whole units."""
+        return self.spec.pair.units(self.long_coins)
 
     @property
-    def perp_units(self) -> int:
-        """The short, counted positive, in whole units."""
-        return -self.spec.pair.units(self.perp_coins)
+    def short_units(self) -> int:
+        """The short leg, counted positive, in whole units."""
+        return -self.spec.pair.units(self.short_coins)
 
     @property
     def gap(self) -> int:
-        """Units of spot beyond the short; negative: the short is the larger one."""
-        return self.spot_units - self.perp_units
+        """Units of the long leg beyond the short one; negative: the short is the larger one."""
+        return self.long_units - self.short_units
 
     def held(self, leg: Leg) -> int:
         """Units of a leg, both counted positive."""
-        return self.spot_units if leg == "spot" else self.perp_units
+        return self.long_units if leg == "long" else self.short_units
+
+    def position(self, leg: Leg) -> Decimal:
+        """Base coins of a leg, bought > 0."""
+        return self.long_coins if leg == "long" else self.short_coins
 
     def booked(self, leg: Leg) -> tuple[Decimal, int]:
         """(coins, units as the log's fills add up to them) of a leg; a short is negative. The units may be one behind
         the coins where fills were booked without knowing of a fraction; the next fill makes it good."""
-        return (self.spot_coins, self.booked_spot) if leg == "spot" else (self.perp_coins, self.booked_perp)
+        return (self.long_coins, self.booked_long) if leg == "long" else (self.short_coins, self.booked_short)
 
     def live(self, leg: Leg) -> Order | None:
         """The leg's order that may still fill."""
@@ -155,7 +162,7 @@ class Ledger(msgspec.Struct):
         """True if the first leg is not where the decision wants it: a lot or more short of it, or not flat."""
         if self.spec.kind == "entry":
             return self.spec.lots * self.spec.pair.lot_units - self.held(thin) >= self.spec.pair.lot_units
-        return self.spot_units > 0 or self.perp_units > 0
+        return self.long_units > 0 or self.short_units > 0
 
     def intended(self, purpose: str) -> bool:
         """True if any order was ever meant for `purpose`."""
@@ -176,40 +183,33 @@ class Ledger(msgspec.Struct):
         attempt = 1 + sum(order.intent.leg == leg for order in self.orders.values())
         return client_id(self.spec.process, leg, attempt), attempt
 
-    def apply(self, event: Event, known_at: int) -> None:
-        """Take one logged event of the run. Events of other pairs and processes, and events that say what is known
-        already, change nothing; fills and corrections of the pair count whoever made them."""
+    def apply(self, event: Event, known_at: int, seq: int = 0) -> None:
+        """Take one logged event of the run, at its place in the log. Events of other pairs and processes, and events
+        that say what is known already, change nothing; fills and corrections of the pair count whoever made them."""
         if not isinstance(event, ProcessEvent) or not self._is_mine(event):
             return
         if isinstance(event, OrderFilled):
             self._fill(event, known_at)
         elif isinstance(event, ReconciliationCorrected):
-            self.spot_coins += self.spec.pair.coins(event.spot_units)
-            self.perp_coins -= self.spec.pair.coins(event.perp_units)
-            self.booked_spot += event.spot_units
-            self.booked_perp -= event.perp_units
+            self.long_coins += self.spec.pair.coins(event.long_units)
+            self.short_coins -= self.spec.pair.coins(event.short_units)
+            self.booked_long += event.long_units
+            self.booked_short -= event.short_units
             self._measure(known_at)
         elif isinstance(event, OrderIntended):
             if event.client_id.startswith(self.spec.process + "-"):
-                self.orders.setdefault(event.client_id, Order(event, known_at))
-        elif event.client_id == self.spec.process:
-            self._measure(known_at)
-            self.ended = True
-            if isinstance(event, OrderCancelled):
-                self.outcome, _, self.why = event.reason.partition(": ")
+                self.orders.setdefault(event.client_id, Order(event, known_at, seq))
+        elif isinstance(event, HedgeEnded):
+            if event.process == self.spec.process:
+                self._measure(known_at)
+                self.ended, self.outcome, self.why = True, event.outcome, event.reason
         elif event.client_id in self.orders:
-            self._tell(self.orders[event.client_id], event, known_at)
+            self._move(self.orders[event.client_id], event, known_at)
 
     def _is_mine(self, event: ProcessEvent) -> bool:
-        spec = self.spec
-        return (event.run, event.symbol, event.listing, event.venue) == (
-            spec.run,
-            spec.pair.symbol,
-            spec.pair.listing,
-            spec.pair.venue,
-        )
+        return event.run == self.spec.run and event.pair == self.spec.pair.pair
 
-    def _tell(
+    def _move(
         self, order: Order, event: OrderAccepted | OrderRejected | OrderUnknown | OrderCancelled, known_at: int
     ) -> None:
         """What the venue said about an order; only what goes forward counts."""
@@ -225,14 +225,15 @@ class Ledger(msgspec.Struct):
         if event.fill_id in self.fill_ids:
             return
         self.fill_ids.add(event.fill_id)
-        coins = event.qty or self.spec.pair.coins(event.units)
-        if event.leg == "spot":
-            kept = event.fee_qty if event.fee_coin == self.spec.pair.spot_coin else Decimal(0)
-            self.spot_coins += coins - kept
-            self.booked_spot += event.units
+        pair = self.spec.pair
+        coins = event.qty or pair.coins(event.units)
+        if event.leg == "long":
+            kept = event.fee_qty if pair.is_spot("long") and event.fee_coin == pair.coin else Decimal(0)
+            self.long_coins += coins - kept
+            self.booked_long += event.units
         else:
-            self.perp_coins += coins
-            self.booked_perp += event.units
+            self.short_coins += coins
+            self.booked_short += event.units
         self.fees += event.fee
         if event.units and event.value:
             self.price = abs(event.value / self.spec.pair.coins(event.units))

@@ -7,7 +7,7 @@ import msgspec
 __all__ = ["SLICES_MAX", "ExecutionLimits", "nanoseconds"]
 
 SLICES_MAX: Final = 20
-"""A decision is traded in at most so many slices, whatever `max_unhedged_notional` says."""
+"""A decision is traded in at most so many slices, whatever `max_unhedged_notional` order_events."""
 
 
 class ExecutionLimits(msgspec.Struct, frozen=True):

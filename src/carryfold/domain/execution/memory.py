@@ -28,7 +28,7 @@ class Memory(msgspec.Struct):
         """Something for a person."""
         self.alerts.append(Alert(code, text))
 
-    def taken(self) -> tuple[Alert, ...]:
+    def take_alerts(self) -> tuple[Alert, ...]:
         """The alerts so far, each once."""
         alerts, self.alerts = tuple(self.alerts), []
         return alerts

@@ -2,13 +2,13 @@
 
 import msgspec
 
-from carryfold.domain.execution import says
+from carryfold.domain.execution import order_events
 from carryfold.domain.execution.ledger import NOT_PLACED, Ledger, Order, ProcessEvent
 from carryfold.domain.execution.limits import nanoseconds
 from carryfold.domain.execution.memory import Memory
+from carryfold.domain.execution.plans import NEVER
 from carryfold.domain.execution.reports import OrderRequest
 from carryfold.domain.execution.watch import Watch
-from carryfold.domain.execution.wishes import NEVER
 
 __all__ = ["FETCH_OVERLAP_NS", "Outbound", "attend"]
 
@@ -53,7 +53,7 @@ def _send(ledger: Ledger, order: Order, watch: Watch, out: Outbound, now: int) -
     """The order has not left yet: send it, unless its time is over."""
     limits, until = ledger.spec.limits, _send_until(ledger, order, watch)
     if now >= until or ledger.ended:
-        out.log.append(says.rejected(order, now, f"{NOT_PLACED}: {watch.refusal or 'too late'}"))
+        out.log.append(order_events.rejected(order, now, f"{NOT_PLACED}: {watch.refusal or 'too late'}"))
     elif now >= watch.send_at:
         watch.sent(now, limits)
         out.place.append(order.request())

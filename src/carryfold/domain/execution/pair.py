@@ -4,10 +4,9 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import msgspec
 
-from carryfold.domain.events import PairListed
-from carryfold.domain.execution.reports import Leg
+from carryfold.domain.instruments import LOT_UNITS, Leg, Pair
 
-__all__ = ["LegRules", "TradedPair", "decimal_of"]
+__all__ = ["LegRules", "TradedPair", "decimal_of", "other_leg"]
 
 
 def decimal_of(value: float) -> Decimal:
@@ -15,9 +14,14 @@ def decimal_of(value: float) -> Decimal:
     return Decimal(repr(float(value)))
 
 
+def other_leg(leg: Leg) -> Leg:
+    """The leg that hedges this one."""
+    return "short" if leg == "long" else "long"
+
+
 class LegRules(msgspec.Struct, frozen=True):
     """What one leg's order book takes, in base coins and quote. `band`: how far from the market a limit price may be,
-    as a fraction; 0: not told."""
+    as a fraction; 0: not told. `trading` False: the book is closed and takes nothing."""
 
     qty_step: Decimal
     qty_min: Decimal
@@ -25,6 +29,7 @@ class LegRules(msgspec.Struct, frozen=True):
     notional_min: Decimal
     tick: Decimal
     band: Decimal = Decimal(0)
+    trading: bool = True
 
     def floor(self, qty: Decimal) -> Decimal:
         """The largest tradable step not above `qty`, and not above `qty_max`."""
@@ -36,53 +41,58 @@ class LegRules(msgspec.Struct, frozen=True):
         steps = (qty / self.qty_step).to_integral_value(ROUND_CEILING)
         return min(steps * self.qty_step, self.qty_max)
 
-    def takes(self, qty: Decimal, price: Decimal) -> bool:
-        """True if the book takes an order of `qty` at `price`."""
-        return qty > 0 and qty >= self.qty_min and qty * price >= self.notional_min
+    def takes(self, qty: Decimal, price: Decimal, *, reduces: bool = False) -> bool:
+        """True if the book takes an order of `qty` at `price`. The least notional does not hold for an order that only
+        `reduces` a perpetual."""
+        enough = qty > 0 and qty >= self.qty_min and (reduces or qty * price >= self.notional_min)
+        return enough and self.trading
 
 
 class TradedPair(msgspec.Struct, frozen=True):
-    """A pair with its rules. `unit`: base coins a unit of the holding; `lot_units`: units in the step that both legs
-    trade (a product of twos and fives, so that a unit is an exact decimal); `spot_fee`: the fraction of a purchase that
-    the venue keeps in coins (0: its fee is taken elsewhere)."""
+    """Two legs with their rules. `name` is how people and the books of a run call the pair; `coin` its base coin.
+    `unit`: base coins in a unit of the holding; `lot_units`: units in the step that both legs trade (a product of twos
+    and fives, so that a unit is an exact decimal). `long_fee`: the fraction of a purchase that the venue keeps in coins
+    (0: its fee is taken elsewhere, as on every perpetual)."""
 
-    venue: str
-    symbol: str
-    listing: int
-    spot_coin: str
+    pair: Pair
+    name: str
+    coin: str
     unit: Decimal
     lot_units: int
-    spot: LegRules
-    perp: LegRules
-    spot_fee: Decimal = Decimal(0)
+    long: LegRules
+    short: LegRules
+    long_fee: Decimal = Decimal(0)
     quote_coin: str = "USDT"
 
     @classmethod
     def of(
         cls,
-        listed: PairListed,
-        spot_coin: str,
-        spot: LegRules,
-        perp: LegRules,
+        pair: Pair,
+        name: str,
+        coin: str,
+        lot: Decimal,
+        long: LegRules,
+        short: LegRules,
         *,
-        spot_fee: Decimal = Decimal(0),
+        long_fee: Decimal = Decimal(0),
         quote_coin: str = "USDT",
         unit: Decimal | None = None,
     ) -> "TradedPair":
-        """The pair as it is listed. `unit`: of a holding that was opened under another lot. Raises ValueError where the
-        lot is not a whole number of units, or a unit is no exact decimal."""
-        lot = decimal_of(listed.lot)
-        size = lot / listed.lot_units if unit is None else unit
+        """The pair with a lot of so many coins. `unit`: of a holding that was opened under another lot. Raises
+        ValueError where the lot is not a whole number of units."""
+        size = lot / LOT_UNITS if unit is None else unit
         count = int(lot / size)
         if count < 1 or size * count != lot:
-            raise ValueError(f"{listed.symbol}: a lot of {lot} is not a whole number of units of {size}")
-        return cls(
-            listed.venue, listed.symbol, listed.listing, spot_coin, size, count, spot, perp, spot_fee, quote_coin
-        )
+            raise ValueError(f"{name}: a lot of {lot} is not a whole number of units of {size}")
+        return cls(pair, name, coin, size, count, long, short, long_fee, quote_coin)
 
     def rules(self, leg: Leg) -> LegRules:
         """What the leg's book takes."""
-        return self.spot if leg == "spot" else self.perp
+        return self.long if leg == "long" else self.short
+
+    def is_spot(self, leg: Leg) -> bool:
+        """True for a leg of coins in a wallet, False for a position in a perpetual."""
+        return self.pair.leg(leg).kind == "spot"
 
     def coins(self, units: int) -> Decimal:
         """Base coins of `units`."""
@@ -97,5 +107,5 @@ class TradedPair(msgspec.Struct, frozen=True):
         return units // self.lot_units * self.lot_units
 
     def gross(self, net: Decimal) -> Decimal:
-        """What has to be bought so that `net` coins are left after the fee, as a tradable step."""
-        return self.spot.ceil(net / (1 - self.spot_fee))
+        """What has to be bought of the long leg so that `net` coins are left after the fee, as a tradable step."""
+        return self.long.ceil(net / (1 - self.long_fee))

@@ -6,9 +6,10 @@ import msgspec
 
 from carryfold.domain.execution.ledger import Ledger
 from carryfold.domain.execution.limits import ExecutionLimits, nanoseconds
+from carryfold.domain.execution.plans import OrderWanted, Purpose
 from carryfold.domain.execution.quotes import Quotes, limit_price, touch
-from carryfold.domain.execution.reports import Leg, Side
-from carryfold.domain.execution.wishes import Purpose, Wish
+from carryfold.domain.execution.reports import Side
+from carryfold.domain.instruments import Leg
 
 __all__ = ["NoQuote", "TooSmall", "View", "order_at"]
 
@@ -26,7 +27,7 @@ class View(msgspec.Struct, frozen=True):
 
 
 class TooSmall(msgspec.Struct, frozen=True):
-    """The book does not take so little."""
+    """The book does not take so little, or takes nothing any more."""
 
 
 class NoQuote(msgspec.Struct, frozen=True):
@@ -35,18 +36,18 @@ class NoQuote(msgspec.Struct, frozen=True):
 
 def order_at(
     ledger: Ledger, view: View, leg: Leg, side: Side, coins: Decimal, purpose: Purpose
-) -> Wish | TooSmall | NoQuote:
+) -> OrderWanted | TooSmall | NoQuote:
     """The order with its price: at most the cap beyond the touch, the wide cap where the leg has to be had or its quote
-    is old. A venue's least notional does not hold for orders that only reduce a perpetual."""
+    is old. An order that only reduces a perpetual says so."""
     limits, rules = ledger.spec.limits, ledger.spec.pair.rules(leg)
     quote = view.quotes.reference(leg)
     if quote is None:
         return NoQuote()
     wide = purpose == "unwind" or not view.fresh(limits, leg)
     price = limit_price(rules, quote, side, limits.wide_cap_bp if wide else limits.slippage_cap_bp)
-    short = ledger.perp_coins < 0
-    reduces = leg == "perp" and (short if side == "buy" else ledger.perp_coins > 0)
+    held = ledger.position(leg)
+    reduces = not ledger.spec.pair.is_spot(leg) and (held < 0 if side == "buy" else held > 0)
     qty = min(coins, rules.floor(rules.qty_max))
-    if rules.takes(qty, min(price, touch(quote, side))) or (reduces and qty > 0 and qty >= rules.qty_min):
-        return Wish(leg, side, qty, price, reduces, purpose)
+    if rules.takes(qty, min(price, touch(quote, side)), reduces=reduces):
+        return OrderWanted(leg, side, qty, price, reduces, purpose)
     return TooSmall()

@@ -5,7 +5,7 @@
     events = process.placed(client_id, outcome, now)      # what came of a request
     events = process.answered(client_id, outcome, now)    # what came of a query
     events = process.reported(report, now)                # what the private stream or a fetch told
-    process.apply(event, known_at)                        # every event, once it is in the log
+    process.apply(event, known_at, seq)                   # every event, once it is in the log
 
 Nothing is sent that was not logged first: `step` proposes an OrderIntended, and only the step after it was applied asks
 for it to be placed. The state changes by `apply` alone; `Execution.restore` of the logged events is the same state.
@@ -14,14 +14,16 @@ wall clock read once, monotonic since), so that a stepping clock moves no deadli
 """
 
 from collections.abc import Iterable
+from decimal import Decimal
 
-from carryfold.domain.events import Event, OrderCancelled, OrderIntended, ReconciliationCorrected
+from carryfold.domain.events import Event, HedgeEnded, OrderIntended, ReconciliationCorrected
 from carryfold.domain.execution.actions import Actions
 from carryfold.domain.execution.inbound import on_answer, on_fill, on_order, on_placed
 from carryfold.domain.execution.ledger import Ledger, ProcessEvent, ProcessSpec
 from carryfold.domain.execution.memory import Memory
 from carryfold.domain.execution.outbound import Outbound, attend
 from carryfold.domain.execution.plan import plan
+from carryfold.domain.execution.plans import End, OrderWanted, Plan, Wait
 from carryfold.domain.execution.pricing import View
 from carryfold.domain.execution.quotes import Quotes
 from carryfold.domain.execution.reports import (
@@ -34,7 +36,7 @@ from carryfold.domain.execution.reports import (
 )
 from carryfold.domain.execution.summary import Summary, summarise
 from carryfold.domain.execution.watch import Watch
-from carryfold.domain.execution.wishes import End, Plan, Wait, Wish
+from carryfold.domain.instruments import Instrument
 
 __all__ = ["Execution"]
 
@@ -52,12 +54,12 @@ class Execution:
         return cls(Ledger.begin(spec))
 
     @classmethod
-    def restore(cls, spec: ProcessSpec, events: Iterable[tuple[int, Event]]) -> "Execution":
-        """The process after a restart, from the run's logged `(known_at, event)` since its decision. It sends nothing
-        that is in the log already: orders without an end are asked for."""
+    def restore(cls, spec: ProcessSpec, events: Iterable[tuple[int, int, Event]]) -> "Execution":
+        """The process after a restart, from the run's logged `(seq, known_at, event)` since its decision. It sends
+        nothing that is in the log already: orders without an end are asked for."""
         process = cls.start(spec)
-        for known_at, event in events:
-            process.apply(event, known_at)
+        for seq, known_at, event in events:
+            process.apply(event, known_at, seq)
         return process
 
     @property
@@ -78,9 +80,14 @@ class Execution:
         """True if the order is one of this process's."""
         return client_id in self.ledger.orders
 
-    def apply(self, event: Event, known_at: int) -> None:
-        """Take an event that is in the log, as of its `known_at`. Events of other pairs and runs change nothing."""
-        self.ledger.apply(event, known_at)
+    def instrument(self, client_id: str) -> Instrument:
+        """What one of its orders trades."""
+        return self.ledger.orders[client_id].intent.instrument
+
+    def apply(self, event: Event, known_at: int, seq: int = 0) -> None:
+        """Take an event that is in the log, as of its `known_at` and at its `seq`. Events of other pairs and runs
+        change nothing."""
+        self.ledger.apply(event, known_at, seq)
         if isinstance(event, OrderIntended) and event.client_id in self._memory.proposed:
             self._memory.proposed.discard(event.client_id)
             self._memory.watches[event.client_id] = Watch(began_at=known_at, unsent=True)
@@ -110,7 +117,7 @@ class Execution:
         out = attend(self.ledger, self._memory, now)
         if self.ledger.ended:
             return self._actions(out, "")
-        if out.log:  # the plan would be one of yesterday
+        if out.log:  # a plan made before these are applied would be stale
             return self._actions(out, "an order was given up")
         wanted = plan(self.ledger, View(quotes, now, may_open))
         return self._actions(out, self._carry_out(wanted, out, now))
@@ -119,7 +126,7 @@ class Execution:
         if isinstance(wanted, Wait):
             out.wake(max(wanted.until, now + 1))
             return wanted.why
-        if isinstance(wanted, Wish):
+        if isinstance(wanted, OrderWanted):
             out.log.append(self._intended(wanted, now))
             return wanted.purpose
         out.log += self._last_events(wanted, now)
@@ -132,39 +139,38 @@ class Execution:
             cancel=tuple(out.cancel),
             query=tuple(out.query),
             fetch_fills_since=out.fetch_since,
-            alerts=self._memory.taken(),
+            alerts=self._memory.take_alerts(),
             wake_at=out.wake_at,
             ended=self.ledger.ended,
             why=why,
         )
 
-    def _intended(self, wish: Wish, now: int) -> OrderIntended:
-        name, attempt = self.ledger.next_id(wish.leg)
+    def _intended(self, order: OrderWanted, now: int) -> OrderIntended:
+        name, attempt = self.ledger.next_id(order.leg)
         self._memory.proposed.add(name)
-        pair = self.spec.pair
         return OrderIntended(
             self.spec.run,
             now,
-            pair.venue,
-            pair.symbol,
-            pair.listing,
+            self.spec.pair.pair,
+            order.leg,
             client_id=name,
-            leg=wish.leg,
-            side=wish.side,
-            qty=wish.qty,
-            limit_price=wish.limit_price,
-            reduce_only=wish.reduce_only,
+            side=order.side,
+            qty=order.qty,
+            limit_price=order.limit_price,
+            reduce_only=order.reduce_only,
             attempt=attempt,
-            purpose=wish.purpose,
+            purpose=order.purpose,
+            caused_by=self._decision(),
         )
 
+    def _decision(self) -> int:
+        """The seq of the decision that is answered; a repair answers none."""
+        return 0 if self.spec.kind == "repair" else self.spec.decision_seq
+
     def _last_events(self, end: End, now: int) -> list[ProcessEvent]:
-        """Coins that nobody can sell are written off, then comes the one event that frees the decision. A repair
-        answers no decision: its end must not free another one's."""
-        spec, pair = self.spec, self.spec.pair
-        key = (spec.run, now, pair.venue, pair.symbol, pair.listing)
-        reason = f"{end.outcome}: {end.why}" if end.why else end.outcome
-        left = f"{spec.process}: {self.ledger.spot_units} units of spot, {self.ledger.perp_units} of the short"
+        """Coins that nobody can sell are written off; then comes the one event that frees the decision."""
+        spec, pair, so_far = self.spec, self.spec.pair, summarise(self.ledger, now)
+        left = f"{spec.process}: {pair.name}: {so_far.long_units} units long, {so_far.short_units} units short"
         if end.outcome == "unhedged":
             self._memory.alert("unhedged", f"{left}; {end.why}")
         elif end.why:
@@ -172,5 +178,20 @@ class Execution:
         events: list[ProcessEvent] = []
         if end.dust_units:
             text = f"{spec.process}: coins below what the venue sells"
-            events.append(ReconciliationCorrected(*key, -end.dust_units, 0, pair.coins(0), reason=text))
-        return [*events, OrderCancelled(*key, client_id=spec.process, reason=reason, ended=spec.kind != "repair")]
+            events.append(ReconciliationCorrected(spec.run, now, pair.pair, -end.dust_units, 0, Decimal(0), text))
+        ended = HedgeEnded(
+            spec.run,
+            now,
+            pair.pair,
+            process=spec.process,
+            work=spec.kind,
+            outcome=end.outcome,
+            reason=end.why,
+            orders=so_far.orders,
+            fees=so_far.fees,
+            unhedged_s=so_far.unhedged_s,
+            longest_unhedged_s=so_far.longest_unhedged_s,
+            peak_unhedged=so_far.peak_unhedged,
+            caused_by=self._decision(),
+        )
+        return [*events, ended]

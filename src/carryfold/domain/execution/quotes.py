@@ -5,8 +5,9 @@ from typing import Final
 
 import msgspec
 
-from carryfold.domain.execution.pair import LegRules, decimal_of
-from carryfold.domain.execution.reports import Leg, Side
+from carryfold.domain.execution.pair import LegRules, decimal_of, other_leg
+from carryfold.domain.execution.reports import Side
+from carryfold.domain.instruments import Leg
 
 __all__ = ["LegQuote", "Quotes", "limit_price", "touch"]
 
@@ -29,12 +30,12 @@ class LegQuote(msgspec.Struct, frozen=True):
 class Quotes(msgspec.Struct, frozen=True):
     """The last known quote of each leg; None: there never was one."""
 
-    spot: LegQuote | None = None
-    perp: LegQuote | None = None
+    long: LegQuote | None = None
+    short: LegQuote | None = None
 
     def of(self, leg: Leg) -> LegQuote | None:
         """The leg's last usable quote."""
-        quote = self.spot if leg == "spot" else self.perp
+        quote = self.long if leg == "long" else self.short
         return quote if quote is not None and quote.usable else None
 
     def fresh(self, leg: Leg, now: int, max_age_ns: int) -> bool:
@@ -45,7 +46,7 @@ class Quotes(msgspec.Struct, frozen=True):
     def reference(self, leg: Leg) -> LegQuote | None:
         """What to price a leg at where it must trade: its last quote, however old; failing that the other leg's, which
         is within the basis of it."""
-        return self.of(leg) or self.of("perp" if leg == "spot" else "spot")
+        return self.of(leg) or self.of(other_leg(leg))
 
 
 def touch(quote: LegQuote, side: Side) -> Decimal:

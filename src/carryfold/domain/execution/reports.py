@@ -1,9 +1,9 @@
 """What is asked of a venue about orders, and what it answers. Values only.
 
-Quantities are `Decimal` base coins, the spot's own, and prices are for one of them: where one coin of the perpetual's
-symbol stands for 1000 (`PairListed.multiplier`), the venue's adapter divides and multiplies, and nobody else knows.
-`symbol` is the pair's, that is the perpetual's, for both legs. Values and fees are `Decimal`; times are int64 UTC
-nanoseconds.
+A port speaks of its own venue: an instrument is named by the venue's own `symbol` and its `kind`, spot or perp; pairs
+and legs are not its business. Positions and funding are of perpetuals. Quantities are `Decimal` base coins, and prices
+are for one of them: where one unit of an instrument stands for 1000 coins (`InstrumentListed.multiplier`), the venue's
+adapter divides and multiplies, and nobody else knows. Values and fees are `Decimal`; times are int64 UTC nanoseconds.
 """
 
 from decimal import Decimal
@@ -11,13 +11,14 @@ from typing import Literal
 
 import msgspec
 
+from carryfold.domain.instruments import InstrumentKind
+
 __all__ = [
-    "Accepted", "AccountMoved", "AccountReport", "FillReport", "FundingReport", "InterestReport", "Leg", "NotFound",
+    "Accepted", "AccountMoved", "AccountReport", "FillReport", "FundingReport", "InterestReport", "NotFound",
     "OrderReport", "OrderRequest", "PlaceOutcome", "PositionReport", "PrivateReport", "QueryOutcome", "Rejected",
     "Retry", "Side", "StreamReport", "Unknown",
 ]  # fmt: skip
 
-Leg = Literal["spot", "perp"]
 Side = Literal["buy", "sell"]
 
 
@@ -27,7 +28,7 @@ class OrderRequest(msgspec.Struct, frozen=True):
 
     client_id: str
     symbol: str
-    leg: Leg
+    kind: InstrumentKind
     side: Side
     qty: Decimal
     limit_price: Decimal
@@ -70,7 +71,7 @@ class OrderReport(msgspec.Struct, frozen=True):
     client_id: str
     venue_id: str
     symbol: str
-    leg: Leg
+    kind: InstrumentKind
     side: Side
     qty: Decimal
     filled: Decimal
@@ -86,7 +87,7 @@ class FillReport(msgspec.Struct, frozen=True):
     client_id: str
     venue_id: str
     symbol: str
-    leg: Leg
+    kind: InstrumentKind
     side: Side
     qty: Decimal
     value: Decimal

@@ -7,7 +7,8 @@ from carryfold.domain.execution.ledger import Ledger
 from carryfold.domain.execution.limits import SLICES_MAX
 from carryfold.domain.execution.pair import LegRules, decimal_of
 from carryfold.domain.execution.quotes import Quotes, touch
-from carryfold.domain.execution.reports import Leg, Side
+from carryfold.domain.execution.reports import Side
+from carryfold.domain.instruments import Leg
 
 __all__ = ["Slice", "next_slice"]
 
@@ -36,26 +37,26 @@ def next_slice(ledger: Ledger, quotes: Quotes) -> Slice | None:
         units = _piece(ledger, price, spec.lots * pair.lot_units, ledger.held(leg))
         if units < pair.lot_units:
             return None
-        if leg == "spot":
-            return Slice("spot", "buy", pair.gross(pair.coins(units)))
-        return Slice("perp", "sell", pair.perp.floor(pair.coins(pair.whole_lots(units))))
+        if leg == "long":
+            return Slice("long", "buy", pair.gross(pair.coins(units)))
+        return Slice("short", "sell", pair.short.floor(pair.coins(pair.whole_lots(units))))
     return _closing(ledger, price)
 
 
 def _closing(ledger: Ledger, price: Decimal) -> Slice | None:
-    """A piece of what is held; coins too few to be sold are left, and then the short is closed first."""
+    """A piece of what is held. Where the book takes nothing of the long leg, the short one is closed first."""
     pair, leg = ledger.spec.pair, ledger.spec.thin
-    whole = max(ledger.spec.spot_units, ledger.spec.perp_units)
+    whole = max(ledger.spec.long_units, ledger.spec.short_units)
     units = _piece(ledger, price, whole, whole - ledger.held(leg))
-    if leg == "spot":
-        left = ledger.held("spot") - units
-        coins = pair.spot.floor(ledger.spot_coins if left < pair.lot_units else pair.coins(units))
-        if pair.spot.takes(coins, price / _SPARE):
-            return Slice("spot", "sell", coins)
-        units = ledger.held("perp")
+    if leg == "long":
+        left = ledger.held("long") - units
+        coins = pair.long.floor(ledger.long_coins if left < pair.lot_units else pair.coins(units))
+        if pair.long.takes(coins, price / _SPARE, reduces=not pair.is_spot("long")):
+            return Slice("long", "sell", coins)
+        units = ledger.held("short")
     if units <= 0:
         return None
-    return Slice("perp", "buy", pair.perp.floor(pair.coins(units)))
+    return Slice("short", "buy", pair.short.floor(pair.coins(units)))
 
 
 def _piece(ledger: Ledger, price: Decimal, target: int, done: int) -> int:
@@ -66,7 +67,7 @@ def _piece(ledger: Ledger, price: Decimal, target: int, done: int) -> int:
     remaining = target - done
     by_risk = int(decimal_of(spec.limits.max_unhedged_notional) / (price * lot))
     by_count = -(-target // (pair.lot_units * SLICES_MAX))
-    least = max(_least_lots(pair.spot, lot, price), _least_lots(pair.perp, lot, price))
+    least = max(_least_lots(pair.long, lot, price), _least_lots(pair.short, lot, price))
     lots = max(by_risk, by_count, least, 1)
     units = lots * pair.lot_units
     if remaining - units < least * pair.lot_units:

@@ -14,8 +14,8 @@ class Summary(msgspec.Struct, frozen=True):
 
     process: str
     outcome: str
-    spot_units: int
-    perp_units: int
+    long_units: int
+    short_units: int
     residual: Decimal
     """Value that stands unhedged now; below a lot it counts as hedged."""
     orders: int
@@ -28,14 +28,15 @@ class Summary(msgspec.Struct, frozen=True):
     why: str = ""
 
 
-def summarise(ledger: Ledger) -> Summary:
-    """As of the last event."""
-    exposure = ledger.exposure
+def summarise(ledger: Ledger, now: int = 0) -> Summary:
+    """As of the last event, or as of `now` (UTC ns) if that is later."""
+    exposure = msgspec.structs.replace(ledger.exposure)
+    exposure.observe(now, exposure.notional)
     return Summary(
         process=ledger.spec.process,
         outcome=ledger.outcome,
-        spot_units=ledger.spot_units,
-        perp_units=ledger.perp_units,
+        long_units=ledger.long_units,
+        short_units=ledger.short_units,
         residual=ledger.spec.pair.coins(abs(ledger.gap)) * ledger.price,
         orders=len(ledger.orders),
         incomplete=sum(order.missed for order in ledger.orders.values()),

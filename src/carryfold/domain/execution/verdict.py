@@ -25,8 +25,8 @@ class Verdict(msgspec.Struct):
         self.events.append(event)
         self.books.apply(event)
 
-    def correct(self, pair: TradedPair, spot_units: int, perp_units: int, reason: str) -> None:
+    def correct(self, pair: TradedPair, long_units: int, short_units: int, reason: str) -> None:
         """Adopt a difference that no record explains; a person has to look at it."""
-        key = (self.books.run, self.now, pair.venue, pair.symbol, pair.listing)
-        self.log(ReconciliationCorrected(*key, spot_units, perp_units, Decimal(0), reason))
-        self.reasons.append(f"{pair.symbol}: {reason}")
+        units = long_units, short_units
+        self.log(ReconciliationCorrected(self.books.run, self.now, pair.pair, *units, Decimal(0), reason))
+        self.reasons.append(f"{pair.name}: {reason}")

@@ -24,7 +24,7 @@ class Watch(msgspec.Struct):
     queries: int = 0
     query_at: int = 0
     not_found: int = 0
-    told: OrderReport | None = None
+    end_report: OrderReport | None = None
     """The venue's word that the order can fill no more, until all of its fills are here."""
     fetch_at: int = 0
     fetches: int = 0
@@ -65,4 +65,4 @@ class Watch(msgspec.Struct):
 
     def owes_fills(self, order: Order) -> bool:
         """True if the venue says more was filled than we have booked."""
-        return self.told is not None and self.told.filled > order.filled
+        return self.end_report is not None and self.end_report.filled > order.filled

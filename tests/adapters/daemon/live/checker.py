@@ -13,21 +13,30 @@ from pathlib import Path
 from typing import Any, Final
 
 from carryfold.adapters.simexchange import SimExchange
-from carryfold.domain.codec import BATCH_DECODER
 from carryfold.domain.events import (
+    EntryDecided,
+    ExitDecided,
+    FundingCorrected,
     FundingPaid,
+    HedgeEnded,
+    HoldingAdopted,
+    InstrumentListed,
+    OrderAccepted,
+    OrderCancelled,
     OrderFilled,
     OrderIntended,
     OrderRejected,
-    PairListed,
+    OrderUnknown,
     ReconciliationCorrected,
 )
 from carryfold.domain.execution import ExecutionLimits
 from carryfold.domain.fold import CODE_DIGEST
+from carryfold.domain.instruments import LOT_UNITS, Instrument, Pair, common_lot
 from carryfold.eventlog import LogReader, verify
 from carryfold.projections.runs import list_runs, verify_run
 from carryfold.projections.tape import Tape
 from tests.adapters.daemon.live.desk import LIMITS
+from tests.adapters.daemon.world import events_of
 
 ANSWER_S: Final = 25.0
 """Longest wait for one answer of a venue that answers, by the venue's clock: a slow machine counts tenfold."""
@@ -42,14 +51,10 @@ def bound_s(limits: ExecutionLimits = LIMITS) -> float:
     return limits.deadline_s + (limits.unwind_retries + 2) * order_s
 
 
-def events_of(home: Path) -> list[Logged]:
-    """(seq, known_at, event) of everything in a log."""
-    with LogReader.open(home) as reader:
-        return [
-            (seq, known_at, event)
-            for batch in reader.read()
-            for seq, (known_at, event) in enumerate(BATCH_DECODER.decode(batch.payload), batch.first_seq)
-        ]
+def ends_of(home: Path) -> list[str]:
+    """How each decision ended, with the reason where there is one. Repairs answer none."""
+    ends = [event for _, _, event in events_of(home) if isinstance(event, HedgeEnded) and event.work != "repair"]
+    return [f"{event.outcome}: {event.reason}" if event.reason else event.outcome for event in ends]
 
 
 def check(
@@ -68,14 +73,13 @@ def check(
     check_replay(home)
     check_secrets(home, venue, output)
     events = events_of(home)
-    listed = {event.symbol: event for _, _, event in events if isinstance(event, PairListed)}
-    lots = {symbol: event.lot_units for symbol, event in listed.items()}
     own = [one for one in events if getattr(one[2], "run", 0)]
     check_orders(own, venue, frozenset(late))
     check_fills(own, venue)
     check_funding(own, venue)
-    check_holdings(own, venue, listed)
-    check_unhedged(own, lots, bound_s() if unhedged_s is None else unhedged_s)
+    check_holdings(own, venue, lots_of(events))
+    check_unhedged(own, bound_s() if unhedged_s is None else unhedged_s)
+    check_causes(own)
     if not adopted:
         found = [event for _, _, event in own if isinstance(event, ReconciliationCorrected)]
         assert all("below what the venue sells" in event.reason for event in found), found
@@ -87,10 +91,12 @@ def check_replay(home: Path) -> None:
         tape = Tape.open(home, reader)
         runs = [info for info in list_runs(reader) if info.mode == "live"]
         assert runs
+        taken_over = {info.adopts for info in runs}
         for info in runs:
             found = verify_run(reader, tape, info, CODE_DIGEST)
             assert found.identical, found
-            assert found.recorded_state_hash, "the run was not stopped in order"
+            stopped = found.recorded_state_hash or info.run in taken_over
+            assert stopped, "the run was not stopped in order"
 
 
 def check_secrets(home: Path, venue: SimExchange, output: str) -> None:
@@ -141,11 +147,15 @@ def check_funding(own: Iterable[Logged], venue: SimExchange) -> None:
     paid: defaultdict[tuple[str, int], Decimal] = defaultdict(lambda: _ZERO)
     seen: Counter[tuple[str, int]] = Counter()
     for _, _, event in own:
+        if not isinstance(event, FundingPaid | FundingCorrected):
+            continue
+        key = event.pair.short.symbol, event.settled_at
+        assert event.leg == "short"
         if isinstance(event, FundingPaid):
-            seen[event.symbol, event.settled_at] += 1
-            paid[event.symbol, event.settled_at] += event.amount
-        elif isinstance(event, ReconciliationCorrected) and event.reason.startswith("funding "):
-            paid[event.symbol, int(event.reason.split()[1])] += event.cash
+            seen[key] += 1
+        else:
+            assert event.booked == paid[key]
+        paid[key] += event.amount
     assert all(count == 1 for count in seen.values()), seen
     theirs: defaultdict[tuple[str, int], Decimal] = defaultdict(lambda: _ZERO)
     for entry in venue.ledger.entries:
@@ -154,33 +164,55 @@ def check_funding(own: Iterable[Logged], venue: SimExchange) -> None:
     assert paid == theirs
 
 
-def check_holdings(own: Iterable[Logged], venue: SimExchange, listed: dict[str, PairListed]) -> None:
+def lots_of(events: Iterable[Logged]) -> dict[Pair, Decimal]:
+    """The first lot of each pair that was ever traded, in coins."""
+    listed: dict[Instrument, InstrumentListed] = {}
+    lots: dict[Instrument, float] = {}
+    traded: dict[Pair, None] = {}
+    for _, _, event in events:
+        if isinstance(event, InstrumentListed):
+            listed[event.instrument] = event
+            lots[event.instrument] = event.lot
+        elif type(event).__name__ == "InstrumentChanged" and event.lot and not traded:
+            lots[event.instrument] = event.lot  # what an import assumes of a spot instrument is not its lot
+        elif isinstance(event, OrderIntended):
+            traded[event.pair] = None
+    return {
+        pair: common_lot(
+            lots[pair.long], listed[pair.long].multiplier, lots[pair.short], listed[pair.short].multiplier
+        )
+        for pair in traded
+    }  # fmt: skip
+
+
+def check_holdings(own: Iterable[Logged], venue: SimExchange, lots: dict[Pair, Decimal]) -> None:
     """What the log adds up to is what the account has; the legs of each pair match within a lot."""
-    spot: Counter[str] = Counter()
-    perp: Counter[str] = Counter()
+    long: Counter[Pair] = Counter()
+    short: Counter[Pair] = Counter()
     for _, _, event in own:
         if isinstance(event, OrderFilled):
-            (spot if event.leg == "spot" else perp)[event.symbol] += event.units
-        elif isinstance(event, ReconciliationCorrected):
-            spot[event.symbol] += event.spot_units
-            perp[event.symbol] -= event.perp_units
-    for symbol, pair in listed.items():
-        one, unit = venue.exchange.market.perps[symbol], Decimal(repr(pair.lot)) / pair.lot_units
-        position = venue.exchange.account.positions.get(symbol)
+            (long if event.leg == "long" else short)[event.pair] += event.units
+        elif isinstance(event, ReconciliationCorrected) and event.pair is not None:
+            long[event.pair] += event.long_units
+            short[event.pair] -= event.short_units
+    for pair, lot in lots.items():
+        name, unit = pair.short.symbol, lot / LOT_UNITS
+        one = venue.exchange.market.perps[name]
+        position = venue.exchange.account.positions.get(name)
         held = position.size * one.multiplier if position is not None else _ZERO
-        assert abs(perp[symbol] * unit - held) < unit, f"{symbol}: {perp[symbol] * unit} short, the venue has {held}"
+        assert abs(short[pair] * unit - held) < unit, f"{name}: {short[pair] * unit} short, the venue has {held}"
         coins = venue.ledger.balance(one.spot_coin)
-        assert coins - spot[symbol] * unit > -unit, f"{symbol}: {spot[symbol] * unit} coins, the venue has {coins}"
-        assert abs(spot[symbol] + perp[symbol]) < pair.lot_units, f"{symbol}: {spot[symbol]} and {perp[symbol]} units"
+        assert coins - long[pair] * unit > -unit, f"{name}: {long[pair] * unit} coins, the venue has {coins}"
+        assert abs(long[pair] + short[pair]) < LOT_UNITS, f"{name}: {long[pair]} and {short[pair]} units"
 
 
-def check_unhedged(own: Iterable[Logged], lots: dict[str, int], most_s: float) -> None:
+def check_unhedged(own: Iterable[Logged], most_s: float) -> None:
     """No pair stood on one leg, a lot or more beyond the other, for longer than the bound."""
-    worst = longest_unhedged_s(own, lots)
+    worst = longest_unhedged_s(own)
     assert all(seconds <= most_s for seconds in worst.values()), worst
 
 
-def longest_unhedged_s(own: Iterable[Logged], lots: dict[str, int]) -> dict[str, float]:
+def longest_unhedged_s(own: Iterable[Logged]) -> dict[str, float]:
     """The longest spell of each pair, from booking to booking; one that has not ended counts to the end of the log."""
     gap: Counter[str] = Counter()
     since: dict[str, int] = {}
@@ -188,19 +220,38 @@ def longest_unhedged_s(own: Iterable[Logged], lots: dict[str, int]) -> dict[str,
     last = 0
     for _, known_at, event in own:
         last = known_at
-        if isinstance(event, OrderFilled):
-            gap[event.symbol] += event.units
-        elif isinstance(event, ReconciliationCorrected):
-            gap[event.symbol] += event.spot_units - event.perp_units
-        else:
+        if not isinstance(event, OrderFilled | ReconciliationCorrected) or event.pair is None:
             continue
-        if abs(gap[event.symbol]) >= lots[event.symbol]:
-            since.setdefault(event.symbol, known_at)
-        elif event.symbol in since:
-            _longer(longest, event.symbol, known_at - since.pop(event.symbol))
-    for symbol, began in since.items():
-        _longer(longest, symbol, last - began)
+        name = event.pair.short.symbol
+        gap[name] += event.units if isinstance(event, OrderFilled) else event.long_units - event.short_units
+        if abs(gap[name]) >= LOT_UNITS:
+            since.setdefault(name, known_at)
+        elif name in since:
+            _longer(longest, name, known_at - since.pop(name))
+    for name, began in since.items():
+        _longer(longest, name, last - began)
     return longest
+
+
+def check_causes(own: Iterable[Logged]) -> None:
+    """Every event that answers another one says which."""
+    decided: set[int] = set()
+    intents: dict[str, int] = {}
+    for seq, _, event in own:
+        if isinstance(event, EntryDecided | ExitDecided):
+            decided.add(seq)
+        elif isinstance(event, OrderIntended):
+            intents[event.client_id] = seq
+            is_repair = event.client_id.rpartition("-")[0].endswith("r")
+            assert event.caused_by == 0 if is_repair else event.caused_by in decided, event
+        elif isinstance(event, HedgeEnded):
+            assert event.caused_by == 0 if event.work == "repair" else event.caused_by in decided, event
+        elif isinstance(event, OrderAccepted | OrderRejected | OrderUnknown | OrderCancelled | OrderFilled):
+            assert event.caused_by == intents.get(event.client_id, 0), event
+        elif isinstance(event, FundingCorrected):
+            assert event.caused_by, event
+        elif isinstance(event, HoldingAdopted):
+            assert event.caused_by == event.run, event
 
 
 def _longer(longest: dict[str, float], symbol: str, spell_ns: int) -> None:

@@ -37,7 +37,7 @@ START_WITHIN_S: Final = 200.0
 
 PARAMETERS: Final = (
     "enter=-1", "exit=-1", "cadence_s=1", "stale_s=600", "notional=300", "max_positions=8", "capital=90000",
-    "daily_loss_limit=1", "drawdown_limit=1",
+    "daily_loss_limit=1", "drawdown_limit=1", "leg_skew_s=60",
 )  # fmt: skip
 
 LIMITS: Final = ExecutionLimits(
@@ -90,7 +90,7 @@ class Desk:
 
     def describe(self) -> str:
         """How things stand, for a test that fails."""
-        books = {s: (b.spot_units, b.perp_units) for s, b in self.broker.account.books.pairs.items()}
+        books = {s: (b.long_units, b.short_units) for s, b in self.broker.account.books.pairs.items()}
         working = {s: list(w.process.ledger.orders) for s, w in self.broker.workers.items()}
         names = ("held", "ordered", "pending_entries", "halted", "flatten")
         figures = {name: self.figure(name) for name in names}

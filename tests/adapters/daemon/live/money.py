@@ -31,7 +31,7 @@ class Figures(NamedTuple):
 
 def ours(desk: Desk) -> Figures:
     """The fold's book of the run."""
-    names = ("spot_realised", "perp_realised", "funding", "fees", "borrow")
+    names = ("long_realised", "short_realised", "funding", "fees", "borrow")
     return Figures(*(desk.figure(name) * _E8 for name in names))
 
 

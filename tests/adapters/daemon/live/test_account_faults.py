@@ -13,15 +13,17 @@ import pytest
 from carryfold.domain.events import (
     EntryDecided,
     ExitDecided,
+    FundingCorrected,
     Halted,
-    OrderCancelled,
+    HedgeEnded,
     OrderFilled,
     OrderIntended,
     ReconciliationCorrected,
 )
-from tests.adapters.daemon.live.checker import check, events_of
+from tests.adapters.daemon.live.checker import check, ends_of
 from tests.adapters.daemon.live.desk import LIMITS, START_MS, Desk, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.world import events_of
 
 HOUR_MS = 3_600_000
 MIDNIGHT_MS = START_MS - HOUR_MS // 2
@@ -44,7 +46,7 @@ def test_f22_nothing_is_opened_on_a_leg_that_has_not_been_heard_of(tmp_path: Pat
                     venue.faults.inject("silence", where=where, seconds=30.0)
                 await desk.until(lambda: len(venue.faults.struck) == 2, "silence")
                 began = venue.now_ms
-                quoted = desk.broker.quotes("BTCUSDT").spot
+                quoted = desk.broker.quotes("BTCUSDT").long
                 assert quoted is not None
                 await desk.until(lambda: venue.now_ms > began + 8_000, "old quotes")
                 await desk.begin_open()
@@ -125,7 +127,7 @@ def test_f29_what_others_did_to_our_positions_is_booked_and_the_other_leg_follow
                 books = desk.broker.account.books.pairs
                 await desk.until(
                     lambda: (
-                        all(abs(one.spot_units - one.perp_units) < one.pair.lot_units for one in books.values())
+                        all(abs(one.long_units - one.short_units) < one.pair.lot_units for one in books.values())
                         and len(venue.exchange.desk.orders) == 8 + 4 + 2
                     ),
                     "repairs",
@@ -181,8 +183,11 @@ def test_f30_a_settlement_that_is_paid_in_two_records_ties_to_the_balance(tmp_pa
             check(tmp_path, venue, adopted=True)
 
     run(work())
-    found = [event for _, _, event in events_of(tmp_path) if isinstance(event, ReconciliationCorrected) and event.cash]
-    assert [event.reason.split()[0] for event in found] == ["funding"]
+    found = [event for _, _, event in events_of(tmp_path) if isinstance(event, FundingCorrected)]
+    assert [(event.pair.short.symbol, event.leg) for event in found] == [("BTCUSDT", "short")]
+    assert not [
+        event for _, _, event in events_of(tmp_path) if isinstance(event, ReconciliationCorrected) and event.cash
+    ]
 
 
 def test_one_answer_that_leaves_out_a_position_changes_nothing(tmp_path: Path) -> None:
@@ -235,7 +240,7 @@ def test_a_flatten_during_entries_ends_them_and_closes_what_they_opened(tmp_path
             check(tmp_path, venue)
 
     run(work())
-    ends = [event.reason for _, _, event in events_of(tmp_path) if isinstance(event, OrderCancelled) and event.ended]
+    ends = ends_of(tmp_path)
     assert "partial" in ends, "an entry stopped half-way"
     assert "closed" in ends
 
@@ -261,7 +266,7 @@ def test_a_leg_left_alone_halts_the_run_and_a_restart_does_not_forget_it(tmp_pat
 
     run(work())
     events = [event for _, _, event in events_of(tmp_path)]
-    end = next(i for i, one in enumerate(events) if isinstance(one, OrderCancelled) and "unhedged" in one.reason)
+    end = next(i for i, one in enumerate(events) if isinstance(one, HedgeEnded) and one.outcome == "unhedged")
     assert isinstance(events[end + 1], Halted)
     assert events[end + 1].run
 

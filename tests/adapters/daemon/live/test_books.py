@@ -6,10 +6,11 @@ from pathlib import Path
 import pytest
 
 from carryfold.domain.events import MarginObserved, OrderIntended, RunArmed
-from tests.adapters.daemon.live.checker import check, events_of
+from tests.adapters.daemon.live.checker import check
 from tests.adapters.daemon.live.desk import Desk, exchange, run, trading_on
 from tests.adapters.daemon.live.money import Figures, ours, theirs
 from tests.adapters.daemon.live.storm import unleash
+from tests.adapters.daemon.world import events_of
 
 BEFORE_SETTLEMENT_MS = 1_748_735_900_000  # 2025-05-31T23:58:20Z
 

@@ -4,9 +4,10 @@ from decimal import Decimal
 from pathlib import Path
 
 from carryfold.adapters.simexchange import SimExchange
-from carryfold.domain.events import OrderRejected, PairChanged, ReconciliationCorrected
-from tests.adapters.daemon.live.checker import check, events_of
+from carryfold.domain.events import InstrumentChanged, OrderRejected, ReconciliationCorrected
+from tests.adapters.daemon.live.checker import check
 from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
+from tests.adapters.daemon.world import events_of
 
 TWO = "BTCUSDT,ETHUSDT"
 
@@ -25,10 +26,10 @@ def change_rules(venue: SimExchange) -> None:
     venue.exchange.market.forget()
 
 
-def changed(home: Path) -> list[PairChanged]:
+def changed(home: Path) -> list[InstrumentChanged]:
     """What the log has of it."""
-    found = [event for _, _, event in events_of(home) if isinstance(event, PairChanged)]
-    return [event for event in found if event.symbol == "BTCUSDT" and event.lot]
+    found = [event for _, _, event in events_of(home) if isinstance(event, InstrumentChanged)]
+    return [event for event in found if (event.symbol, event.kind) == ("BTCUSDT", "perp") and event.lot]
 
 
 def only_dust(home: Path) -> bool:
@@ -42,6 +43,9 @@ async def close_and_open_again(venue: SimExchange, desk: Desk) -> None:
     before = position(venue, "BTCUSDT")
     await desk.close()
     assert position(venue, "BTCUSDT") == 0
+    tick = venue.exchange.market.perps["BTCUSDT"].tick
+    desk.broker.rejected()  # a price may be on the new tick by chance, and nothing was refused yet
+    await desk.until(lambda: desk.broker.account.listed("BTCUSDT").short.tick == tick, "the new rules")
     await desk.open(2)
     after = position(venue, "BTCUSDT")
     assert before < 0
@@ -61,7 +65,7 @@ def test_f27_new_lots_and_ticks_reach_the_orders_of_a_running_daemon(tmp_path: P
     run(work())
     assert len(changed(tmp_path)) == 1
     refused = [event for _, _, event in events_of(tmp_path) if isinstance(event, OrderRejected)]
-    assert {event.symbol for event in refused} <= {"BTCUSDT"}
+    assert {event.pair.short.symbol for event in refused} <= {"BTCUSDT"}
     assert only_dust(tmp_path)
 
 

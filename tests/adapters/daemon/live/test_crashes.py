@@ -9,17 +9,18 @@ from pathlib import Path
 import pytest
 
 from carryfold.adapters.daemon import broker as broker_module
-from carryfold.domain.events import OrderCancelled, OrderIntended, OrderRejected
+from carryfold.domain.events import OrderIntended, OrderRejected
 from carryfold.domain.execution.reports import OrderRequest, PlaceOutcome
-from tests.adapters.daemon.live.checker import check, events_of
+from tests.adapters.daemon.live.checker import check, ends_of
 from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.world import events_of
 
 
-async def _crash_at(desk: Desk, monkeypatch: pytest.MonkeyPatch, image: Path, number: int, *, sent: bool) -> None:
+async def crash_at(desk: Desk, monkeypatch: pytest.MonkeyPatch, image: Path, number: int, *, sent: bool) -> None:
     """When the daemon comes to send its order of this number, keep its home as the disk has it, and let it send nothing
     more: this daemon is dead, only its process does not know. `sent`: the order itself still leaves."""
-    trading = desk.broker.trading
+    trading = desk.broker.ports["bybit"]
     place = trading.place
     seen: list[str] = []
     taken = asyncio.Event()
@@ -53,7 +54,7 @@ def _crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, sent
             settings = settings_for(venue, pairs="BTCUSDT")
             with monkeypatch.context() as patched:
                 async with trading_on(venue, tmp_path / "home", settings) as desk:
-                    await _crash_at(desk, patched, image, number, sent=sent)
+                    await crash_at(desk, patched, image, number, sent=sent)
             async with trading_on(venue, image, settings, halted=False) as desk:
                 await desk.halt()
                 await desk.until(lambda: desk.is_quiet and not desk.figure("pending_entries"), "the end of the entry")
@@ -66,7 +67,7 @@ def _crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, sent
             orders.extend(order.link_id.rpartition("-")[2] for order in venue.exchange.desk.orders)
 
     run(work())
-    ends = [event.reason for _, _, event in events_of(image) if isinstance(event, OrderCancelled) and event.ended]
+    ends = ends_of(image)
     return orders, ends
 
 

@@ -20,7 +20,7 @@ from carryfold.adapters.bybit.endpoint import KEY_VARIABLE, SECRET_VARIABLE
 from carryfold.adapters.simexchange import SimExchange
 from carryfold.domain.events import OrderIntended, RunStarted, RunStopped
 from carryfold.eventlog import LogError, send_command
-from tests.adapters.daemon.live.checker import check, events_of
+from tests.adapters.daemon.live.checker import check
 from tests.adapters.daemon.live.desk import (
     KEY,
     LIMITS,
@@ -33,6 +33,7 @@ from tests.adapters.daemon.live.desk import (
     trading_on,
 )
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.world import events_of
 from tests.adapters.shell import CARRYFOLD, environment
 
 PAIRS: Final = "BTCUSDT,1000SYN04USDT"

@@ -11,9 +11,10 @@ import pytest
 from carryfold.domain.events import OrderIntended
 from carryfold.eventlog import AnyEntry, AppendResult, EventLog, Follow, LogError
 from carryfold.eventlog.entries import Columns
-from tests.adapters.daemon.live.checker import check, events_of
+from tests.adapters.daemon.live.checker import check
 from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.world import events_of
 
 
 class Refusal(LogError):

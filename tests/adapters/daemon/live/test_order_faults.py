@@ -13,16 +13,16 @@ import msgspec
 import pytest
 
 from carryfold.domain.events import (
-    OrderCancelled,
     OrderFilled,
     OrderIntended,
     OrderRejected,
     OrderUnknown,
 )
 from carryfold.domain.execution.reports import OrderRequest, PlaceOutcome, Unknown
-from tests.adapters.daemon.live.checker import check, events_of, longest_unhedged_s
+from tests.adapters.daemon.live.checker import check, ends_of, longest_unhedged_s
 from tests.adapters.daemon.live.desk import LIMITS, Desk, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.world import events_of
 
 CREATE = "order/create"
 INSUFFICIENT = 110007
@@ -44,7 +44,7 @@ def own_events(home: Path, *kinds: type) -> list[Any]:
 
 def outcome_of(home: Path) -> str:
     """How the last process ended."""
-    return str([event for event in own_events(home, OrderCancelled) if event.ended][-1].reason)
+    return ends_of(home)[-1]
 
 
 def orders_at(desk: Desk) -> list[tuple[str, bool]]:
@@ -87,7 +87,7 @@ def test_f15_a_duplicate_client_id_means_that_the_order_is_there(
 ) -> None:
     async def work() -> None:
         async with one_pair(tmp_path) as desk:
-            trading = desk.broker.trading
+            trading = desk.broker.ports["bybit"]
             place = trading.place
 
             async def twice(order: OrderRequest) -> PlaceOutcome:
@@ -133,11 +133,10 @@ def test_f17_a_leg_whose_hedge_is_refused_is_hedged_later_or_given_back(
             assert ours(desk).total == theirs(desk.venue).total or outcome == "opened"
 
     run(work())
-    ends = [event.reason for event in own_events(tmp_path, OrderCancelled) if event.ended]
+    ends = ends_of(tmp_path)
     assert ends[0] == outcome
-    listed = {"BTCUSDT": 10**6}
     own = [one for one in events_of(tmp_path) if getattr(one[2], "run", 0)]
-    assert 0 < longest_unhedged_s(own, listed)["BTCUSDT"] <= LIMITS.deadline_s
+    assert 0 < longest_unhedged_s(own)["BTCUSDT"] <= LIMITS.deadline_s
 
 
 @pytest.mark.parametrize("name", ["duplicate", "reorder"])
@@ -155,7 +154,7 @@ def test_f18_f19_messages_told_again_or_in_another_order_change_nothing(tmp_path
             assert ours(desk) == theirs(desk.venue)
 
     run(work())
-    ends = [event.reason for event in own_events(tmp_path, OrderCancelled) if event.ended]
+    ends = ends_of(tmp_path)
     assert ends == ["opened", "closed"]
 
 
@@ -167,7 +166,7 @@ def test_f20_an_order_that_arrives_after_its_process_has_ended_is_booked_and_put
     async def work() -> None:
         async with exchange() as venue:
             async with trading_on(venue, tmp_path, settings_for(venue, pairs="BTCUSDT")) as desk:
-                trading = desk.broker.trading
+                trading = desk.broker.ports["bybit"]
                 place = trading.place
 
                 async def held_back(order: OrderRequest) -> PlaceOutcome:

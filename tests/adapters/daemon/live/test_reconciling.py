@@ -7,18 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from carryfold.domain.events import Halted, MarginObserved, OrderCancelled, ReconciliationCorrected
+from carryfold.domain.events import Halted, HedgeEnded, MarginObserved, ReconciliationCorrected
 from carryfold.domain.execution.reports import AccountReport
-from tests.adapters.daemon.live.checker import check, events_of
+from tests.adapters.daemon.live.checker import check
 from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.world import events_of
 
 PAIR = "BTCUSDT"
 
 
 async def _reconcile_around(desk: Desk, monkeypatch: pytest.MonkeyPatch, cycle: str) -> None:
     """Positions are asked for before a trade and all the rest after it."""
-    trading = desk.broker.trading
+    trading = desk.broker.ports["bybit"]
     account = trading.account
     asked, go_on = asyncio.Event(), asyncio.Event()
 
@@ -54,7 +55,7 @@ def test_a_trade_between_two_answers_of_the_venue_is_no_difference(
 
     run(work())
     corrected = [event for _, _, event in events_of(tmp_path) if isinstance(event, ReconciliationCorrected)]
-    assert all(not event.perp_units for event in corrected)
+    assert all(not event.short_units for event in corrected)
 
 
 def test_margin_health_is_recorded_when_it_moves_and_forgotten_when_nothing_needs_margin(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_a_bug_in_one_process_halts_the_run_and_what_it_left_is_repaired(
 
                 def quotes(symbol: str) -> object:
                     nonlocal broken
-                    if symbol == PAIR and not broken and desk.broker.account.books.pairs[symbol].spot_units:
+                    if symbol == PAIR and not broken and desk.broker.account.books.pairs[symbol].long_units:
                         broken = True
                         raise ZeroDivisionError("a bug")
                     return judge(symbol)
@@ -97,11 +98,11 @@ def test_a_bug_in_one_process_halts_the_run_and_what_it_left_is_repaired(
                 await desk.begin_open()
                 await desk.until(lambda: broken and desk.figure("halted") == 1, "a halt")
                 books = desk.broker.account.books.pairs
-                await desk.until(lambda: not desk.broker.workers and not books[PAIR].spot_units, "the repair")
-                await desk.until(lambda: bool(books["ETHUSDT"].perp_units), "the other pair")
+                await desk.until(lambda: not desk.broker.workers and not books[PAIR].long_units, "the repair")
+                await desk.until(lambda: bool(books["ETHUSDT"].short_units), "the other pair")
             check(tmp_path, venue)
 
     run(work())
     events = [event for _, _, event in events_of(tmp_path)]
     assert any(isinstance(event, Halted) and event.reason == "a bug: ZeroDivisionError" for event in events)
-    assert any(isinstance(event, OrderCancelled) and event.reason == "repaired" for event in events)
+    assert any(isinstance(event, HedgeEnded) and event.outcome == "repaired" for event in events)

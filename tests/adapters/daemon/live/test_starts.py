@@ -1,4 +1,4 @@
-"""What a live start finds: another run's positions, decisions that nobody carried out, orders of somebody else."""
+"""What a live start finds: positions of nobody here, decisions that nobody carried out, orders of somebody else."""
 
 from __future__ import annotations
 
@@ -13,42 +13,15 @@ import pytest
 from carryfold.adapters.daemon.account import Account
 from carryfold.adapters.daemon.broker import Broker
 from carryfold.adapters.venue import VenueError
-from carryfold.domain.events import OrderCancelled, Resumed, RunStarted
+from carryfold.domain.events import Resumed, RunStarted
 from carryfold.domain.execution.reports import FillReport
 from carryfold.eventlog import LogReader
-from tests.adapters.daemon.live.checker import check, events_of
+from tests.adapters.daemon.live.checker import check, ends_of
 from tests.adapters.daemon.live.desk import exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.world import events_of
 
 PAIR = "BTCUSDT"
-
-
-def test_a_run_of_other_parameters_is_refused_while_the_first_one_holds_something(tmp_path: Path) -> None:
-    async def work() -> None:
-        async with exchange() as venue:
-            first, other = settings_for(venue, pairs=PAIR), settings_for(venue, "notional=200", pairs=PAIR)
-            async with trading_on(venue, tmp_path, first) as desk:
-                await desk.open(1)
-                number = desk.daemon.runs[0].info.run
-            with pytest.raises(VenueError, match=rf"^run {number} still has {PAIR} on[^\n]*flatten[^\n]*$"):
-                async with trading_on(venue, tmp_path, other, halted=False):
-                    raise AssertionError("it began")
-            async with trading_on(venue, tmp_path, first, halted=False) as desk:
-                await desk.close()
-            async with trading_on(venue, tmp_path, other, halted=False) as desk:
-                second = desk.daemon.runs[0].info.run
-                assert second > number
-                await desk.open(1)
-                await desk.close()
-            # What the second run did is nobody's trade by hand, and no business of the first one's parameters.
-            async with trading_on(venue, tmp_path, first, halted=False) as desk:
-                assert desk.daemon.runs[0].info.run > second
-                assert not desk.broker.account.books.fill_ids
-                await desk.agree()
-            check(tmp_path, venue)
-
-    run(work())
-    assert sum(isinstance(event, RunStarted) for _, _, event in events_of(tmp_path)) == 3
 
 
 def test_a_pair_that_closes_while_nobody_looks_is_settled_and_its_coins_are_sold_by_the_next_start(
@@ -61,7 +34,7 @@ def test_a_pair_that_closes_while_nobody_looks_is_settled_and_its_coins_are_sold
             settings = settings_for(venue, pairs="top:20")
             async with trading_on(venue, tmp_path, settings) as desk:
                 await desk.open()
-                held = {symbol for symbol, books in desk.broker.account.books.pairs.items() if books.perp_units}
+                held = {symbol for symbol, books in desk.broker.account.books.pairs.items() if books.short_units}
             assert "ETHUSDT" in held
             venue.delist("ETHUSDT", 60.0)
             venue.advance(120)
@@ -69,7 +42,7 @@ def test_a_pair_that_closes_while_nobody_looks_is_settled_and_its_coins_are_sold
                 await desk.until(lambda: desk.figure("held") == len(held) - 1 and desk.is_quiet, "the pair's end")
                 await desk.agree()
                 books = desk.broker.account.books.pairs["ETHUSDT"]
-                assert abs(books.spot_units) < books.pair.lot_units
+                assert abs(books.long_units) < books.pair.lot_units
                 await desk.close()
                 await desk.agree()
                 assert ours(desk) == theirs(venue)
@@ -161,7 +134,7 @@ def test_a_pair_rests_after_an_entry_that_came_to_nothing_also_over_a_restart(tm
             check(tmp_path, venue)
 
     run(work())
-    reasons = [event.reason for _, _, event in events_of(tmp_path) if isinstance(event, OrderCancelled) and event.ended]
+    reasons = ends_of(tmp_path)
     assert reasons[0] == "unwound"
     resting = [reason for reason in reasons[1:] if reason == "given up: resting: the last entry came to nothing"]
     assert len(resting) >= len(reasons) - 2, "but for one that the stop came between"
@@ -206,7 +179,7 @@ def test_what_is_decided_while_a_start_asks_the_venue_is_no_decision_of_before(
 
     run(work())
     assert before == [[]]
-    ends = [event.reason for _, _, event in events_of(tmp_path) if isinstance(event, OrderCancelled) and event.ended]
+    ends = ends_of(tmp_path)
     assert "given up: the daemon was not running" not in ends
 
 
@@ -228,5 +201,5 @@ def test_of_decisions_that_nobody_began_an_entry_is_given_up_and_an_exit_is_made
             assert len(venue.exchange.desk.orders) == (0 if kind == "entry" else 4)
 
     run(work())
-    ends = [event.reason for _, _, event in events_of(tmp_path) if isinstance(event, OrderCancelled) and event.ended]
+    ends = ends_of(tmp_path)
     assert ends == (["given up: the daemon was not running"] if kind == "entry" else ["opened", "closed"])

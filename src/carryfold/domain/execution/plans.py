@@ -1,13 +1,14 @@
-"""What a plan can be: an order, a wait, the end."""
+"""What a plan can be: an order that is wanted, a wait, the end."""
 
 from decimal import Decimal
 from typing import Final, Literal
 
 import msgspec
 
-from carryfold.domain.execution.reports import Leg, Side
+from carryfold.domain.execution.reports import Side
+from carryfold.domain.instruments import Leg
 
-__all__ = ["NEVER", "End", "Outcome", "Plan", "Purpose", "Wait", "Wish"]
+__all__ = ["GIVEN_UP", "NEVER", "End", "OrderWanted", "Outcome", "Plan", "Purpose", "Wait"]
 
 NEVER: Final = 2**62
 """A time after all times: wait for news."""
@@ -15,12 +16,15 @@ NEVER: Final = 2**62
 Purpose = Literal["open", "close", "hedge", "unwind"]
 
 Outcome = Literal["opened", "closed", "repaired", "partial", "unwound", "nothing", "dust", "unhedged"]
-"""How a process ended. `opened`, `closed`, `repaired`: as wished. `partial`: matched legs, but less than wished.
+"""How a process ended. `opened`, `closed`, `repaired`: all of it. `partial`: matched legs, but less than was wanted.
 `unwound`: an entry that is flat again. `nothing`: no fill. `dust`: a lot or more on one leg that is below what the
 venue trades. `unhedged`: one leg alone, and every attempt is used up."""
 
+GIVEN_UP: Final = "given up"
+"""The outcome in the HedgeEnded of a decision that no process carried out."""
 
-class Wish(msgspec.Struct, frozen=True):
+
+class OrderWanted(msgspec.Struct, frozen=True):
     """An order to intend."""
 
     leg: Leg
@@ -46,4 +50,4 @@ class End(msgspec.Struct, frozen=True):
     dust_units: int = 0
 
 
-Plan = Wish | Wait | End
+Plan = OrderWanted | Wait | End
