@@ -1,34 +1,36 @@
 """How many rows a second does the fold take, with funding and fees accounted for, on one core?
 
-Prints markdown rows: simple and composite on 100 pairs x 3,000 hourly bars with a decision at every instant; simple on
-one-minute bars from the files of a tape; one live row from Python; and the real majors where their files are at hand
-(`--majors DIR`).
+Prints markdown rows: simple and composite on 100 pairs x 3,000 hourly bars of both legs with a decision at every
+instant; simple on one-minute bars from the files of a tape; one live row from Python; and real histories, imported into
+a home as a user would, where their files are at hand (`--data DIR` with bybit_majors/ and hyperliquid/).
 """
 
 import argparse
-import csv
-import gzip
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
 
+from carryfold.adapters.importing import import_paths
 from carryfold.domain.fold import State, fold, simulate
 from carryfold.domain.params import parse_settings
-from carryfold.domain.rows import ROW, Kind, Rows
-from carryfold.eventlog import LogReader
+from carryfold.domain.rows import Kind, Rows
+from carryfold.eventlog import EventLog, LogReader
+from carryfold.projections.backtest import Selection, select_pairs
+from carryfold.projections.cursor import NOW
 from carryfold.projections.tape import Tape
-from market import HOUR, SECOND, make_rows, median_time
-from minute_market import MinuteMarket, symbol, write_log
+from market import SECOND, BenchmarkPairs, make_rows, median_time
+from minute_market import MinuteMarket, write_log
+
+Pairs = BenchmarkPairs | Selection
 
 
-def measure(rows: Rows, symbols: list[bytes], *settings: str, runs: int = 9) -> tuple[float, int]:
+def measure(rows: Rows, pairs: Pairs, *settings: str, runs: int = 9) -> tuple[float, int]:
     """(median rows a second, trades)."""
     times, trades = [], 0
     for _ in range(runs):
-        state = State(parse_settings(settings), universe=len(symbols))
-        state.add_pairs(symbols)
+        state = State(parse_settings(settings), pairs.instruments, pairs.pairs)
         started = time.perf_counter()
         simulate(state, rows)
         times.append(time.perf_counter() - started)
@@ -37,7 +39,8 @@ def measure(rows: Rows, symbols: list[bytes], *settings: str, runs: int = 9) -> 
 
 
 def measure_tape(pairs: int = 100, minutes: int = 7200, runs: int = 15) -> tuple[int, float, int]:
-    """(rows, median rows a second, trades) of `simple` from the files of a tape, reading and checking them included."""
+    """(pair-minutes, median pair-minutes a second, trades) of `simple` from the files of a tape, reading and checking
+    them included."""
     market = MinuteMarket(pairs, minutes)
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
@@ -45,22 +48,21 @@ def measure_tape(pairs: int = 100, minutes: int = 7200, runs: int = 15) -> tuple
         with LogReader.open(home) as reader:
             tape, times, trades = Tape.open(home, reader), [], 0
             for _ in range(runs):
-                state = State(parse_settings([]), universe=pairs)
-                state.add_pairs([symbol(k).encode() for k in range(pairs)])
+                state = State(parse_settings([]), market.names.instruments, market.names.pairs)
                 started = time.perf_counter()
                 for rows in tape.blocks():
                     simulate(state, rows)
                 times.append(time.perf_counter() - started)
                 trades = int(state.book[0]["trades"])
-            return tape.rows, tape.rows / median_time(times), trades
+            return pairs * minutes, pairs * minutes / median_time(times), trades
 
 
-def measure_live_row(rows: Rows, symbols: list[bytes], calls: int = 20_000) -> float:
+def measure_live_row(rows: Rows, pairs: BenchmarkPairs, calls: int = 20_000) -> float:
     """Median microseconds of one row through `fold`."""
-    state = State(parse_settings([]), universe=len(symbols), simulated=False)
-    state.add_pairs(symbols)
-    fold(state, rows[:100])
-    singles = [rows[k : k + 1].copy() for k in range(100, 100 + calls)]
+    state = State(parse_settings([]), pairs.instruments, pairs.pairs, simulated=False)
+    first = len(pairs.instruments)
+    fold(state, rows[:first])
+    singles = [rows[k : k + 1].copy() for k in range(first, first + calls)]
     for k, row in enumerate(singles):  # an instant each
         row["known_at"] = rows["known_at"][-1] + (k + 1) * SECOND
     times = []
@@ -71,42 +73,40 @@ def measure_live_row(rows: Rows, symbols: list[bytes], calls: int = 20_000) -> f
     return median_time(times) * 1e6
 
 
-def read_majors(folder: Path) -> tuple[Rows, list[bytes]]:
-    """The real Bybit history as rows: bars with turnover, settlements."""
-    symbols: dict[str, int] = {}
-    rows: list[tuple[float, ...]] = []
-    with gzip.open(folder / "bars_1h.csv.gz", "rt") as file:
-        for r in csv.DictReader(file):
-            pair, close = symbols.setdefault(r["symbol"], len(symbols)), int(r["open_at_ms"]) * 10**6 + HOUR
-            prices = (float(r[n] or 0) for n in ("spot_close", "perp_close", "mark_close"))
-            rows.append((close + SECOND, close, 0, pair, 2, 60, *prices, float(r["perp_turnover_usdt"] or -1)))
-    with gzip.open(folder / "funding.csv.gz", "rt") as file:
-        for r in csv.DictReader(file):
-            pair, at = symbols.setdefault(r["symbol"], len(symbols)), int(r["settled_at_ms"]) * 10**6
-            rows.append((at + 60 * SECOND, at, 0, pair, 3, 0, float(r["rate"]), float(r["interval_hours"]), 0, 0))
-    rows += [(0, 0, 0, pair, int(Kind.PAIR_LISTED), 0, 1e-6, 5.0, 1.0, 1.0) for pair in symbols.values()]
-    array = np.array(rows, ROW)
-    return array[np.argsort(array["known_at"], kind="stable")], [s.encode() for s in symbols]
+def read_history(folder: Path, venue: str) -> tuple[Rows, Selection]:
+    """The rows of a real history, as a backtest of all its carry pairs sees them."""
+    with tempfile.TemporaryDirectory() as home:
+        with EventLog.open(Path(home)) as log:
+            import_paths(log, sorted(folder.glob("*.csv.gz")), venue=venue)
+        with LogReader.open(Path(home)) as reader:
+            tape = Tape.open(Path(home), reader)
+            selection = select_pairs(tape, NOW)
+            return np.concatenate(list(tape.blocks(instrument_ids=selection.instrument_ids))), selection
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--majors", type=Path, help="folder with bars_1h.csv.gz and funding.csv.gz")
-    majors: Path | None = parser.parse_args().majors
-    rows, symbols = make_rows(100, 3000)
-    print("| workload | rows | median rows/s | trades |")
-    print("|---|---:|---:|---:|")
-    cases = [("100 pairs, simple", rows, symbols, ()), ("100 pairs, composite", rows, symbols, ("strategy=composite",))]
-    if majors is not None:
-        real, names = read_majors(majors)
-        cases += [("real majors, simple", real, names, ())]
-        cases += [("real majors, composite", real, names, ("strategy=composite",))]
-    for title, data, pairs, settings in cases:
-        speed, trades = measure(data, pairs, *settings)
-        print(f"| {title} | {len(data):,} | {speed / 1e6:.1f} M | {trades} |")
-    count, speed, trades = measure_tape()
-    print(f"| 100 pairs of one-minute bars, simple, from tape files | {count:,} | {speed / 1e6:.1f} M | {trades} |")
-    print(f"\none live row through `fold` from Python: median {measure_live_row(rows, symbols):.2f} us")
+    parser.add_argument("--data", type=Path, help="folder with bybit_majors/*.csv.gz and hyperliquid/*.csv.gz")
+    data: Path | None = parser.parse_args().data
+    rows, made = make_rows(100, 3000)
+    cases: list[tuple[str, Rows, Pairs]] = [("100 pairs of hourly bars", rows, made)]
+    for name, venue in (("bybit_majors", "bybit"), ("hyperliquid", "hyperliquid")):
+        if data is not None and (data / name).is_dir():
+            cases.append((f"real {name}", *read_history(data / name, venue)))
+    print("| workload | rows | of them settlements | median rows/s | trades |")
+    print("|---|---:|---:|---:|---:|")
+    for title, of_case, pairs in cases:
+        settlements = int((of_case["kind"] == Kind.FUNDING_SETTLED).sum())
+        for strategy in ("simple", "composite"):
+            speed, trades = measure(of_case, pairs, f"strategy={strategy}")
+            counts = f"{len(of_case):,} | {settlements:,}"
+            print(f"| {title}, {strategy} | {counts} | {speed / 1e6:.1f} M | {trades} |", flush=True)
+    minutes, speed, trades = measure_tape()
+    print(
+        f"| 100 pairs of one-minute bars of both legs, simple, from tape files | {minutes:,} pair-minutes | |"
+        f" {speed / 1e6:.1f} M pair-minutes/s | {trades} |"
+    )
+    print(f"\none live row through `fold` from Python: median {measure_live_row(rows, made):.2f} us")
 
 
 if __name__ == "__main__":

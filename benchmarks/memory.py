@@ -2,10 +2,10 @@
 
     python benchmarks/memory.py [--millions 1 4 16] [--dir FOLDER]
 
-Each size is a log of its own on the disk: five-minute bars and 8 h settlements of 100 pairs, appended pair by pair as
-an import does, which is the worst order for the tape's sorting. Tape and backtest run in fresh processes; the backtest
-is the command as a user gives it. Peak memory is what the kernel says of the process; `own` is the part that is not
-pages of files, which the kernel can take back (sampled, Linux only). 16 million events want 4 GB of disk.
+Each size is a log of its own on the disk: five-minute bars of both legs and 8 h settlements of 100 pairs, appended pair
+by pair as an import does, which is the worst order for the tape's sorting. Tape and backtest run in fresh processes;
+the backtest is the command as a user gives it. Peak memory is what the kernel says of the process; `own` is the part
+that is not pages of files, which the kernel can take back (sampled, Linux only). 16 million events want 4 GB of disk.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from carryfold.domain.codec import encode
-from carryfold.domain.events import BarClosed, FundingSettled, PairListed
+from carryfold.domain.events import BarClosed, FundingSettled, InstrumentListed
 from carryfold.eventlog import EventLog, LogReader
 from carryfold.eventlog.entries import Columns
 from carryfold.projections.cursor import HOUR_NS, MINUTE_NS, SECOND_NS
@@ -52,27 +52,29 @@ class Run(NamedTuple):
 
 def pair_events(number: int, settlements: int) -> Iterator[Timed]:
     """(payload, known_at) of one pair: a listing, then for each settlement the bars before it."""
-    name = ("bench", f"P{number:03d}USDT", 1)
+    symbol = f"P{number:03d}USDT"
     draw = np.random.Generator(np.random.PCG64(number))
     bars = settlements * BARS_A_SETTLEMENT
     spot = (100 * np.exp(np.cumsum(draw.normal(0, 0.001, bars)))).tolist()
     basis = draw.normal(1, 0.0003, bars).tolist()
     noise = draw.normal(0, 1, settlements)
-    yield encode(PairListed(*name, START, 1e-6, 5.0, priced=True)), START
+    for kind in ("perp", "spot"):
+        yield encode(InstrumentListed("bench", symbol, kind, 1, START, symbol[:-4], "USDT", 1e-6, 5.0)), START
     rate = 0.0
     for k in range(settlements):
         for i in range(k * BARS_A_SETTLEMENT, (k + 1) * BARS_A_SETTLEMENT):
             at = START + (i + 1) * BAR_MINUTES * MINUTE_NS
             perp = spot[i] * basis[i]
-            yield encode(BarClosed(*name, at, BAR_MINUTES, spot[i], perp, perp, 1e5)), at + SECOND_NS
+            yield encode(BarClosed("bench", symbol, "perp", 1, at, BAR_MINUTES, perp, perp, 1e5)), at + SECOND_NS
+            yield encode(BarClosed("bench", symbol, "spot", 1, at, BAR_MINUTES, spot[i])), at + SECOND_NS
         rate = 0.97 * rate + 0.24 * float(noise[k])
         at = START + (k + 1) * 8 * HOUR_NS
-        yield encode(FundingSettled(*name, at, round(1e-4 + 1e-4 * rate, 8), 8.0)), at + MINUTE_NS
+        yield encode(FundingSettled("bench", symbol, 1, at, round(1e-4 + 1e-4 * rate, 8), 8.0)), at + MINUTE_NS
 
 
 def write_log(home: Path, events: int) -> None:
     """A log of about `events` events."""
-    settlements = round(events / PAIRS / (BARS_A_SETTLEMENT + 1))
+    settlements = round(events / PAIRS / (2 * BARS_A_SETTLEMENT + 1))
     with EventLog.open(home) as log:
         waiting: list[Timed] = []
         for number in range(PAIRS):

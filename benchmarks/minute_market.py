@@ -3,17 +3,16 @@ from a seed, as rows, as a log and as the file that nautilus_peer.py reads."""
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from carryfold.domain.codec import encode
-from carryfold.domain.events import BarClosed, Event, FundingSettled, PairListed
-from carryfold.domain.rows import ROW, Kind, Rows
+from carryfold.domain.events import BarClosed, Event, FundingSettled, InstrumentListed
+from carryfold.domain.rows import Kind, Rows, in_canonical_order
 from carryfold.eventlog import Entry, EventLog
-from market import SECOND, START
+from market import SECOND, START, BenchmarkPairs, timed
 
-__all__ = ["MinuteMarket", "symbol", "write_log"]
+__all__ = ["MinuteMarket", "write_log"]
 
 MINUTE, SETTLE_MINUTES, APPEND = 60 * SECOND, 480, 4096
 LOT, MIN_NOTIONAL, TURNOVER = 1e-6, 5.0, 1e6
@@ -25,7 +24,7 @@ class MinuteMarket:
 
     def __init__(self, pairs: int, minutes: int) -> None:
         draw = np.random.Generator(np.random.PCG64(1))
-        self.pairs, self.minutes = pairs, minutes
+        self.pairs, self.minutes, self.names = pairs, minutes, BenchmarkPairs(pairs)
         self.spot = 100 * np.exp(np.cumsum(draw.normal(0, 0.0006, (minutes, pairs)), axis=0))
         self.perp = self.spot * (1 + draw.normal(0, 0.0003, (minutes, pairs)))
         rate = draw.normal(0, 1, pairs)
@@ -40,41 +39,34 @@ class MinuteMarket:
         path.write_bytes(b"".join(part.tobytes() for part in (shape, self.spot, self.perp, self.rates)))
 
     def rows(self) -> Rows:
-        """Listings, bars known a second after their close, settlements known a second after theirs."""
-        listed = np.zeros(self.pairs, ROW)
-        listed["pair"], listed["kind"] = np.arange(self.pairs), Kind.PAIR_LISTED
-        listed["a"], listed["b"], listed["c"], listed["d"] = LOT, MIN_NOTIONAL, 1.0, 1.0
-        bars = self._timed(np.arange(1, self.minutes + 1), Kind.BAR_CLOSED)
-        bars["slot"], bars["a"], bars["b"], bars["c"], bars["d"] = 1, self.spot, self.perp, self.perp, TURNOVER
-        settled = self._timed(np.arange(1, len(self.rates) + 1) * SETTLE_MINUTES, Kind.FUNDING_SETTLED)
+        """Listings, bars of both legs known a second after their close, settlements known a second after theirs."""
+        closes = START + np.arange(1, self.minutes + 1) * MINUTE
+        perps = timed(closes, SECOND, self.pairs, Kind.BAR_CLOSED, 0)
+        spots = timed(closes, SECOND, self.pairs, Kind.BAR_CLOSED, 1)
+        perps["slot"], perps["a"], perps["b"], perps["c"] = 1, self.perp, self.perp, TURNOVER
+        spots["slot"], spots["a"], spots["c"] = 1, self.spot, -1.0
+        settles = START + np.arange(1, len(self.rates) + 1) * SETTLE_MINUTES * MINUTE
+        settled = timed(settles, SECOND, self.pairs, Kind.FUNDING_SETTLED, 0)
         settled["a"], settled["b"] = self.rates, 8.0
-        rows = np.concatenate([listed, bars.ravel(), settled.ravel()])
-        rows = rows[np.argsort(rows["known_at"], kind="stable")]
+        listed = self.names.listed(LOT, MIN_NOTIONAL)
+        rows = in_canonical_order(np.concatenate([listed, perps.ravel(), spots.ravel(), settled.ravel()]))
         rows["seq"] = np.arange(1, len(rows) + 1)
-        return rows
-
-    def _timed(self, minutes: np.ndarray[Any, Any], kind: Kind) -> Rows:
-        rows = np.zeros((len(minutes), self.pairs), ROW)
-        rows["event_at"] = (START + minutes * MINUTE)[:, None]
-        rows["known_at"], rows["pair"], rows["kind"] = rows["event_at"] + SECOND, np.arange(self.pairs), kind
         return rows
 
     def events(self) -> Iterator[tuple[Event, int]]:
         """The same as events of a log, with their known_at."""
-        for k in range(self.pairs):
-            yield PairListed("bench", symbol(k), 1, 0, LOT, MIN_NOTIONAL, 1, priced=True), 0
+        for symbol in self.names.symbols:
+            for kind in ("perp", "spot"):
+                yield InstrumentListed("bench", symbol, kind, 1, 0, symbol[:-4], "USDT", LOT, MIN_NOTIONAL), 0
         for minute in range(1, self.minutes + 1):
             at, spots, perps = START + minute * MINUTE, self.spot[minute - 1], self.perp[minute - 1]
-            for k, (spot, perp) in enumerate(zip(spots.tolist(), perps.tolist(), strict=True)):
-                yield BarClosed("bench", symbol(k), 1, at, 1, spot, perp, perp, TURNOVER), at + SECOND
+            for symbol, spot, perp in zip(self.names.symbols, spots.tolist(), perps.tolist(), strict=True):
+                yield BarClosed("bench", symbol, "perp", 1, at, 1, perp, perp, TURNOVER), at + SECOND
+                yield BarClosed("bench", symbol, "spot", 1, at, 1, spot), at + SECOND
             if minute % SETTLE_MINUTES == 0:
-                for k, rate in enumerate(self.rates[minute // SETTLE_MINUTES - 1].tolist()):
-                    yield FundingSettled("bench", symbol(k), 1, at, rate, 8.0), at + SECOND
-
-
-def symbol(pair: int) -> str:
-    """The pair's name, in the order of ids."""
-    return f"P{pair:04d}USDT"
+                rates = self.rates[minute // SETTLE_MINUTES - 1].tolist()
+                for symbol, rate in zip(self.names.symbols, rates, strict=True):
+                    yield FundingSettled("bench", symbol, 1, at, rate, 8.0), at + SECOND
 
 
 def write_log(market: MinuteMarket, home: Path) -> None:

@@ -22,10 +22,11 @@ from carryfold.domain.fold import State, simulate
 from carryfold.domain.params import Parameters, parse_settings
 from carryfold.domain.rows import Rows
 from carryfold.eventlog import LogReader
-from carryfold.projections.backtest import Selection, run_backtest
+from carryfold.projections.backtest import run_backtest, select_pairs
+from carryfold.projections.cursor import NOW
 from carryfold.projections.tape import Tape
 from market import median_time
-from minute_market import MinuteMarket, symbol, write_log
+from minute_market import MinuteMarket, write_log
 from peer import Peer, PeerFailed, add_peer_option
 
 SETTINGS = ("slippage_bp=0", "impact=0")  # so that both sides trade at the price less half the spread
@@ -42,7 +43,7 @@ WORKLOADS = {
 }
 PER_EVENT = """
 What one event is, and what is done for it:
-- carryfold: one row is one minute of BOTH legs of a pair, or a settlement. Lateness and outlier checks, view, marks,
+- carryfold: one row is one minute of one leg of a pair, or a settlement. Lateness and outlier checks, view, marks,
   hourly turnover, volatility, running P&L and equity; each minute a decision over all pairs with every gate; fills of
   both legs with fees; funding by mark and interval. Compiled, one core. Tape files are read and checked against their
   checksums (they are in the system's cache); a whole backtest also picks pairs, hashes decisions, collects trades.
@@ -58,8 +59,7 @@ Times = dict[str, list[float]]
 
 def fold_blocks(blocks: Callable[[], Iterable[Rows]], market: MinuteMarket, params: Parameters) -> tuple[float, Any]:
     """(CPU seconds, final book) of one run over rows, getting them included."""
-    state = State(params, universe=market.pairs)
-    state.add_pairs([symbol(k).encode() for k in range(market.pairs)])
+    state = State(params, market.names.instruments, market.names.pairs)
     started = time.thread_time()
     for rows in blocks():
         simulate(state, rows)
@@ -68,7 +68,7 @@ def fold_blocks(blocks: Callable[[], Iterable[Rows]], market: MinuteMarket, para
 
 def backtest(tape: Tape, params: Parameters) -> tuple[float, Any]:
     """(CPU seconds, final book) of one whole backtest reading the tape's files."""
-    selection = Selection(tape.pairs, range(len(tape.pairs)))
+    selection = select_pairs(tape, NOW)
     started = time.thread_time()
     run = run_backtest(tape, params, selection)
     return time.thread_time() - started, run.book

@@ -67,7 +67,7 @@ def observed(symbol: str, hour: int, chance: random.Random) -> list[tuple[Event,
     at = START + hour * HOUR_NS
     price = 100 * (1 + chance.random())
     found: list[tuple[Event, int]] = [
-        (BarClosed("bybit", symbol, 1, at, 60, price, price * 1.0001, price, 1e6), SECOND_NS)
+        (BarClosed("bybit", symbol, "perp", 1, at, 60, price * 1.0001, price, 1e6), SECOND_NS)
     ]
     if hour % 8 == 0:
         found.append((FundingSettled("bybit", symbol, 1, at, 0.0001), MINUTE_NS))

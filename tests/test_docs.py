@@ -1,5 +1,6 @@
 """The documentation says everything there is, and what it tells people to type works."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from carryfold.domain import events
 from carryfold.domain.params import Parameters
+from tests.own_strategies import naming_both
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -21,8 +23,11 @@ BARS = "symbol,open_at_ms,spot_close,mark_close,perp_close,perp_turnover_usdt\n"
 )
 
 
-def carryfold(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(CARRYFOLD), *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+def carryfold(*arguments: str, cwd: Path, **changes: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | changes
+    return subprocess.run(
+        [str(CARRYFOLD), *arguments], cwd=cwd, capture_output=True, text=True, check=False, env=environment
+    )
 
 
 def documented_commands() -> list[list[str]]:
@@ -41,11 +46,13 @@ def documented_commands() -> list[list[str]]:
 def test_every_documented_command_runs(lines: list[str], tmp_path: Path, request: pytest.FixtureRequest) -> None:
     (tmp_path / "funding.csv").write_text(FUNDING)
     (tmp_path / "bars.csv").write_text(BARS)
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    strategies = naming_both(tmp_path) if any("--strategy ./" in line or "examples/" in line for line in lines) else {}
     for line in lines:
         if line == "carryfold demo":
             assert "report.html" in request.getfixturevalue("toured")[1]
             continue
-        done = carryfold(*shlex.split(line, comments=True)[1:], cwd=tmp_path)
+        done = carryfold(*shlex.split(line, comments=True)[1:], cwd=tmp_path, **strategies)
         assert done.returncode == 0, f"{line}: {done.stderr}"
 
 

@@ -16,7 +16,8 @@ PROMISED = (
     *("fees", "borrow", "slippage", "trades", "open_positions"),
     *("refused", "return_on_capital", "hold_return_on_capital", "max_drawdown", "sharpe"),
     *("sharpe_lo", "min_free", "basis_modelled", "decisions_hash", "state_hash"),
-    "rows_per_second",
+    *("rows_per_second", "legs", "long_pnl", "short_pnl", "edge_payments"),
+    *("liquidations", "venues"),
 )
 
 

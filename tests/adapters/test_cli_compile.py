@@ -48,8 +48,8 @@ def test_a_later_start_compiles_nothing(small_home: Path, tmp_path: Path) -> Non
     """The first start may have been any on this machine; its cache is copied, because other tests add to it."""
     warm = carryfold("backtest", home=small_home)
     assert warm.returncode == 0, warm.stderr
-    for path in FOLDER.rglob("*.nb?"):
-        copy = tmp_path / "carryfold" / FOLDER.name / path.relative_to(FOLDER)
+    for path in (*FOLDER.rglob("*.nb?"), *FOLDER.parent.glob("digest-*")):
+        copy = tmp_path / "carryfold" / path.relative_to(FOLDER.parent)
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, copy)
 

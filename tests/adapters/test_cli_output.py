@@ -133,7 +133,9 @@ def test_a_file_that_breaks_off_fails_and_the_others_are_kept(shell: Shell, tmp_
 
     assert said.code == 1
     assert "funding.csv.gz" in said.err.splitlines()[-1]
-    assert shell.json("quality", home=tmp_path / "home")["pairs"][0]["price_rows"] == 330
+    found = shell.json("quality", home=tmp_path / "home")
+    assert [one["price_rows"] for one in found["instruments"]] == [330, 330]
+    assert found["pairs"][0]["rows"] == 330
 
 
 def test_the_demo_adds_nothing_the_second_time(toured: tuple[Path, str], tmp_path: Path) -> None:

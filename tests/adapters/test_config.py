@@ -36,6 +36,12 @@ def test_a_number_is_the_double_nearest_to_what_is_written(tmp_path: Path) -> No
     assert loaded(tmp_path, "[parameters]\nexit = 1e-4\n").parse_parameters().exit == 0.0001
 
 
+def test_a_switch_is_true_or_false(tmp_path: Path) -> None:
+    config = loaded(tmp_path, '[parameters]\ncarry_across = true\nlegs = "both"\n')
+
+    assert config.parse_parameters() == Parameters(carry_across=True, legs="both")
+
+
 def test_the_command_line_overrules_the_file(tmp_path: Path) -> None:
     config = loaded(tmp_path, "[parameters]\nenter = 0.0005\ncapital = 20000\n")
 
@@ -69,7 +75,8 @@ def test_a_named_file_is_used_instead_of_the_home_s(tmp_path: Path) -> None:
         ("[parameters]\nenter = 1e9\n", "enter = 1e+09 is out of range"),
         ("[parameters]\nenter = nan\n", "enter"),
         ("[parameters]\ncadence_s = 1.5\n", "cadence_s"),
-        ('[parameters]\nstrategy = "best"\n', "strategy must be one of"),
+        ('[parameters]\nstrategy = "best"\n', "no strategy 'best'; there are simple"),
+        ("[parameters]\ncarry_across = 1\n", "carry_across must be true or false"),
         ("[parameters\n", "is not TOML"),
         ("\udcff", "is not TOML"),
     ],

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from carryfold.adapters.report import charts, records, render_report
+from carryfold.domain.instruments import Instrument, Listing, Pair
 from carryfold.domain.params import Parameters
 from carryfold.projections.backtest.figures import Figures, compute_figures
 from carryfold.projections.backtest.run import Backtest, run_blocks
 from carryfold.projections.backtest.selection import Selection
 from carryfold.projections.cursor import DAY_NS, Cursor
-from carryfold.projections.tape import PairName
-from tests.domain.build import MIDNIGHT, Row, announced, bar, listed, settled
+from tests.domain.build import MIDNIGHT, Market, announced, bar, closed, listed, listing, settled, settlement
 from tests.domain.compiled import ordered
 
 VOID = {"meta", "br"}
@@ -52,10 +52,10 @@ def parsed(page: str) -> tuple[str, set[str]]:
     return " ".join(parser.text), parser.tags
 
 
-def market(rate: float = 0.001, days: int = 12, *, flat: bool = False) -> list[Row]:
+def market(rate: float = 0.001, days: int = 12, *, flat: bool = False) -> Market:
     """One pair, entered once and closed when its delisting is announced."""
     hours = 24 * days
-    rows = [
+    rows: Market = [
         listed(),
         *(bar(h, *((100.0, 100.0) if flat else (100.0 + h % 7, 100.1 + h % 5))) for h in range(1, hours + 1)),
     ]
@@ -63,9 +63,21 @@ def market(rate: float = 0.001, days: int = 12, *, flat: bool = False) -> list[R
     return [*rows, announced(hours - 30, hours + 100)]
 
 
-def run(rows: list[Row], symbol: str = "XUSDT", **settings: object) -> Backtest:
-    selection = Selection([PairName("test", symbol, 1)], [0])
+def run(rows: Market, symbol: str = "XUSDT", **settings: object) -> Backtest:
+    spot, perp = Instrument("test", symbol, "spot"), Instrument("test", symbol, "perp")
+    selection = Selection([Listing(one, "X", "USDT") for one in (spot, perp)], [Pair(spot, perp)])
     return run_blocks(lambda: iter([ordered(rows)]), Parameters().changed(settings), selection)
+
+
+def spread(**settings: object) -> Backtest:
+    """Perpetuals of two venues whose prices rise together: a spread, entered once and held."""
+    long, short = Instrument("a", "XUSDT", "perp"), Instrument("b", "X", "perp")
+    selection = Selection([Listing(long, "X", "USDT"), Listing(short, "X", "USDC")], [Pair(long, short)])
+    rows: Market = [listing(0), listing(1)]
+    rows += [closed(h, leg, 100.0 + h / 10, mark=100.0) for h in range(1, 200) for leg in (0, 1)]
+    rows += [settlement(8 * k, leg, (0.0001, 0.001)[leg]) for k in range(1, 24) for leg in (0, 1)]
+    params = Parameters().changed({"legs": "spread", "half_spread_bp": 0.0, "slippage_bp": 0.0} | settings)
+    return run_blocks(lambda: iter([ordered(rows)]), params, selection)
 
 
 def page(run: Backtest, hold: Backtest | None = None, **options: object) -> tuple[str, Figures]:
@@ -110,6 +122,53 @@ def test_the_page_carries_the_figures_and_what_reproduces_them() -> None:
         assert warning in text
     for name in strategy.params.__struct_fields__:
         assert name in text
+
+
+def test_a_spread_shows_its_venues_and_how_far_value_moved_between_them() -> None:
+    strategy = spread()
+    figures = compute_figures(strategy)
+
+    html = render_report(strategy, figures, hold=None, command="c", cursor=Cursor())
+    text, _ = parsed(html)
+
+    a, b = figures.venues
+    assert (a.name, b.name, figures.open_positions) == ("a", "b", 1)
+    assert "<h2>Venues</h2>" in html
+    assert a.largest_in > 100 and b.largest_out > 100, "prices moved value from the short's venue to the long's"
+    assert a.min_free < 5000
+    for amount in (a.equity, a.free, a.min_free, a.largest_in, b.equity, b.min_free, b.largest_out):
+        assert f"{amount:,.2f}" in text
+    assert "a:XUSDT>b:X" in text
+    assert "Nothing is transferred between venues" in text
+    assert "USDC, USDT are one unit of account" in text
+    assert "long in" in text and "spot in" not in text
+
+
+def test_the_parts_of_a_spread_add_up_to_the_whole() -> None:
+    figures = compute_figures(spread())
+
+    assert figures.net_pnl == figures.funding + figures.long_pnl + figures.short_pnl - figures.fees - figures.borrow
+    assert figures.net_pnl == figures.funding + figures.spot_pnl + figures.perp_pnl - figures.fees - figures.borrow
+    assert figures.spot_pnl == 0 and figures.long_pnl > 100
+    assert sum(venue.equity for venue in figures.venues) == figures.capital + figures.net_pnl
+    assert sum(venue.capital for venue in figures.venues) == figures.capital
+    assert figures.min_free == min(venue.min_free for venue in figures.venues)
+    for venue in figures.venues:
+        assert venue.equity == venue.cash - venue.spot_cost + venue.spot_value + venue.perp_pnl
+        assert venue.free == venue.cash - venue.spot_cost + venue.perp_pnl - venue.margin - venue.pending
+
+
+def test_payments_beside_a_fill_are_counted_and_warned_of() -> None:
+    """A bar that closes with a settlement fills within 5 s of it, and only what we pay is booked. Held from hour 24 to
+    hour 40, at 1,000: the payments of both ends are such, that of hour 32 is not."""
+    rows: Market = [listed(), *(bar(h, 100.0) for h in range(8, 200, 8))]
+    rows += [settled(8 * k, 0.001 if k < 3 else -0.001) for k in range(1, 24)]
+
+    figures = compute_figures(run(rows, cadence_s=3600, stale_s=40_000))
+
+    assert (figures.trades, figures.payments, figures.edge_payments) == (1, 3, 2)
+    assert float(figures.funding) == pytest.approx(-3.0, abs=0.01)
+    assert any("within 5 s of a fill" in warning for warning in figures.warnings)
 
 
 def test_the_parts_come_in_the_order_in_which_a_reader_asks() -> None:
@@ -181,7 +240,7 @@ def test_delays_cursor_and_fill_rule_are_stated() -> None:
 
 
 def test_trades_and_decisions_are_bounded_and_the_page_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [listed(), *(bar(h, 100.0) for h in range(1, 400))]
+    rows: Market = [listed(), *(bar(h, 100.0) for h in range(1, 400))]
     rows += [settled(8 * k, 0.001 if k % 2 else -0.001) for k in range(1, 49)]
     strategy = run(rows)
     monkeypatch.setattr(records, "TRADES_MAX", 3)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 
 from carryfold.adapters.config import Config, load_config
+from carryfold.adapters.strategy_files import register_named
 
 if TYPE_CHECKING:
     from carryfold.adapters.terminal import Terminal
@@ -36,7 +37,7 @@ __all__ = [
     "open_tape",
 ]
 
-_COMPILING: Final = "compiling the fold for this machine, once (about 20 s) ..."
+_COMPILING: Final = "compiling the fold for this machine, once (about a minute) ..."
 
 
 class Place(NamedTuple):
@@ -62,11 +63,15 @@ class Request(NamedTuple):
     until: str | None = None
     as_of: str | None = None
     upto_seq: str | None = None
+    legs: str | None = None
+    carry_across: bool = False
 
     @property
     def parameters(self) -> list[str]:
-        """The settings of the command line, the strategy first so that `--set strategy=` may overrule it."""
-        return [*([] if self.strategy is None else [f"strategy={self.strategy}"]), *self.settings]
+        """The settings of the command line; those with an option of their own come first, and `--set` may overrule
+        them."""
+        named = {"strategy": self.strategy, "legs": self.legs, "carry_across": "true" if self.carry_across else None}
+        return [*(f"{name}={value}" for name, value in named.items() if value is not None), *self.settings]
 
 
 class Bench(NamedTuple):
@@ -98,7 +103,7 @@ class Bench(NamedTuple):
 
     def blocks(self) -> Iterator[Rows]:
         """The rows that the request is about."""
-        return self.tape.blocks(self.cursor, until=self.until, pair_ids=set(self.selection.ids))
+        return self.tape.blocks(self.cursor, until=self.until, instrument_ids=self.selection.instrument_ids)
 
     def run(self, terminal: Terminal, strategy: str | None = None) -> Backtest:
         """One backtest, with a progress bar; `strategy`: another one with otherwise equal parameters."""
@@ -122,6 +127,14 @@ class Bench(NamedTuple):
                 until=self.until,
                 progress=folded,
             )
+
+    def run_hold(self, terminal: Terminal, run: Backtest) -> Backtest | None:
+        """What `run` is compared with: itself if it is of hold; None where there are no carry pairs to hold."""
+        if run.params.strategy == "hold":
+            return run
+        if not any(pair.is_carry for pair in self.selection.pairs):
+            return None
+        return self.run(terminal, "hold")
 
     def check_lookahead(self, terminal: Terminal, cuts: int, seed: int = 1) -> LookaheadReport:
         """The look-ahead checks on these rows, with a progress bar."""
@@ -206,7 +219,7 @@ def open_projections(
 @contextmanager
 def open_bench(place: Place, request: Request, terminal: Terminal) -> Iterator[Bench]:
     """Check the request, then open what it needs. What is wrong with the request shows before any work is done."""
-    params = place.load_config().parse_parameters(request.parameters)
+    params = place.load_config().parse_parameters(register_named(request.parameters))
     from carryfold.projections.cursor import CursorError, parse_cursor, parse_time
 
     cursor = parse_cursor(request.as_of, request.upto_seq)
@@ -220,7 +233,15 @@ def open_bench(place: Place, request: Request, terminal: Terminal) -> Iterator[B
         tape = open_tape(place.home, reader, terminal)
         from carryfold.projections.backtest import select_pairs
 
-        selection = select_pairs(tape, cursor, symbols=symbols, venue=request.venue, until=until)
+        selection = select_pairs(
+            tape,
+            cursor,
+            symbols=symbols,
+            venue=request.venue,
+            until=until,
+            legs=params.legs,
+            carry_across=params.carry_across,
+        )
         announce_compiling(terminal)
         yield Bench(reader, tape, params, selection, cursor, since, until)
 

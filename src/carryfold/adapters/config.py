@@ -11,14 +11,14 @@ Anything the program does not know is refused with one line: a setting that is m
 effect.
 """
 
-import difflib
-import tomllib
 from collections.abc import Iterable
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import msgspec
+
+from carryfold.adapters.strategy_files import register_named
 
 if TYPE_CHECKING:
     from carryfold.adapters.daemon.conflation import RecordingPolicy
@@ -101,6 +101,8 @@ def load_config(home: Path, file: Path | None = None) -> Config:
         raise ConfigError(f"{path}: no such file: name an existing file with --config, or leave it out") from None
     if len(data) > MAX_BYTES:
         raise ConfigError(f"{path}: larger than {MAX_BYTES >> 20} MiB, this is not a configuration")
+    import tomllib
+
     try:
         tables = tomllib.loads(data.decode(), parse_float=Decimal)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -120,23 +122,31 @@ def _names() -> str:
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of a sentence about an unknown name."""
+    import difflib
+
     close = difflib.get_close_matches(name, known, n=1)
     return f"; did you mean '{close[0]}'?" if close else f"; known: {', '.join(known)}"
 
 
 def _parameters(path: Path, table: dict[str, Any]) -> tuple[str, ...]:
-    from carryfold.domain.params import LIMITS_OF_EXECUTION, ParameterError, Parameters, parse_settings
+    from carryfold.domain.params import LIMITS_OF_EXECUTION, ParameterError, Parameters, parameter_names, parse_settings
+    from carryfold.domain.strategies import StrategyError
 
-    known = Parameters.__struct_fields__
+    defaults = Parameters()
     for name, value in table.items():
-        if name not in known and name not in LIMITS_OF_EXECUTION:
-            raise ConfigError(f"{path}: [parameters]: unknown parameter '{name}'{_did_you_mean(name, known)}")
-        if isinstance(value, bool) or not isinstance(value, (str, int, Decimal)):
-            raise ConfigError(f"{path}: [parameters]: {name} must be a number or a word")
-    settings = tuple(f"{name}={value}" for name, value in table.items())
+        is_switch = isinstance(getattr(defaults, name, None), bool)
+        if not isinstance(value, (str, int, Decimal)) or isinstance(value, bool) != is_switch:
+            wanted = "true or false" if is_switch else "a number or a word"
+            raise ConfigError(f"{path}: [parameters]: {name} must be {wanted}")
+    texts = (f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in table.items())
     try:
+        settings = tuple(register_named(texts, path.parent))
+        known = parameter_names()
+        for name in table:
+            if name not in known and name not in LIMITS_OF_EXECUTION:
+                raise ConfigError(f"{path}: [parameters]: unknown parameter '{name}'{_did_you_mean(name, known)}")
         parse_settings(settings)
-    except ParameterError as error:
+    except (ParameterError, StrategyError) as error:
         raise ConfigError(f"{path}: [parameters]: {error}") from None
     return settings
 

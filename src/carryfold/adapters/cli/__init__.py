@@ -1,5 +1,5 @@
 """The command line. Start at app.py."""
 
-from carryfold.adapters.cli.app import app, main
+from carryfold.adapters.cli.app import main
 
-__all__ = ["app", "main"]
+__all__ = ["main"]

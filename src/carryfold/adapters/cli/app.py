@@ -1,36 +1,50 @@
 """`carryfold`: the commands, the global options, and how a command ends.
 
 Exit codes: 0 good, 1 the check failed or the job could not finish, 2 wrong usage, 130 interrupted. What goes wrong in
-the world is one line on stderr; a traceback is a bug. Commands import what they need when they run: `--help` and
-`--version` pay for none of it (a test holds this).
+the world is one line on stderr; a traceback is a bug. Only the command that is asked for is imported, and it imports
+what it needs when it runs: `--help` and `--version` pay for none of it (a test holds this).
 """
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
 from carryfold.adapters.bootstrap import Place
-from carryfold.adapters.cli import backfill, control, data, demo, logs, project, research, run, simexchange
 from carryfold.adapters.cli.errors import describe_error
+from carryfold.adapters.strategy_files import register_environment
 
-__all__ = ["app", "main"]
+__all__ = ["main"]
 
 DEFAULT_HOME: Final = Path(".carryfold")
 HOME_VARIABLE: Final = "CARRYFOLD_HOME"
 _GLOBAL: Final = ("--home", "--config")
 
-app = typer.Typer(
-    name="carryfold",
-    help="Funding-rate arbitrage as one event-sourced fold. --home and --config may stand anywhere.",
-    add_completion=False,
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    no_args_is_help=True,
-)
+_COMMANDS: Final = {
+    "demo": "demo.demo",
+    "import": "data.import_files",
+    "backfill": "backfill.backfill",
+    "backtest": "research.backtest",
+    "compare": "research.compare",
+    "replay": "research.replay",
+    "lookahead": "research.lookahead",
+    "pairs": "data.pairs",
+    "rates": "data.rates",
+    "quality": "data.quality",
+    "run": "run.run",
+    "verify-run": "run.verify_run",
+    "halt": "control.halt",
+    "resume": "control.resume",
+    "flatten": "control.flatten",
+    "simexchange": "simexchange.simexchange",
+    "log": "logs.app",
+    "project": "project.app",
+}
+"""Every command and group of commands, in the order of the help: where its function, or its app, is."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -41,8 +55,7 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def root(
+def _root(
     context: typer.Context,
     home: Annotated[
         Path | None, typer.Option(help=f"Folder of the log.  [default: ${HOME_VARIABLE} or ./{DEFAULT_HOME}]")
@@ -54,36 +67,39 @@ def root(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
+    register_environment()
     variable = os.environ.get(HOME_VARIABLE)
     chosen = home or (Path(variable) if variable else DEFAULT_HOME)
     context.obj = Place(chosen, config, given=home is not None or bool(variable))
 
 
-app.command("demo")(demo.demo)
-app.command("import")(data.import_files)
-app.command("backfill")(backfill.backfill)
-app.command("backtest")(research.backtest)
-app.command("compare")(research.compare)
-app.command("replay")(research.replay)
-app.command("lookahead")(research.lookahead)
-app.command("pairs")(data.pairs)
-app.command("rates")(data.rates)
-app.command("quality")(data.quality)
-app.command("run")(run.run)
-app.command("verify-run")(run.verify_run)
-app.command("halt")(control.halt)
-app.command("resume")(control.resume)
-app.command("flatten")(control.flatten)
-app.command("simexchange")(simexchange.simexchange)
-app.add_typer(logs.app, name="log")
-app.add_typer(project.app, name="project")
+def _app(names: Iterable[str]) -> typer.Typer:
+    """The program with these commands."""
+    app = typer.Typer(
+        name="carryfold",
+        help="Funding-rate arbitrage as one event-sourced fold. --home and --config may stand anywhere.",
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        no_args_is_help=True,
+    )
+    app.callback()(_root)
+    for name in names:
+        module, _, member = _COMMANDS[name].partition(".")
+        found = getattr(import_module(f"carryfold.adapters.cli.{module}"), member)
+        if isinstance(found, typer.Typer):
+            app.add_typer(found, name=name)
+        else:
+            app.command(name)(found)
+    return app
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
+    options, rest = _hoisted(sys.argv[1:] if arguments is None else list(arguments))
+    app = _app(rest[:1] if rest and rest[0] in _COMMANDS else _COMMANDS)
     try:
-        code = app(_hoisted(given), standalone_mode=False, prog_name="carryfold")
+        code = app([*options, *rest], standalone_mode=False, prog_name="carryfold")
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
@@ -99,8 +115,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _hoisted(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the global options in front, where they are looked for."""
+def _hoisted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(the global options, which are looked for in front; the other arguments)."""
     front: list[str] = []
     rest: list[str] = []
     left = iter(arguments)
@@ -113,7 +129,7 @@ def _hoisted(arguments: Sequence[str]) -> list[str]:
             front.append(argument)
         else:
             rest.append(argument)
-    return [*front, *rest]
+    return front, rest
 
 
 def _forget_stdout() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
@@ -39,7 +38,8 @@ def backfill(
     context: typer.Context,
     since: Annotated[str, typer.Option(metavar="TIME", help="From here on. RFC 3339 or a date.")],
     pairs: Annotated[
-        str, typer.Option(metavar="PAIRS", help="top:N by turnover, symbols A,B,..., or all, closed ones too.")
+        str,
+        typer.Option("--pairs", metavar="PAIRS", help="top:N by turnover, symbols A,B,..., or all, closed ones too."),
     ] = "top:20",
     until: Annotated[
         str | None, typer.Option(metavar="TIME", help="End before this time.  [default: what is known by now]")
@@ -69,6 +69,8 @@ def backfill(
     Settled rates, price bars of both legs and the mark, listings and delistings. Needs no key. Goes on where it was
     interrupted; what the log has already is not asked for again.
     """
+    import asyncio
+
     from carryfold.adapters.backfill import Wanted
     from carryfold.adapters.bootstrap import open_log
     from carryfold.adapters.importing import Availability

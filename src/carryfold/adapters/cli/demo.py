@@ -33,16 +33,18 @@ def demo(
     trading at high speed, proved afterwards; in ./demo unless --home or $CARRYFOLD_HOME names another folder. A second
     run adds nothing.
     """
+    terminal = Terminal()
+    home = context.obj.home if context.obj.given else DEMO_HOME
+    place = Place(home, context.obj.config_file)
+    place.load_config()  # a strategy that it names is registered before the fold is imported
     from carryfold.adapters.tour import NotTheDemo
     from carryfold.adapters.venue import VenueError
     from carryfold.projections.runs import RunError
 
-    terminal = Terminal()
-    home = context.obj.home if context.obj.given else DEMO_HOME
     try:
         _fetch(terminal, home, seed)
         _verify_log(terminal, home)
-        report = _backtest(terminal, Place(home, context.obj.config_file))
+        report = _backtest(terminal, place)
         _trade_on_paper(terminal, home, seed)
         _verify_runs(terminal, home)
     except (NotTheDemo, VenueError, RunError) as error:

@@ -32,6 +32,7 @@ _WORLD: Final = {
     ("carryfold.projections.backtest.selection", "SelectionError"): USAGE,
     ("carryfold.projections.cursor", "CursorError"): USAGE,
     ("carryfold.domain.params", "ParameterError"): USAGE,
+    ("carryfold.domain.strategies.registry", "StrategyError"): USAGE,
     ("carryfold.adapters.config", "ConfigError"): USAGE,
 }
 

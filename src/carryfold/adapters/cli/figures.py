@@ -7,16 +7,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from carryfold.adapters.report.headline import judge
+from carryfold.adapters.report.words import leg_words
 from carryfold.adapters.terminal import NOTHING, Terminal, amount, count, percent, ratio, short_time
 
 if TYPE_CHECKING:
-    from carryfold.projections.backtest import Comparison, Figures, PairSettlements, Trade
+    from carryfold.projections.backtest import Comparison, Figures, Settlements, Trade
 
 __all__ = ["show_comparison", "show_decisions", "show_figures", "show_settlements", "show_trades"]
 
-PAIRS_SHOWN: Final = 20
+PERPETUALS_SHOWN: Final = 20
 _AMOUNTS: Final = (
-    ("net P&L", "net_pnl"), ("funding", "funding"), ("spot P&L", "spot_pnl"), ("perpetual P&L", "perp_pnl"),
+    ("net P&L", "net_pnl"), ("funding", "funding"), ("long P&L", "long_pnl"), ("short P&L", "short_pnl"),
     ("fees", "fees"), ("borrow", "borrow"), ("slippage, inside P&L", "slippage"),
 )  # fmt: skip
 ROWS_SHOWN: Final = 200  # of trades and of decisions
@@ -47,16 +48,21 @@ def show_figures(terminal: Terminal, figures: Figures) -> None:
     _show_attribution(terminal, figures)
     _show_by_year(terminal, figures)
     _show_risk(terminal, figures)
+    if len(figures.venues) > 1:
+        _show_venues(terminal, figures)
+    for assumption in figures.assumptions:
+        terminal.say(f"assumed: {assumption}")
     for warning in _warnings(figures):
         terminal.say(f"warning: {warning}", style="yellow")
     terminal.say(f"decisions hash {figures.decisions_hash}, state hash {figures.state_hash}")
 
 
 def _show_attribution(terminal: Terminal, figures: Figures) -> None:
+    long, short = leg_words({figures.legs})
     rows = [
         ["funding received", amount(figures.funding, signed=True)],
-        ["spot P&L", amount(figures.spot_pnl, signed=True)],
-        ["perpetual P&L", amount(figures.perp_pnl, signed=True)],
+        [f"{long} P&L", amount(figures.long_pnl, signed=True)],
+        [f"{short} P&L", amount(figures.short_pnl, signed=True)],
         ["fees", amount(-figures.fees, signed=True)],
         ["borrow", amount(-figures.borrow, signed=True)],
         [],
@@ -69,11 +75,12 @@ def _show_by_year(terminal: Terminal, figures: Figures) -> None:
     rows = [
         [
             str(y.year), amount(y.net_pnl), percent(y.return_on_capital), amount(y.funding),
-            amount(y.spot_pnl + y.perp_pnl), amount(y.fees), amount(y.borrow),
+            amount(y.long_pnl + y.short_pnl), amount(y.fees), amount(y.borrow),
         ]
         for y in figures.by_year
     ]  # fmt: skip
-    terminal.table(["year", "net", "on capital", "funding", "spot + perp", "fees", "borrow"], rows)
+    both = " + ".join(leg_words({figures.legs}))
+    terminal.table(["year", "net", "on capital", "funding", both, "fees", "borrow"], rows)
 
 
 def _show_risk(terminal: Terminal, figures: Figures) -> None:
@@ -89,20 +96,42 @@ def _show_risk(terminal: Terminal, figures: Figures) -> None:
         ["slippage, inside P&L", amount(figures.slippage)],
         ["refused entries by gate", _refused(figures)],
         ["rows", f"{figures.rows:,}: {figures.suspect:,} suspect, {figures.late:,} late"],
-        ["settlements", f"{figures.settlements:,}: {figures.payments:,} paid to or by us, {figures.gaps:,} gaps"],
+        ["settlements", _settlements(figures)],
         ["pairs", f"{figures.pairs:,}: {figures.pairs_ended:,} ended"],
         ["basis modelled", _BASIS[figures.basis_modelled]],
     ]  # fmt: skip
     terminal.table(["", ""], rows, left=(0, 1))
 
 
+def _settlements(figures: Figures) -> str:
+    edge = f" ({figures.edge_payments:,} within 5 s of a fill)" if figures.edge_payments else ""
+    return f"{figures.settlements:,}: {figures.payments:,} paid to or by us{edge}, {figures.gaps:,} gaps"
+
+
+def _show_venues(terminal: Terminal, figures: Figures) -> None:
+    """The accounts, and how far value moved from one to another: what would have to be transferred."""
+    columns = [
+        "venue", "capital", "equity", "free", "smallest free", "smallest health", "largest surplus",
+        "largest shortfall",
+    ]  # fmt: skip
+    rows = [
+        [
+            v.name, amount(v.capital), amount(v.equity), amount(v.free), amount(v.min_free), ratio(v.min_health),
+            amount(v.largest_in), amount(v.largest_out),
+        ]
+        for v in figures.venues
+    ]  # fmt: skip
+    terminal.table(columns, rows)
+
+
 def show_trades(terminal: Terminal, trades: Sequence[Trade]) -> None:
     """Every position, in the order of entry."""
-    columns = ["trade", "pair", "opened", "closed", "reason", "size", "funding", "spot", "perp", "fees", "net"]
+    long, short = leg_words({one.kind for one in trades})
+    columns = ["trade", "pair", "opened", "closed", "reason", "size", "funding", long, short, "fees", "net"]
     rows = [
         [
             count(one.trade), one.pair, short_time(one.opened_at), short_time(one.closed_at), one.reason,
-            amount(one.size), amount(one.funding), amount(one.spot_pnl), amount(one.perp_pnl), amount(one.fees),
+            amount(one.size), amount(one.funding), amount(one.long_pnl), amount(one.short_pnl), amount(one.fees),
             amount(one.net),
         ]
         for one in trades[:ROWS_SHOWN]
@@ -117,12 +146,12 @@ def show_decisions(terminal: Terminal, decisions: Sequence[dict[str, Any]]) -> N
     rows = [
         [
             one["at"], one["pair"], one["action"], f"{one['size']:,.2f}", f"{one['rate']['q'] * 1e4:.3f}",
-            f"{one['conviction']:.3f}" if "conviction" in one else "-",
-            one.get("reason") or ", ".join(one.get("failed", ())) or f"cap: {one.get('bound_by', 'notional')}",
+            f"{one['score']:.4g}" if "score" in one else NOTHING,
+            one.get("reason") or ", ".join(one["failed"]) or f"cap: {one.get('bound_by') or 'notional'}",
         ]
         for one in decisions[:ROWS_SHOWN]
     ]  # fmt: skip
-    terminal.table(["at", "pair", "action", "size", "rate bp", "conviction", "because"], rows, left=(0, 1, 2, 6))
+    terminal.table(["at", "pair", "action", "size", "rate bp", "score", "because"], rows, left=(0, 1, 2, 6))
     if len(decisions) > ROWS_SHOWN:
         terminal.say(
             f"{ROWS_SHOWN} of {len(decisions):,} decisions shown; --json has them all, with their full working"
@@ -132,8 +161,11 @@ def show_decisions(terminal: Terminal, decisions: Sequence[dict[str, Any]]) -> N
 def show_comparison(terminal: Terminal, comparison: Comparison) -> None:
     """Strategies side by side, then what each says against hold and cash."""
     figures = comparison.strategies
-    terminal.say(f"{figures['hold'].pairs} pairs, {_span(figures['hold'])}", style="bold")
     runs = list(figures.values())
+    widest = max(runs, key=lambda one: one.pairs)
+    terminal.say(f"{widest.pairs} pairs, {_span(widest)}", style="bold")
+    long, short = (f"{word} P&L" for word in leg_words({one.legs for one in runs}))
+    names = {"long_pnl": long, "short_pnl": short}
     cash, annual = percent(comparison.cash_return_on_capital), percent(comparison.cash_return_on_capital_annual)
     rows: list[list[str]] = [
         ["return on capital", *(percent(f.return_on_capital) for f in runs), cash],
@@ -143,7 +175,7 @@ def show_comparison(terminal: Terminal, comparison: Comparison) -> None:
         ["return with idle cash", *(percent(f.return_with_idle_cash) for f in runs), cash],
         ["  a year", *(percent(f.return_with_idle_cash_annual) for f in runs), annual],
         [],
-        *([name, *(amount(getattr(f, field)) for f in runs), ""] for name, field in _AMOUNTS),
+        *([names.get(field, name), *(amount(getattr(f, field)) for f in runs), ""] for name, field in _AMOUNTS),
         [],
         ["largest drawdown", *(percent(f.max_drawdown) for f in runs), percent(0.0)],
         ["Sharpe ratio (Lo)", *(ratio(f.sharpe_lo) for f in runs), ""],
@@ -152,33 +184,39 @@ def show_comparison(terminal: Terminal, comparison: Comparison) -> None:
         ["trades closed / open", *(f"{f.trades:,} / {f.open_positions:,}" for f in runs), ""],
     ]
     terminal.table([f"of {amount(runs[0].capital)}", *figures, "cash"], rows)
-    for name in ("simple", "composite"):
-        terminal.say(f"{name}: {judge(figures[name], figures['hold'], comparison.cash_return_on_capital_annual).text}")
-        if not figures[name].trades and not figures[name].open_positions:
-            terminal.say(f"{name}: entries refused by gate: {_refused(figures[name])}")
+    hold, cash_apr = figures.get("hold"), comparison.cash_return_on_capital_annual
+    for name, one in figures.items():
+        if one.strategy != "hold":
+            terminal.say(f"{name}: {judge(one, hold, cash_apr).text}")
+            if not one.trades and not one.open_positions:
+                terminal.say(f"{name}: entries refused by gate: {_refused(one)}")
+    for assumption in widest.assumptions:
+        terminal.say(f"assumed: {assumption}")
     warned: dict[str, list[str]] = {}
     for name, one in figures.items():
         for warning in _warnings(one):
             warned.setdefault(warning, []).append(name)
-    for warning, names in warned.items():
-        terminal.say(f"warning: {', '.join(names)}: {warning}", style="yellow")
+    for warning, warned_of in warned.items():
+        terminal.say(f"warning: {', '.join(warned_of)}: {warning}", style="yellow")
     terminal.say()
 
 
-def show_settlements(terminal: Terminal, pairs: Sequence[PairSettlements]) -> None:
-    """What each pair settled: the largest sums when there are many, and one line for the others."""
-    shown = sorted(pairs, key=lambda one: -abs(one.rate_sum))[:PAIRS_SHOWN] if len(pairs) > PAIRS_SHOWN else pairs
-    rest = [one for one in pairs if one not in shown]
-    venues = len({one.venue for one in pairs}) > 1
+def show_settlements(terminal: Terminal, perpetuals: Sequence[Settlements]) -> None:
+    """What each perpetual settled: the largest sums when there are many, and one line for the others."""
+    shown = perpetuals
+    if len(perpetuals) > PERPETUALS_SHOWN:
+        shown = sorted(perpetuals, key=lambda one: -abs(one.rate_sum))[:PERPETUALS_SHOWN]
+    rest = [one for one in perpetuals if one not in shown]
+    venues = len({one.venue for one in perpetuals}) > 1
     rows = [_settlement_row(one, venues) for one in shown]
     if rest:
         rows.append([f"{len(rest)} others", *_sums(rest)])
-    rows += [[], [f"all {len(pairs)}", *_sums(pairs)]]
-    columns = ["pair", "settled", "sum of rates", "at 0.0001", "hours", "first", "last", ""]
+    rows += [[], [f"all {len(perpetuals)}", *_sums(perpetuals)]]
+    columns = ["perpetual", "settled", "sum of rates", "at 0.0001", "hours", "first", "last", ""]
     terminal.table(columns, rows, left=(0, 4, 7))
 
 
-def _settlement_row(one: PairSettlements, with_venue: bool) -> list[str]:
+def _settlement_row(one: Settlements, with_venue: bool) -> list[str]:
     name = one.symbol if one.listing == 1 else f"{one.symbol}#{one.listing}"
     remarks = [*(["ended"] if one.ended else []), *([] if one.priced else ["no prices"])]
     return [
@@ -188,13 +226,13 @@ def _settlement_row(one: PairSettlements, with_venue: bool) -> list[str]:
     ]  # fmt: skip
 
 
-def _sums(pairs: Sequence[PairSettlements]) -> list[str]:
-    """The cells of a line about several pairs."""
-    settlements = sum(one.settlements for one in pairs)
-    at_base = sum((one.share_at_interest or 0.0) * one.settlements for one in pairs)
-    ended = sum(one.ended for one in pairs)
+def _sums(several: Sequence[Settlements]) -> list[str]:
+    """The cells of a line about several perpetuals."""
+    settlements = sum(one.settlements for one in several)
+    at_base = sum((one.share_at_interest or 0.0) * one.settlements for one in several)
+    ended = sum(one.ended for one in several)
     return [
-        count(settlements), f"{math.fsum(one.rate_sum for one in pairs):.8f}",
+        count(settlements), f"{math.fsum(one.rate_sum for one in several):.8f}",
         percent(at_base / settlements if settlements else None), "", "", "", f"{ended} ended" if ended else "",
     ]  # fmt: skip
 

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Annotated, Any, Final
 
 import typer
 
-from carryfold.adapters.cli.errors import CheckFailed, UsageFailed
+from carryfold.adapters.cli.errors import CheckFailed
+from carryfold.adapters.cli.log_events import Wanted, decoded, show_event
 from carryfold.adapters.cli.options import Json
-from carryfold.adapters.terminal import Terminal, count
-
-if TYPE_CHECKING:
-    from carryfold.domain.events import Event
+from carryfold.adapters.terminal import Terminal
 
 __all__ = ["app"]
 
@@ -27,7 +24,9 @@ app = typer.Typer(help="The event log: look at it, check it, copy it.", no_args_
 Kinds = Annotated[
     list[str] | None, typer.Option("--kind", metavar="KIND", help="Only this kind of event; may be given many times.")
 ]
-Pair = Annotated[str | None, typer.Option("--pair", metavar="SYMBOL", help="Only events of this symbol.")]
+Name = Annotated[
+    str | None, typer.Option("--pair", metavar="NAME", help="Only events of this symbol, or of a pair that has it.")
+]
 
 
 @app.command()
@@ -87,7 +86,7 @@ def show(
     first: Annotated[int, typer.Option("--from", metavar="SEQ", help="First sequence number.", min=1)] = 1,
     last: Annotated[int | None, typer.Option("--to", metavar="SEQ", help="Last one.  [default: the end]")] = None,
     kind: Kinds = None,
-    pair: Pair = None,
+    pair: Name = None,
     limit: Annotated[
         int, typer.Option(metavar="N", help="Show at most this many events; 0: all of them.", min=0)
     ] = SHOWN,
@@ -97,11 +96,11 @@ def show(
     from carryfold.adapters.bootstrap import open_reader
 
     terminal = Terminal(json=json)
-    wanted = _Wanted(kind, pair)
+    wanted = Wanted(kind, pair)
     shown = 0
     with open_reader(context.obj.home) as reader:
         for batch in reader.read(first - 1):
-            for seq, known_at, event in _decoded(batch.first_seq, batch.payload):
+            for seq, known_at, event in decoded(batch.first_seq, batch.payload):
                 if seq < first or not wanted.matches(event):
                     continue
                 if last is not None and seq > last:
@@ -109,7 +108,7 @@ def show(
                 if limit and shown == limit:
                     terminal.note(f"{limit} events shown, there are more: --from {seq} goes on, --limit 0 shows all")
                     return
-                _show_event(terminal, seq, known_at, batch.recorded_at, event)
+                show_event(terminal, seq, known_at, batch.recorded_at, event)
                 shown += 1
             if last is not None and batch.last_seq >= last:
                 return
@@ -120,21 +119,21 @@ def tail(
     context: typer.Context,
     lines: Annotated[int, typer.Option(metavar="N", help="Begin with the last N events.", min=0)] = 10,
     kind: Kinds = None,
-    pair: Pair = None,
+    pair: Name = None,
     json: Json = False,
 ) -> None:
     """Events as they are recorded, until Ctrl-C."""
     from carryfold.adapters.bootstrap import open_reader
 
     terminal = Terminal(json=json)
-    wanted = _Wanted(kind, pair)
+    wanted = Wanted(kind, pair)
     with open_reader(context.obj.home) as reader:
         start = max(reader.last.seq - lines, 0)
         try:
             for batch in reader.tail(start):
-                for seq, known_at, event in _decoded(batch.first_seq, batch.payload):
+                for seq, known_at, event in decoded(batch.first_seq, batch.payload):
                     if seq > start and wanted.matches(event):
-                        _show_event(terminal, seq, known_at, batch.recorded_at, event, flush=True)
+                        show_event(terminal, seq, known_at, batch.recorded_at, event, flush=True)
         except KeyboardInterrupt:
             return
 
@@ -224,71 +223,3 @@ def import_log(
         terminal.emit({"home": str(context.obj.home), "events": head.seq, "head_digest": head.digest.hex()})
     else:
         terminal.say(f"{head.seq:,} events rebuilt in {context.obj.home} and verified, head {head.digest.hex()}")
-
-
-class _Wanted:
-    """Which events to show. Raises UsageFailed for a kind that there is not."""
-
-    def __init__(self, kinds: list[str] | None, symbol: str | None) -> None:
-        from carryfold.domain.events import MARKET, OPERATION, TRADING
-
-        known = [cls.__name__ for cls in (*MARKET, *TRADING, *OPERATION)]
-        for kind in kinds or ():
-            if kind not in known:
-                raise UsageFailed(f"there is no kind of event '{kind}'; known: {', '.join(known)}")
-        self._kinds = set(kinds or known)
-        self._symbol = symbol
-        self._is_open = not kinds and symbol is None
-
-    def matches(self, event: Event | _Foreign) -> bool:
-        """Is this one of them? What this version does not know is, unless others are asked for."""
-        if isinstance(event, _Foreign):
-            return self._is_open
-        if type(event).__name__ not in self._kinds:
-            return False
-        return self._symbol is None or getattr(event, "symbol", None) == self._symbol
-
-
-def _decoded(first_seq: int, payload: bytes) -> Iterator[tuple[int, int, Event | _Foreign]]:
-    """Events; of a kind that this version does not know, what can be said without knowing it."""
-    import msgspec
-
-    from carryfold.domain.codec import decode
-
-    batch = msgspec.msgpack.decode(payload, type=list[tuple[int, msgspec.Raw]])
-    for seq, (known_at, raw) in enumerate(batch, first_seq):
-        try:
-            yield seq, known_at, decode(raw)
-        except msgspec.ValidationError:
-            yield seq, known_at, _Foreign(msgspec.msgpack.decode(raw))
-
-
-class _Foreign:
-    """What another version wrote: its kind and its fields without their names."""
-
-    def __init__(self, content: Any) -> None:
-        whole = content if isinstance(content, list) and content else ["unknown", content]
-        self.kind = str(whole[0])
-        self.fields = {"unknown": True, "values": whole[1:]}
-
-
-def _show_event(
-    terminal: Terminal, seq: int, known_at: int, recorded_at: int, event: Event | _Foreign, *, flush: bool = False
-) -> None:
-    from carryfold.projections.cursor import format_time
-
-    if isinstance(event, _Foreign):
-        kind, fields = event.kind, dict(event.fields)
-    else:
-        kind, fields = type(event).__name__, {name: getattr(event, name) for name in event.__struct_fields__}
-    times = {name: value for name, value in fields.items() if name.endswith("_at") and isinstance(value, int)}
-    fields.update({name: format_time(value) if value >= 0 else value for name, value in times.items()})
-    if terminal.json:
-        terminal.emit(
-            {"seq": seq, "known_at": format_time(known_at), "recorded_at": format_time(recorded_at), "kind": kind}
-            | fields,
-            flush=flush,
-        )
-        return
-    told = " ".join(f"{name}={value}" for name, value in fields.items() if value is not None)
-    terminal.say(f"{count(seq):>10}  {format_time(known_at)}  {kind:<20}  {told}")

@@ -5,19 +5,33 @@ from typing import Annotated
 import typer
 
 __all__ = [
-    "AsOf", "Json", "PairList", "Reason", "Settings", "Since", "StrategyName", "Until", "UptoSeq", "Venue",
+    "AsOf", "CarryAcross", "Json", "LegsName", "PairList", "Reason", "Settings", "Since", "StrategyName", "Until",
+    "UptoSeq", "Venue",
 ]  # fmt: skip
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
 StrategyName = Annotated[
-    str | None, typer.Option("--strategy", metavar="NAME", help="simple, composite or hold.  [default: simple]")
+    str | None,
+    typer.Option(
+        "--strategy", metavar="NAME", help="simple, composite, hold, or a file: ./mine.py.  [default: simple]"
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="NAME=VALUE", help="Set a parameter; may be given many times. See docs/config.md."),
 ]
+LegsName = Annotated[
+    str | None,
+    typer.Option(
+        "--legs",
+        metavar="LEGS",
+        help="carry (spot and perpetual), spread (perpetuals of two venues), or both.  [default: carry]",
+    ),
+]
+CarryAcross = Annotated[bool, typer.Option("--carry-across", help="Also carry pairs with their legs at two venues.")]
 PairList = Annotated[
-    str | None, typer.Option("--pairs", metavar="A,B,...", help="Only these symbols.  [default: all that are listed]")
+    str | None,
+    typer.Option("--pairs", metavar="A,B,...", help="Only these pairs or symbols.  [default: all that are listed]"),
 ]
 Venue = Annotated[str | None, typer.Option("--venue", metavar="NAME", help="Only pairs of this venue.")]
 Since = Annotated[

@@ -36,7 +36,7 @@ def status(context: typer.Context, json: Json = False) -> None:
     tape = {
         "rows": 0 if manifest is None else manifest.rows,
         "position": 0 if manifest is None else manifest.head.seq,
-        "pairs": 0 if manifest is None else len(manifest.pairs),
+        "instruments": 0 if manifest is None else len(manifest.listings),
     }
     if json:
         terminal.emit({"last_seq": last_seq, "tape": tape, "projections": found})

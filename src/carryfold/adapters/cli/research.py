@@ -13,7 +13,9 @@ from carryfold.adapters.bootstrap import Request, open_bench
 from carryfold.adapters.cli.errors import CheckFailed, UsageFailed
 from carryfold.adapters.cli.options import (
     AsOf,
+    CarryAcross,
     Json,
+    LegsName,
     PairList,
     Settings,
     Since,
@@ -31,6 +33,8 @@ def backtest(
     context: typer.Context,
     strategy: StrategyName = None,
     settings: Settings = None,
+    legs: LegsName = None,
+    carry_across: CarryAcross = False,
     pairs: PairList = None,
     venue: Venue = None,
     since: Since = None,
@@ -53,12 +57,12 @@ def backtest(
     if html is not None and (html.is_dir() or not html.absolute().parent.is_dir()):
         raise UsageFailed(f"--html {html}: name a file in a folder that is there")
     terminal = Terminal(json=json)
-    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq)
+    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across)
     with open_bench(context.obj, request, terminal) as bench:
         from carryfold.projections.backtest import compute_figures, decision_rows, list_trades
 
         run = bench.run(terminal)
-        hold = None if no_hold else run if run.params.strategy == "hold" else bench.run(terminal, "hold")
+        hold = None if no_hold else bench.run_hold(terminal, run)
         figures = compute_figures(run, None if hold is None else compute_figures(hold).return_on_capital)
         if html is not None:
             bench.write_report(html, run, figures, hold, _command_line())
@@ -83,7 +87,12 @@ def backtest(
 
 def compare(
     context: typer.Context,
+    strategy: Annotated[
+        str | None, typer.Option("--strategy", metavar="FILE", help="Compare a strategy of your own too: ./mine.py.")
+    ] = None,
     settings: Settings = None,
+    legs: LegsName = None,
+    carry_across: CarryAcross = False,
     pairs: PairList = None,
     venue: Venue = None,
     since: Since = None,
@@ -92,20 +101,16 @@ def compare(
     upto_seq: UptoSeq = None,
     json: Json = False,
 ) -> None:
-    """All strategies and cash side by side, and what each pair settled."""
+    """All strategies and cash side by side, and what was settled.
+
+    With --legs both each strategy trades carry pairs alone, spreads alone, and both at once.
+    """
     terminal = Terminal(json=json)
-    request = Request(None, settings or (), pairs, venue, since, until, as_of, upto_seq)
+    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across)
     with open_bench(context.obj, request, terminal) as bench:
         from carryfold.projections import backtest as bt
 
-        begun = 0
-        with terminal.progress("folding each strategy", 5) as advance:
-
-            def started(_name: str) -> None:
-                nonlocal begun
-                advance(begun)
-                begun += 1
-
+        with terminal.progress("folding each strategy", 100) as advance:
             comparison, runs = bt.compare(
                 bench.tape,
                 bench.params,
@@ -113,10 +118,11 @@ def compare(
                 cursor=bench.cursor,
                 since=bench.since,
                 until=bench.until,
-                started=started,
+                started=lambda done, of: advance(100 * done // of),
             )
-            advance(4)
-            settlements = bt.list_settlements(bench.tape, runs["hold"], bench.cursor)
+            advance(100)
+            whole = next(run for run in runs.values() if run.selection is bench.selection)
+            settlements = bt.list_settlements(bench.tape, whole, bench.cursor)
     if json:
         cash = {
             "return_on_capital": comparison.cash_return_on_capital,
@@ -135,6 +141,8 @@ def replay(
     context: typer.Context,
     strategy: StrategyName = None,
     settings: Settings = None,
+    legs: LegsName = None,
+    carry_across: CarryAcross = False,
     pairs: PairList = None,
     venue: Venue = None,
     since: Since = None,
@@ -145,8 +153,9 @@ def replay(
 ) -> None:
     """Fold the log up to a cursor: state hash and summary."""
     terminal = Terminal(json=json)
-    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq)
+    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across)
     with open_bench(context.obj, request, terminal) as bench:
+        from carryfold.adapters.report.words import leg_words
         from carryfold.projections.backtest import compute_figures, list_trades
 
         run = bench.run(terminal)
@@ -185,10 +194,10 @@ def replay(
         left=(0, 1),
     )
     if held:
-        columns = ["held", "since", "size", "funding", "spot", "perp", "fees", "net"]
+        columns = ["held", "since", "size", "funding", *leg_words({one.kind for one in held}), "fees", "net"]
         rows = [
-            [one.pair, short_time(one.opened_at), amount(one.size), amount(one.funding), amount(one.spot_pnl),
-             amount(one.perp_pnl), amount(one.fees), amount(one.net)]
+            [one.pair, short_time(one.opened_at), amount(one.size), amount(one.funding), amount(one.long_pnl),
+             amount(one.short_pnl), amount(one.fees), amount(one.net)]
             for one in held
         ]  # fmt: skip
         terminal.table(columns, rows, left=(0, 1))
@@ -200,6 +209,8 @@ def lookahead(
     context: typer.Context,
     strategy: StrategyName = None,
     settings: Settings = None,
+    legs: LegsName = None,
+    carry_across: CarryAcross = False,
     pairs: PairList = None,
     venue: Venue = None,
     since: Since = None,
@@ -216,7 +227,7 @@ def lookahead(
     decision up to the cut must stay the same.
     """
     terminal = Terminal(json=json)
-    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq)
+    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across)
     with open_bench(context.obj, request, terminal) as bench:
         report = bench.check_lookahead(terminal, cuts, seed)
     if json:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
+from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from carryfold.adapters.cli.errors import CheckFailed, UsageFailed
-from carryfold.adapters.cli.options import Json
+from carryfold.adapters.cli.options import Json, StrategyName
+from carryfold.adapters.strategy_files import register_named
 from carryfold.adapters.terminal import Terminal, count
 
 if TYPE_CHECKING:
@@ -25,10 +26,12 @@ _MODES: Final = ("observe", "paper", "live")
 
 def run(
     context: typer.Context,
-    mode: Annotated[str, typer.Option(metavar="MODE", help="observe, paper or live.")],
+    mode: Annotated[str, typer.Option("--mode", metavar="MODE", help="observe, paper or live.")],
     pairs: Annotated[
-        str | None, typer.Option(metavar="PAIRS", help="top:N by turnover, symbols A,B,..., or all.  [default: top:20]")
+        str | None,
+        typer.Option("--pairs", metavar="PAIRS", help="top:N by turnover, symbols A,B,..., or all.  [default: top:20]"),
     ] = None,
+    strategy: StrategyName = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="A parameter; may be given several times.")
     ] = None,
@@ -59,16 +62,19 @@ def run(
     observe records, paper also decides and books simulated fills, live sends orders. What happens is one JSON line
     each on stderr. SIGTERM and Ctrl-C stop in order; a start takes up the run it finds.
     """
-    from carryfold.adapters.daemon.notices import Notices
-    from carryfold.adapters.daemon.service import run_daemon
-    from carryfold.adapters.venue import VenueError
-    from carryfold.projections.runs import RunError
-
     given = {
         "pairs": pairs, "endpoint": endpoint, "speed": speed, "stop_after_s": duration, "metrics_port": metrics_port,
         "key_file": key_file,
     }  # fmt: skip
-    chosen = _settings(context.obj, mode, given, settings or [], files or [], live=live)
+    named = [] if strategy is None else [f"strategy={strategy}"]
+    chosen = _settings(context.obj, mode, given, register_named([*named, *(settings or [])]), files or [], live=live)
+    import asyncio
+
+    from carryfold.adapters.daemon.notices import Notices  # imports the fold: after strategies are registered
+    from carryfold.adapters.daemon.service import run_daemon
+    from carryfold.adapters.venue import VenueError
+    from carryfold.projections.runs import RunError
+
     Notices.to_stderr(verbose=verbose)
     try:
         asyncio.run(run_daemon(context.obj.home, chosen))
@@ -115,7 +121,9 @@ def _sets(place: Place, mode: str, settings: list[str], files: list[Path]) -> tu
 
     if mode == "observe":
         if settings or files:
-            raise UsageFailed("--set and --set-file have no effect with --mode observe, which decides nothing")
+            raise UsageFailed(
+                "--strategy, --set and --set-file have no effect with --mode observe, which decides nothing"
+            )
         return ()
     if mode == "live" and len(files) > 1:
         raise UsageFailed("a live account takes one parameter set: try several of them with --mode paper")
@@ -132,7 +140,7 @@ def _sets(place: Place, mode: str, settings: list[str], files: list[Path]) -> tu
     for name, own in texts:
         stale = [f"stale_s={LIVE_STALE_S}"]
         sets.append(ParameterSet(name, parse_settings([*stale, *base, *own, *settings])))
-    if len({one.parameters for one in sets}) < len(sets):
+    if any(one.parameters == other.parameters for one, other in combinations(sets, 2)):
         raise UsageFailed("two parameter sets are the same: an A/B needs a difference")
     return tuple(sets)
 
@@ -142,6 +150,10 @@ def verify_run(
     run: Annotated[
         int | None, typer.Argument(metavar="RUN", help="Its number, the seq of its start.  [default: every run]")
     ] = None,
+    files: Annotated[
+        list[Path] | None,
+        typer.Option("--strategy", metavar="FILE", help="A strategy of your own that runs used; may be given again."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Fold a paper or live run again and compare.
@@ -149,6 +161,8 @@ def verify_run(
     Every decision and every simulated fill has to come out to the last bit, and the final state where the run was
     stopped in order. Says "identical", or shows the first difference and exits with 1.
     """
+    register_named(f"strategy={file.absolute()}" for file in files or [])
+    context.obj.load_config()  # a strategy that it names is registered
     from carryfold.adapters.bootstrap import announce_compiling, open_reader, open_tape
     from carryfold.domain.fold import CODE_DIGEST
     from carryfold.projections.runs import RunError, list_runs

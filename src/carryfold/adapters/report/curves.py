@@ -7,7 +7,8 @@ import numpy as np
 from carryfold.adapters.report.charts import Line, line_chart
 from carryfold.adapters.report.headline import years_of
 from carryfold.adapters.report.markup import Html, percent, section
-from carryfold.projections.backtest.figures import YEAR_NS, Figures, daily_equity
+from carryfold.projections.backtest.equity import YEAR_NS, daily_equity
+from carryfold.projections.backtest.figures import Figures
 from carryfold.projections.backtest.run import Backtest
 from carryfold.projections.cursor import DAY_NS, parse_time
 

@@ -5,7 +5,8 @@ from typing import Final
 import msgspec
 
 from carryfold.adapters.report.markup import Html, escape, join, percent, section, table
-from carryfold.projections.backtest.figures import Figures, years_between
+from carryfold.projections.backtest.equity import years_between
+from carryfold.projections.backtest.figures import Figures
 from carryfold.projections.cursor import parse_time
 
 __all__ = ["Verdict", "headline", "judge", "years_of"]

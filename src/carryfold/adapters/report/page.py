@@ -14,6 +14,7 @@ from carryfold.adapters.report.sections import (
     data,
     reproduction,
     risk,
+    venues,
     warnings,
 )
 from carryfold.adapters.report.style import STYLE
@@ -46,9 +47,10 @@ def render_report(
             curves(run, figures, held),
             attribution(figures),
             risk(figures),
+            venues(figures),
             trades(run),
             decisions(run),
-            assumptions(run, availability),
+            assumptions(run, figures, availability),
             warnings(figures),
             data(run, figures),
             reproduction(figures, command, cursor),

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from carryfold.adapters.report.markup import ABSENT, Html, amount, escape, price, section, table
+from carryfold.adapters.report.words import leg_words
 from carryfold.domain.fold.codes import ACTIONS
 from carryfold.projections.backtest.run import Backtest
 from carryfold.projections.backtest.trades import Trade, decision_rows, list_trades
@@ -23,14 +24,17 @@ _LABELS: Final = {
     "rate.x_before": "rate settled before it, 8 h",
     "rate.interval_h": "settlement interval, h",
     "book.theta": "drawdown throttle",
-    "break_even.phi": "break-even: persistence",
-    "break_even.mu": "break-even: mean rate, 8 h",
-    "break_even.settlements_8h": "break-even: settlements of 8 h",
-    "break_even.sum": "break-even: expected sum",
-    "break_even.cost_bp": "break-even: cost, bp",
+    "book.health": "margin health",
+    "market.gross": "held and ordered",
+    "market.age_d": "age of the pair, d",
+    "market.sigma_d": "volatility, daily",
+    "market.turnover_24h": "turnover of the thinner leg, 24 h",
+    "market.round_trip_bp": "cost of a round trip, bp",
+    "scores.phi": "scores: persistence of the forecast",
+    "scores.mu": "scores: mean rate of the forecast, 8 h",
+    "scores.break_even_8h": "scores: settlements of 8 h to break even",
     "price_age_s": "age of the price, s",
     "rate_age_s": "age of the rate, s",
-    "age_d": "age of the pair, d",
     "need": "capital needed",
     "bound_by": "size bound by",
     "passed": "gates passed",
@@ -44,9 +48,10 @@ def trades(run: Backtest) -> Html:
     if not every:
         return section("Trades", Html('<p class="dim">The run did not trade.</p>'))
     newest = every[-TRADES_MAX:][::-1]
+    long, short = leg_words({trade.kind for trade in every})
     head = (
-        *("pair", "opened", "closed", "reason", "size", "net", "funding", "spot", "perp", "fees"),
-        *("spot in", "spot out", "perp in", "perp out"),
+        *("pair", "opened", "closed", "reason", "size", "net", "funding", long, short, "fees"),
+        *(f"{leg} {way}" for leg in (long, short) for way in ("in", "out")),
     )
     note = f"{len(every):,} in all, newest first."
     if len(every) > len(newest):
@@ -62,8 +67,8 @@ def _trade(trade: Trade) -> tuple[object, ...]:
         "open" if trade.closed_at is None else _time(trade.closed_at)[:-3],
         trade.reason,
         amount(trade.size),
-        *(amount(v, signed=True) for v in (trade.net, trade.funding, trade.spot_pnl, trade.perp_pnl, -trade.fees)),
-        *(price(p) for p in (trade.spot_entry, trade.spot_exit, trade.perp_entry, trade.perp_exit)),
+        *(amount(v, signed=True) for v in (trade.net, trade.funding, trade.long_pnl, trade.short_pnl, -trade.fees)),
+        *(price(p) for p in (trade.long_entry, trade.long_exit, trade.short_entry, trade.short_exit)),
     )
 
 

@@ -6,12 +6,13 @@ from typing import Final
 import msgspec
 
 from carryfold.adapters.report.markup import Html, amount, escape, notes, percent, ratio, section, table
+from carryfold.adapters.report.words import leg_words
 from carryfold.domain.params import Parameters
 from carryfold.projections.backtest.figures import Figures
 from carryfold.projections.backtest.run import Backtest
 from carryfold.projections.cursor import MAX, Cursor, format_time
 
-__all__ = ["assumptions", "attribution", "cursor_text", "data", "reproduction", "risk", "warnings"]
+__all__ = ["assumptions", "attribution", "cursor_text", "data", "reproduction", "risk", "venues", "warnings"]
 
 PAIRS_NAMED: Final = 60
 
@@ -19,25 +20,28 @@ PAIRS_NAMED: Final = 60
 def attribution(figures: Figures) -> Html:
     """Where the money came from, by year; costs with a minus, so that each line adds up to its net."""
     rows = [
-        _attributed(str(y.year), y.funding, y.spot_pnl, y.perp_pnl, y.fees, y.borrow, y.net_pnl, y.return_on_capital)
+        _attributed(str(y.year), y.funding, y.long_pnl, y.short_pnl, y.fees, y.borrow, y.net_pnl, y.return_on_capital)
         for y in figures.by_year
     ]
     f = figures
     rows.append(
-        _attributed("total", f.funding, f.spot_pnl, f.perp_pnl, f.fees, f.borrow, f.net_pnl, f.return_on_capital)
+        _attributed("total", f.funding, f.long_pnl, f.short_pnl, f.fees, f.borrow, f.net_pnl, f.return_on_capital)
     )
-    head = ("year (UTC)", "funding", "spot", "perp", "fees", "borrow", "net", "on capital")
+    long, short = leg_words({f.legs})
+    head = ("year (UTC)", "funding", long, short, "fees", "borrow", "net", "on capital")
     said = (
-        f"Net is the exact sum of its parts. Slippage and spread of {amount(f.slippage)} are inside the spot and perp "
-        f"columns; liquidated shorts made {amount(f.liquidation, signed=True)}. Open "
-        "positions are valued at their last prices."
+        f"Net is the exact sum of its parts. Slippage and spread of {amount(f.slippage)} are inside the {long} and "
+        f"{short} columns; {f.liquidations:,} liquidated leg{'' if f.liquidations == 1 else 's'} made "
+        f"{amount(f.liquidation, signed=True)}. Open positions are valued at their last prices."
     )
+    if f.legs != "carry":
+        said += f" Spot legs made {amount(f.spot_pnl, signed=True)}, perpetuals {amount(f.perp_pnl, signed=True)}."
     return section("Attribution", table(head, rows, last_is_sum=True), Html(f'<p class="dim">{escape(said)}</p>'))
 
 
 def _attributed(name: str, *values: Decimal | float) -> tuple[object, ...]:
-    funding, spot, perp, fees, borrow, net, on_capital = values
-    parts = [Decimal(v) for v in (funding, spot, perp, -fees, -borrow, net)]
+    funding, long, short, fees, borrow, net, on_capital = values
+    parts = [Decimal(v) for v in (funding, long, short, -fees, -borrow, net)]
     exact = [Html(f'<span title="{part:f}">{amount(part, signed=True)}</span>') for part in parts]
     return (name, *exact, percent(float(on_capital)))
 
@@ -65,6 +69,31 @@ def risk(figures: Figures) -> Html:
     return section("Risk and size", table(("figure", "value"), _meant(rows)))
 
 
+def venues(figures: Figures) -> Html:
+    """The accounts, where there are several: what was free there, and how far value moved from one to another."""
+    if len(figures.venues) < 2:
+        return Html("")
+    head = (
+        *("venue", "capital", "equity", "free", "lowest free", "lowest health"),
+        *("largest surplus", "largest shortfall"),
+    )
+    rows = [
+        (
+            v.name,
+            *(amount(value) for value in (v.capital, v.equity, v.free, v.min_free)),
+            ratio(v.min_health),
+            *(amount(value) for value in (v.largest_in, v.largest_out)),
+        )
+        for v in figures.venues
+    ]
+    said = (
+        "Prices move value from one venue to another: what a leg loses at one, its other leg earns elsewhere. Surplus "
+        "and shortfall are the most that a venue's equity stood above and below its share of the capital, which is "
+        "what would have to be transferred to put the shares right. The run transfers nothing."
+    )
+    return section("Venues", table(head, rows), Html(f'<p class="dim">{escape(said)}</p>'))
+
+
 def _meant(rows: list[tuple[str, str, str]]) -> list[tuple[object, ...]]:
     """The meaning goes below the name, so that the value stays in sight on a phone."""
     return [
@@ -72,11 +101,12 @@ def _meant(rows: list[tuple[str, str, str]]) -> list[tuple[object, ...]]:
     ]
 
 
-def assumptions(run: Backtest, availability: tuple[float, float] | None) -> Html:
+def assumptions(run: Backtest, figures: Figures, availability: tuple[float, float] | None) -> Html:
     """What the simulation takes for granted, in words, then every parameter."""
     p = run.params
     words = [
-        f"Fees: {p.spot_taker_bp:g} bp of each spot fill and {p.perp_taker_bp:g} bp of each perpetual fill, as taker.",
+        f"Fees: {p.spot_taker_bp:g} bp of each spot fill and {p.perp_taker_bp:g} bp of each perpetual fill, as taker"
+        + (f"; others: {p.fees}." if p.fees else "."),
         f"Price: half a spread of {p.half_spread_bp:g} bp and slippage of {p.slippage_bp:g} bp on each leg, and "
         + (f"square-root market impact times {p.impact:g}." if p.impact else "no market impact."),
         _fill_rule(p),
@@ -85,6 +115,7 @@ def assumptions(run: Backtest, availability: tuple[float, float] | None) -> Html
             "knows this number beforehand."
         ),
         f"A pair without data for {p.dead_s / 86400:g} days counts as delisted.",
+        *(f"{one[0].upper()}{one[1:]}." for one in figures.assumptions),
         (
             f"Account: {p.account}; borrowed quote costs {percent(p.borrow_apr, signed=False)} a year, idle cash earns "
             f"{percent(p.cash_apr, signed=False)} a year where a figure says so."
@@ -123,7 +154,10 @@ def _availability(delays: tuple[float, float] | None) -> str:
 
 def _plain(value: object) -> str:
     """A parameter as people write it, never in powers of ten."""
-    return f"{Decimal(repr(value)):f}".removesuffix(".0") if isinstance(value, float) else str(value)
+    if isinstance(value, dict):
+        value = ", ".join(f"{name}={_plain(one)}" for name, one in value.items())
+    text = f"{Decimal(repr(value)):f}".removesuffix(".0") if isinstance(value, float) else str(value)
+    return text or "none"
 
 
 def warnings(figures: Figures) -> Html:
@@ -143,6 +177,7 @@ def data(run: Backtest, figures: Figures) -> Html:
         ("pairs that ended", f"{f.pairs_ended:,}"),
         ("settlements", f"{f.settlements:,}"),
         ("payments booked", f"{f.payments:,}"),
+        ("payments within 5 s of a fill", f"{f.edge_payments:,}"),
         ("payments without a mark", f"{f.no_mark:,}"),
         ("gaps", f"{f.gaps:,}"),
         ("suspect price rows", f"{f.suspect:,}"),
@@ -150,8 +185,8 @@ def data(run: Backtest, figures: Figures) -> Html:
         ("basis modelled", modelled),
     ]
     refused = [(gate.replace("_", " "), f"{n:,}") for gate, n in sorted(f.refused.items(), key=lambda g: -g[1]) if n]
-    labels = [run.selection.label(pair) for pair in run.selection.ids[:PAIRS_NAMED]]
-    more = f" and {len(run.selection.ids) - PAIRS_NAMED:,} more" if len(run.selection.ids) > PAIRS_NAMED else ""
+    labels = [run.selection.label(pair) for pair in range(min(f.pairs, PAIRS_NAMED))]
+    more = f" and {f.pairs - PAIRS_NAMED:,} more" if f.pairs > PAIRS_NAMED else ""
     parts: list[Html] = [table(("data", "value"), rows), Html("<h3>Refused by gate</h3>")]
     parts.append(table(("gate", "refusals"), refused) if refused else Html('<p class="dim">Nothing was refused.</p>'))
     parts.append(Html(f'<p class="dim">Pairs: {escape(", ".join(labels) or "none")}{more}.</p>'))
