@@ -50,7 +50,7 @@ print("-", name())
 print("extra.py", name())
 """
 
-# Each of these is compiled from another file too: money from arithmetic, rates from codes, step from rows, observe from
+# Each of these is compiled from another file too: money from arithmetic, rates from codes, ordering from rows, observe from
 # the library of strategies.
 CALL_ACROSS_FILES = """
 import sys
@@ -58,12 +58,12 @@ sys.path.insert(0, sys.argv[1])
 import numpy
 import carryfold
 assert carryfold.__file__.startswith(sys.argv[1])
-from carryfold.domain.fold import money, observe, rates, state, step
+from carryfold.domain.fold import money, observe, ordering, rates, state
 
 market = numpy.zeros(1, state.INSTRUMENT)
 market["vol_price"], market["vol_count"], market["vol_m"] = 1.0, 1, 1.0
 observe._observe_volatility(market[0], 1.1, 3600 * 10**9)
-print(money._payment(1, 1.0, 0, 0.0, 1000.0), rates._snapped_hours(8 * 3600 * 10**9), step.phase_of(9))
+print(money._payment(1, 1.0, 0, 0.0, 1000.0), rates._snapped_hours(8 * 3600 * 10**9), ordering.phase_of(9))
 print(market["vol_m"][0])
 """
 
