@@ -50,8 +50,8 @@ print("-", name())
 print("extra.py", name())
 """
 
-# Each of these is compiled from another file too: money from arithmetic, rates from codes, ordering from rows, observe from
-# the library of strategies.
+# Each of these is compiled from another file too: money from arithmetic, rates from codes, ordering from rows,
+# observe from the library of strategies.
 CALL_ACROSS_FILES = """
 import sys
 sys.path.insert(0, sys.argv[1])
