@@ -22,7 +22,7 @@ import numpy as np
 
 from carryfold.domain.strategies.registry import registered
 
-__all__ = ["CODE_DIGEST", "allocating", "cache_folder", "compile_module", "compiled", "inlined", "is_compiled"]
+__all__ = ["CODE_DIGEST", "cache_folder", "compile_module", "compiled", "inlined", "is_compiled"]
 
 _DOMAIN: Final = Path(__file__).parent.parent
 _SOURCES: Final = (
@@ -136,11 +136,6 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """`compiled` into its caller: for what runs once an instant and takes many arrays, of each of which a call would
     pass seven words (a third of the time of an instant with few rows)."""
     return _NJIT(_nrt=False, forceinline=True, **_OPTIONS)(function)
-
-
-def allocating(function: Callable[..., Any]) -> Callable[..., Any]:
-    """`compiled`, for a function that makes arrays."""
-    return _NJIT(**_OPTIONS)(function)
 
 
 _compiled: dict[FunctionType, Any] = {}

@@ -1,13 +1,9 @@
-"""The canonical order of the rows inside an instant: whatever the log came by first, the fold takes them so.
-
-domain.rows has the same order for whole tapes, in numpy.
-"""
+"""The canonical order of the rows inside an instant, as the kernel checks it: whatever the log came by first, the fold
+takes them so. domain.rows has the same order for whole arrays, and sorts them."""
 
 from typing import Any
 
-import numpy as np
-
-from carryfold.domain.fold._compile import allocating, compiled, inlined
+from carryfold.domain.fold._compile import compiled, inlined
 from carryfold.domain.fold.codes import (
     BAR_CLOSED,
     FUNDING_REVISED,
@@ -69,16 +65,6 @@ def _surely_before(a: Any, b: Any) -> bool:
     return a.subject < b.subject
 
 
-@compiled
-def _instant_end(rows: Any, first: int) -> int:
-    """Where the instant that begins at `first` ends."""
-    t = rows[first].known_at
-    end = first + 1
-    while end < len(rows) and rows[end].known_at == t:
-        end += 1
-    return end
-
-
 @inlined
 def ordered_end(rows: Any, first: int) -> int:
     """Where the instant that begins at `first` ends; less than 0 if its rows are not in canonical order. The rows are
@@ -90,51 +76,3 @@ def ordered_end(rows: Any, first: int) -> int:
             return OUT_OF_ORDER
         end += 1
     return end
-
-
-@compiled
-def _in_order(rows: Any) -> bool:
-    """True if all neighbours inside instants are in canonical order."""
-    for k in range(1, len(rows)):
-        if rows[k - 1].known_at == rows[k].known_at and not _surely_before(rows[k - 1], rows[k]):
-            if _comes_before(rows[k], rows[k - 1]):
-                return False
-    return True
-
-
-@compiled
-def _sort_instant(rows: Any, first: int, end: int, order: Any, into: Any) -> None:
-    """rows[first:end] in canonical order, by a shell sort (instants are short)."""
-    n = end - first
-    for k in range(n):
-        order[k] = first + k
-    gap = 1
-    while gap < n // 3:
-        gap = 3 * gap + 1
-    while gap > 0:
-        for k in range(gap, n):
-            moving = order[k]
-            j = k
-            while j >= gap and _comes_before(rows[moving], rows[order[j - gap]]):
-                order[j] = order[j - gap]
-                j -= gap
-            order[j] = moving
-        gap //= 3
-    for k in range(n):
-        into[first + k] = rows[order[k]]
-
-
-@allocating
-def in_canonical_order(rows: Any) -> Any:
-    """`rows` themselves, or a copy with the rows of every instant in canonical order."""
-    if _in_order(rows):
-        return rows
-    ordered = rows.copy()
-    order = np.empty(len(rows), np.int64)
-    first = 0
-    while first < len(rows):
-        end = _instant_end(rows, first)
-        if end - first > 1:
-            _sort_instant(rows, first, end, order, ordered)
-        first = end
-    return ordered

@@ -16,12 +16,11 @@ import numpy.typing as npt
 from carryfold.domain.fold._compile import CODE_DIGEST
 from carryfold.domain.fold.codes import FOREVER, HEALTHY
 from carryfold.domain.fold.dispatch import compile_own
-from carryfold.domain.fold.ordering import in_canonical_order
 from carryfold.domain.fold.state import ACCOUNT, BOOK, DAY, DECISION, FILL, INSTRUMENT, NEVER, PAIR, TALLY, VIEW
 from carryfold.domain.fold.step import OUTPUT_PER_PAIR, OUTPUT_PER_ROW, advance, advance_many
 from carryfold.domain.instruments import Instrument, Pair
 from carryfold.domain.params import Parameters
-from carryfold.domain.rows import ROW, Rows
+from carryfold.domain.rows import ROW, Rows, in_canonical_order
 
 __all__ = ["Output", "SizeOutOfRange", "State", "Sweep", "fold", "simulate", "simulate_many"]
 
