@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from carryfold.domain.fold.observe import keep_mark, mark_for
-from carryfold.domain.fold.state import INSTRUMENT, MARKS_KEPT, NEVER
+from carryfold.domain.fold.state import INSTRUMENT, MARKS_BEFORE, NEVER
 from carryfold.domain.params import Parameters
 from tests.domain.build import HOUR, MIDNIGHT, bar, listed, quote
 from tests.domain.compiled import carry, fold_rows, ordered
@@ -21,13 +21,13 @@ TIMES = st.one_of(
 @given(times=st.lists(TIMES, min_size=1, max_size=40), asked=st.lists(TIMES, min_size=1, max_size=10))
 def test_of_each_of_the_newest_hours_the_newest_mark_is_kept(times: list[int], asked: list[int]) -> None:
     market = np.zeros(1, INSTRUMENT)
-    market["mark_until"] = NEVER
+    market["mark_until"] = market["mark_at"] = NEVER
     hours: dict[int, tuple[int, float]] = {}
     for number, at in enumerate(times, 1):
         keep_mark(market[0], at, float(number))
         hour = -(-at // HOUR)
         hours[hour] = max(hours.get(hour, (at, 0.0)), (at, float(number)))
-        hours = dict(sorted(hours.items())[-MARKS_KEPT:])
+        hours = dict(sorted(hours.items())[-(MARKS_BEFORE + 1) :])
 
         for wanted in (*asked, at):
             known = [one for one in hours.values() if one[0] <= wanted]
@@ -46,7 +46,8 @@ def test_quotes_between_bars_change_neither_volatility_nor_turnover() -> None:
 
     assert plain["vol_count"] == live["vol_count"] == len(prices) - 1
     assert plain["vol_m"] == live["vol_m"] > 0
-    count = plain["turnover_count"]
-    assert live["turnover_count"] == count == len(prices)
-    assert live["turnover"][:count].tolist() == [1e6 + h for h in range(1, count + 1)]
-    assert plain["turnover"].tolist() == live["turnover"].tolist()
+    before = len(prices) - 1
+    assert live["turnover_count"] == plain["turnover_count"] == before
+    assert live["turnovers"][:before].tolist() == [1e6 + h for h in range(1, before + 1)]
+    assert plain["turnovers"].tolist() == live["turnovers"].tolist()
+    assert plain["turnover"] == live["turnover"] == 1e6 + len(prices)

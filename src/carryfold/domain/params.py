@@ -7,6 +7,7 @@ own, which are named and set like all others and kept in `own`.
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any, Final, Literal, get_args
 
 import msgspec
@@ -238,9 +239,16 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
 def params_dtype() -> np.dtype[np.void]:
     """The fold's image of `Parameters`: same names, choices as int64 codes; then what the strategy says of itself, and
     the parameters of users' strategies."""
+    return _image_dtype(tuple(_own_bounds()))
+
+
+@cache
+def _image_dtype(own: tuple[str, ...]) -> np.dtype[np.void]:
+    """Made once: the compiled fold knows the types of its arguments by their identity, and compares equal ones field by
+    field, which takes as long as folding a row."""
     whole = _INTEGERS | _BOOLEANS | set(CHOICES)
     fields = [(name, "i8" if name in whole else "f8") for name in _IMAGED]
-    return np.dtype([*fields, *((name, "i8") for name in _DERIVED), *((name, "f8") for name in _own_bounds())])
+    return np.dtype([*fields, *((name, "i8") for name in _DERIVED), *((name, "f8") for name in own)])
 
 
 def parameter_names() -> tuple[str, ...]:

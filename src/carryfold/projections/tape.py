@@ -154,16 +154,16 @@ class Tape:
                 return
 
     def _groups(self, first: int, last: int, upto_seq: int, least_rows: int) -> Iterator[list[Part]]:
-        """The parts that may hold rows with first <= known_at <= last and seq <= upto_seq, as many at a time as have
-        `least_rows`."""
+        """The parts that may hold rows with first <= known_at <= last and seq <= upto_seq. Small ones come together, as
+        many as have `least_rows`; one that has as many alone comes alone, because it need not be copied."""
         group: list[Part] = []
         for part in self._parts:
             if part.last_known < first or part.first_known > last or part.min_seq > upto_seq:
                 continue
-            group.append(part)
-            if sum(part.rows for part in group) >= least_rows:
+            if group and (part.rows >= least_rows or sum(one.rows for one in group) >= least_rows):
                 yield group
                 group = []
+            group.append(part)
         if group:
             yield group
 

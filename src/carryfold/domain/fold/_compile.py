@@ -19,10 +19,13 @@ from typing import Any, Final
 import llvmlite
 import numba
 import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
 
 from carryfold.domain.strategies.registry import registered
 
-__all__ = ["CODE_DIGEST", "cache_folder", "compile_module", "compiled", "inlined", "is_compiled"]
+__all__ = ["CODE_DIGEST", "cache_folder", "compile_module", "compiled", "inlined", "is_compiled", "prefetch"]
 
 _DOMAIN: Final = Path(__file__).parent.parent
 _SOURCES: Final = (
@@ -136,6 +139,26 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     """`compiled` into its caller: for what runs once an instant and takes many arrays, of each of which a call would
     pass seven words (a third of the time of an instant with few rows)."""
     return _NJIT(_nrt=False, forceinline=True, **_OPTIONS)(function)
+
+
+def _prefetch(_: Any, rows: Any, index: Any) -> Any:
+    """Ask the memory for rows[index], which may lie beyond the end: a hint, which changes nothing but the time."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        kind = signature.args[0]
+        array = context.make_array(kind)(context, builder, arguments[0])
+        start = builder.bitcast(array.data, ir.IntType(8).as_pointer())
+        offset = builder.mul(arguments[1], context.get_constant(types.intp, kind.dtype.size))
+        flag = ir.IntType(32)
+        hint = ir.FunctionType(ir.VoidType(), [start.type, flag, flag, flag])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [start.type], hint)
+        builder.call(prefetch, [builder.gep(start, [offset]), flag(0), flag(3), flag(1)])  # to read, keep, data
+        return context.get_dummy_value()
+
+    return types.void(rows, index), generate
+
+
+prefetch: Final[Any] = intrinsic(_prefetch)
 
 
 _compiled: dict[FunctionType, Any] = {}

@@ -36,7 +36,19 @@ from carryfold.domain.fold.money import capital_room, equity, free_capital, marg
 from carryfold.domain.fold.observe import turnover_24h
 from carryfold.domain.fold.rates import pair_rate
 from carryfold.domain.fold.records import new_decision
-from carryfold.domain.fold.state import GATES, NEVER, OWN_GATES
+from carryfold.domain.fold.state import (
+    BY_RATE,
+    CHOSEN,
+    GATES,
+    HELD,
+    HELD_AT,
+    NEVER,
+    OWN_GATES,
+    RATES,
+    SCORES_OF_PAIRS,
+    TURNOVERS,
+    TURNOVERS_AT,
+)
 from carryfold.domain.strategies.library import NOT_WANTED
 
 OWN = len(GATES)
@@ -73,16 +85,16 @@ def drop_stale_entries(market: Any, views: Any, pairs: Any, book: Any, accounts:
 
 
 @compiled
-def held_pairs(pairs: Any, book: Any, held: Any, seen: Any, run: int) -> int:
-    """Bring `held`, the held pairs in order, up to date; gives their number. `seen[run]`: book.held_changes of then."""
-    if seen[run] != book.held_changes:
-        seen[run] = book.held_changes
+def find_held(pairs: Any, book: Any, integers: Any, run: int) -> None:
+    """Bring integers[HELD + run] up to date: the pairs that the run holds, in order; `book.held` of them count."""
+    held = integers[HELD + run]
+    if integers[HELD_AT, run] != book.held_changes:
+        integers[HELD_AT, run] = book.held_changes
         n = 0
         for j in range(len(pairs)):
             if pairs[j].held != 0:
                 held[n] = j
                 n += 1
-    return book.held
 
 
 @compiled
@@ -95,17 +107,17 @@ def decide_exits(
     params: Any,
     t: int,
     rates: Any,
-    gates_at: Any,
-    gates: Any,
-    held: Any,
-    held_n: int,
+    integers: Any,
+    run: int,
     decisions: Any,
     dn: int,
     fills: Any,
     fn: int,
 ) -> tuple[int, int]:
-    """Close what is to be closed of the `held` pairs, in pair order. Gives the new numbers of decisions and fills."""
-    for n in range(held_n):
+    """Close what is to be closed of the held pairs, in pair order. Gives the new numbers of decisions and fills."""
+    find_held(pairs, book, integers, run)
+    held = integers[HELD + run]
+    for n in range(book.held):
         j = held[n]
         p = pairs[j]
         if p.pending != NOTHING:
@@ -114,7 +126,7 @@ def decide_exits(
         reason = R_WANTED
         if book.flatten != 0:
             reason = R_FLATTEN
-        elif gates_now(market, views, book, params, t, j, gates_at, gates) & (G_DELISTING | ENDED):
+        elif gates_now(market, views, book, params, t, j, integers) & (G_DELISTING | ENDED):
             reason = R_DELISTING
         elif v.x_count > 0 and leaves(v, params, rates[j]):
             reason = R_RATE
@@ -203,24 +215,24 @@ def _age_d(market: Any, v: Any, t: int) -> float:
 
 
 @compiled
-def _turnover_now(market: Any, index: int, turnovers_at: Any, turnovers: Any) -> float:
+def _turnover_now(market: Any, index: int, numbers: Any, integers: Any) -> float:
     """turnover_24h of an instrument, added up once for each time that some came in."""
     m = market[index]
-    if turnovers_at[index] != m.turnover_entered_at:
-        turnovers_at[index] = m.turnover_entered_at
-        turnovers[index] = turnover_24h(m)
-    return turnovers[index]
+    if integers[TURNOVERS_AT, index] != m.turnover_entered_at:
+        integers[TURNOVERS_AT, index] = m.turnover_entered_at
+        numbers[TURNOVERS, index] = turnover_24h(m)
+    return numbers[TURNOVERS, index]
 
 
 @compiled
 def _describe_market(
-    market: Any, v: Any, p: Any, accounts: Any, params: Any, t: int, turnovers_at: Any, turnovers: Any, d: Any
+    market: Any, v: Any, p: Any, accounts: Any, params: Any, t: int, numbers: Any, integers: Any, d: Any
 ) -> None:
     """What a strategy sizes an entry by."""
     d.age_d = _age_d(market, v, t)
     d.sigma_d = sigma_d(market, v)
-    d.long_turnover = _turnover_now(market, v.long, turnovers_at, turnovers) if v.long >= 0 else 0.0
-    d.short_turnover = _turnover_now(market, v.short, turnovers_at, turnovers)
+    d.long_turnover = _turnover_now(market, v.long, numbers, integers) if v.long >= 0 else 0.0
+    d.short_turnover = _turnover_now(market, v.short, numbers, integers)
     d.turnover = -1.0
     if d.long_turnover > 0.0 and (not d.short_turnover > 0.0 or d.long_turnover < d.short_turnover):
         d.turnover = d.long_turnover
@@ -231,13 +243,15 @@ def _describe_market(
 
 
 @compiled
-def _holdings(views: Any, pairs: Any, book: Any, held: Any, held_n: int) -> tuple[float, float, float]:
+def _holdings(views: Any, pairs: Any, book: Any, integers: Any, run: int) -> tuple[float, float, float]:
     """What is held and pending, summed in pair order: at current prices; as decided; squares of that."""
+    find_held(pairs, book, integers, run)
+    held = integers[HELD + run]
     gross = 0.0
     total = 0.0
     squares = 0.0
     everything = book.pending_entries != 0
-    for n in range(len(pairs) if everything else held_n):
+    for n in range(len(pairs) if everything else book.held):
         j = n if everything else held[n]
         p = pairs[j]
         if p.held != 0:
@@ -280,10 +294,10 @@ def _is_candidate(v: Any, p: Any, params: Any) -> bool:
 
 
 @compiled
-def order_by_rate(rates: Any, order: Any) -> None:
-    """Bring `order`, all pairs in some order, into that of their rates, highest first, ties in pair order: an insertion
-    sort, because it is nearly sorted already."""
-    for n in range(1, len(order)):
+def order_by_rate(rates: Any, order: Any, pairs: int) -> None:
+    """Bring the `pairs` pairs of `order` into the order of their rates, highest first, ties in pair order: an insertion
+    sort, because they are nearly sorted already."""
+    for n in range(1, pairs):
         j = order[n]
         q = rates[j]
         k = n
@@ -294,13 +308,15 @@ def order_by_rate(rates: Any, order: Any) -> None:
 
 
 @inlined
-def rank_candidates(views: Any, pairs: Any, params: Any, rates: Any, order: Any, chosen: Any, scores: Any) -> int:
-    """Fill `chosen` with the wanted pairs, best first, ties in pair order; gives their number. `order`: all pairs by
-    their rates, for strategies whose score follows the rate; empty where it is not kept."""
+def rank_candidates(
+    views: Any, pairs: Any, params: Any, rates: Any, by_rate: Any, ranked: bool, chosen: Any, scores: Any
+) -> int:
+    """Fill `chosen` with the wanted pairs, best first, ties in pair order; gives their number. `ranked`: `by_rate` has
+    all pairs by their rates, for strategies whose score follows the rate."""
     n = 0
-    if params.by_rate != 0 and len(order) != 0:
+    if params.by_rate != 0 and ranked:
         for r in range(len(pairs)):
-            j = order[r]
+            j = by_rate[r]
             if rates[j] == NOT_WANTED:
                 break
             wanted = score(views[j], params, rates[j])
@@ -333,32 +349,25 @@ def rank_candidates(views: Any, pairs: Any, params: Any, rates: Any, order: Any,
 def decide_entries(
     market: Any,
     views: Any,
-    link_start: Any,
-    link_pair: Any,
+    links: Any,
     pairs: Any,
     book: Any,
     accounts: Any,
     params: Any,
     t: int,
-    rates: Any,
-    order: Any,
-    gates_at: Any,
-    gates: Any,
-    turnovers_at: Any,
-    turnovers: Any,
-    held: Any,
-    seen: Any,
+    numbers: Any,
+    integers: Any,
     run: int,
-    chosen: Any,
-    scores: Any,
+    ranked: bool,
     decisions: Any,
     dn: int,
     fills: Any,
     fn: int,
 ) -> tuple[int, int]:
-    """Open what is wanted and passes its gates, best first. `gates` are the market_gates of pairs at the instants
-    `gates_at`, `turnovers` those of instruments as of `turnovers_at`. Gives the new numbers of decisions and fills."""
-    n = rank_candidates(views, pairs, params, rates, order, chosen, scores)
+    """Open what is wanted and passes its gates, best first. Gives the new numbers of decisions and fills."""
+    chosen = integers[CHOSEN]
+    scores = numbers[SCORES_OF_PAIRS]
+    n = rank_candidates(views, pairs, params, numbers[RATES], integers[BY_RATE], ranked, chosen, scores)
     if n == 0:
         return dn, fn
     with_working = params.explains != 0 or params.once != 0
@@ -368,7 +377,7 @@ def decide_entries(
     total = 0.0
     squares = 0.0
     if params.explains != 0:
-        gross, total, squares = _holdings(views, pairs, book, held, held_pairs(pairs, book, held, seen, run))
+        gross, total, squares = _holdings(views, pairs, book, integers, run)
     alike = 0  # refusals by the same gates are counted together
     alike_n = 0
     for k in range(n):
@@ -379,7 +388,7 @@ def decide_entries(
         if with_working:
             d = _new_working(market, v, book, accounts, params, t, j, known_pairs, scores[k], decisions, dn)
             if params.explains != 0:
-                _describe_market(market, v, p, accounts, params, t, turnovers_at, turnovers, d)
+                _describe_market(market, v, p, accounts, params, t, numbers, integers, d)
                 d.gross = gross
                 d.total = total
                 d.squares = squares
@@ -388,11 +397,11 @@ def decide_entries(
         lots = 0
         if size > 0.0 and mid > 0.0 and v.lot > 0.0:
             lots = whole_lots(size, mid, v.lot)
-        failed = by_book | gates_now(market, views, book, params, t, j, gates_at, gates)
+        failed = by_book | gates_now(market, views, book, params, t, j, integers)
         failed |= account_gates(v, p, book, accounts, params, size)
         if lots < 1 or lots * v.lot * mid < v.min_notional:
             failed |= G_MIN_NOTIONAL
-        if is_busy(v, link_start, link_pair, pairs, j):
+        if is_busy(v, links, pairs, j):
             failed |= G_BUSY
         if with_working:
             d.size = size
@@ -425,7 +434,7 @@ def decide_entries(
             fn = fill_entry(market, v, p, book, accounts, params, t, j, fills, fn)
         by_book = book_gates(book, params)
         if params.explains != 0:
-            gross, total, squares = _holdings(views, pairs, book, held, held_pairs(pairs, book, held, seen, run))
+            gross, total, squares = _holdings(views, pairs, book, integers, run)
     _count_refusals(book, alike, alike_n)
     return dn, fn
 

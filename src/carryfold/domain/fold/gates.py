@@ -20,7 +20,7 @@ from carryfold.domain.fold.codes import (
     SECOND,
 )
 from carryfold.domain.fold.money import equity, free_capital, margin_health, needs
-from carryfold.domain.fold.state import NEVER
+from carryfold.domain.fold.state import FAILED, GATES_AT, NEVER
 
 MIN_HEALTH = 3.0
 ENDED = 1 << 40  # beside the gates that the market fails: a leg of the pair is gone
@@ -102,12 +102,12 @@ def _is_rate_stale(m: Any, t: int) -> bool:
 
 
 @compiled
-def gates_now(market: Any, views: Any, book: Any, params: Any, t: int, pair: int, gates_at: Any, gates: Any) -> int:
+def gates_now(market: Any, views: Any, book: Any, params: Any, t: int, pair: int, integers: Any) -> int:
     """market_gates of a pair, worked out once an instant."""
-    if gates_at[pair] != t:
-        gates_at[pair] = t
-        gates[pair] = market_gates(market, views[pair], book, params, t)
-    return gates[pair]
+    if integers[GATES_AT, pair] != t:
+        integers[GATES_AT, pair] = t
+        integers[FAILED, pair] = market_gates(market, views[pair], book, params, t)
+    return integers[FAILED, pair]
 
 
 @compiled
@@ -143,17 +143,17 @@ def account_gates(v: Any, p: Any, book: Any, accounts: Any, params: Any, size: f
 
 
 @compiled
-def is_busy(v: Any, link_start: Any, link_pair: Any, pairs: Any, pair: int) -> bool:
+def is_busy(v: Any, links: Any, pairs: Any, pair: int) -> bool:
     """True if an instrument of the pair is a leg of another held or pending pair."""
     if v.shares_legs == 0:
         return False
-    for k in range(link_start[v.short], link_start[v.short + 1]):
-        other = link_pair[k]
+    for k in range(links[v.short], links[v.short + 1]):
+        other = links[k]
         if other != pair and (pairs[other].held != 0 or pairs[other].pending != NOTHING):
             return True
     if v.long >= 0:
-        for k in range(link_start[v.long], link_start[v.long + 1]):
-            other = link_pair[k]
+        for k in range(links[v.long], links[v.long + 1]):
+            other = links[k]
             if other != pair and (pairs[other].held != 0 or pairs[other].pending != NOTHING):
                 return True
     return False

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from carryfold.domain.fold._compile import compiled, inlined
+from carryfold.domain.fold._compile import compiled, inlined, prefetch
 from carryfold.domain.fold.arithmetic import common_lot
 from carryfold.domain.fold.codes import (
     ACTIVITY_OBSERVED,
@@ -45,10 +45,11 @@ OUTCOME = 4
 DELISTING = 8
 
 UNCHANGED = -1
+PREFETCHED = 256  # rows ahead: an instant of a hundred pairs
 
 
 @compiled
-def _observe_listing(market: Any, views: Any, link_start: Any, link_pair: Any, row: Any) -> None:
+def _observe_listing(market: Any, views: Any, links: Any, row: Any) -> None:
     """A listing or a change of it, and what follows for the instrument's pairs. A listing of unknown time never
     overrides a real one."""
     m = market[row.subject]
@@ -67,8 +68,8 @@ def _observe_listing(market: Any, views: Any, link_start: Any, link_pair: Any, r
             m.min_notional = row.b
         if row.c >= 0.0:
             m.delist_at = np.int64(row.c) * 1_000_000
-    for k in range(link_start[row.subject], link_start[row.subject + 1]):
-        v = views[link_pair[k]]
+    for k in range(links[row.subject], links[row.subject + 1]):
+        v = views[links[k]]
         short = market[v.short]
         if v.long < 0 or market[v.long].listed == 0:  # an assumed leg, or one that is not listed yet
             v.lot = common_lot(short.lot, short.multiplier, short.lot, short.multiplier)
@@ -103,8 +104,7 @@ def _told_interval(rows: Any, k: int, end: int) -> float:
 def _observe_prices(
     market: Any,
     views: Any,
-    link_start: Any,
-    link_pair: Any,
+    links: Any,
     tally: Any,
     params: Any,
     rows: Any,
@@ -121,6 +121,7 @@ def _observe_prices(
         if row.kind > BAR_CLOSED:
             prices = k
             break
+        prefetch(rows, k + PREFETCHED)
         fresh[k] = observe_price(market[row.subject], tally, row)
     reads_basis = params.reads & READS_BASIS != 0
     for k in range(first, prices):
@@ -132,8 +133,8 @@ def _observe_prices(
             measure_late_bar(m, row)
             continue
         if m.price_known_at == t:
-            for i in range(link_start[row.subject], link_start[row.subject + 1]):
-                v = views[link_pair[i]]
+            for i in range(links[row.subject], links[row.subject + 1]):
+                v = views[links[i]]
                 if v.tried_at != t:
                     observe_pair_row(market, v, tally, params, t, reads_basis)
         if m.suspect_at != t:
@@ -145,8 +146,7 @@ def _observe_prices(
 def _observe_others(
     market: Any,
     views: Any,
-    link_start: Any,
-    link_pair: Any,
+    links: Any,
     tally: Any,
     params: Any,
     rows: Any,
@@ -172,8 +172,8 @@ def _observe_others(
                 later |= MONEY
                 interval_h = row.b if row.b > 0.0 else _told_interval(rows, stop, end)
                 if observe_settled(market[row.subject], tally, row, interval_h):
-                    for i in range(link_start[row.subject], link_start[row.subject + 1]):
-                        j = link_pair[i]
+                    for i in range(links[row.subject], links[row.subject + 1]):
+                        j = links[i]
                         v = views[j]
                         if v.carry == 0:
                             spreads = True
@@ -184,7 +184,7 @@ def _observe_others(
             elif kind == ACTIVITY_OBSERVED:
                 observe_activity(market[row.subject], tally, row)
             elif kind == INSTRUMENT_LISTED or kind == INSTRUMENT_CHANGED:
-                _observe_listing(market, views, link_start, link_pair, row)
+                _observe_listing(market, views, links, row)
             elif kind == INSTRUMENT_DELISTED:
                 m = market[row.subject]
                 m.delisted = 1
@@ -202,8 +202,8 @@ def _observe_others(
             for k in range(group, stop):
                 row = rows[k]
                 if row.kind == FUNDING_SETTLED and market[row.subject].set_at == t:
-                    for i in range(link_start[row.subject], link_start[row.subject + 1]):
-                        j = link_pair[i]
+                    for i in range(links[row.subject], links[row.subject + 1]):
+                        j = links[i]
                         if views[j].carry == 0 and observe_pair_rate(market, views[j], params, t, at):
                             rates[j] = views[j].x
         group = stop
@@ -211,7 +211,7 @@ def _observe_others(
 
 
 @compiled
-def _observe_volumes(market: Any, views: Any, link_start: Any, link_pair: Any, rows: Any, first: int, end: int) -> None:
+def _observe_volumes(market: Any, views: Any, links: Any, rows: Any, first: int, end: int) -> None:
     """The volume signals of every pair with a leg whose turnover grew."""
     t = rows[first].known_at
     for k in range(first, end):
@@ -219,16 +219,15 @@ def _observe_volumes(market: Any, views: Any, link_start: Any, link_pair: Any, r
         if row.kind != BAR_CLOSED and row.kind != ACTIVITY_OBSERVED:
             continue
         if market[row.subject].turnover_entered_at == t:
-            for i in range(link_start[row.subject], link_start[row.subject + 1]):
-                observe_volume(market, views[link_pair[i]], t)
+            for i in range(links[row.subject], links[row.subject + 1]):
+                observe_volume(market, views[links[i]], t)
 
 
 @inlined
 def observe_instant(
     market: Any,
     views: Any,
-    link_start: Any,
-    link_pair: Any,
+    links: Any,
     tally: Any,
     params: Any,
     rows: Any,
@@ -244,11 +243,11 @@ def observe_instant(
     tally.settlements = 0
     tally.clock = UNCHANGED
     later = 0
-    prices = _observe_prices(market, views, link_start, link_pair, tally, params, rows, first, end, fresh)
+    prices = _observe_prices(market, views, links, tally, params, rows, first, end, fresh)
     if prices > 0:
         later = PRICES
     if first + prices < end:
-        later |= _observe_others(market, views, link_start, link_pair, tally, params, rows, first + prices, end, rates)
+        later |= _observe_others(market, views, links, tally, params, rows, first + prices, end, rates)
     if params.reads & READS_VOLUME:
-        _observe_volumes(market, views, link_start, link_pair, rows, first, end)
+        _observe_volumes(market, views, links, rows, first, end)
     return later

@@ -3,12 +3,10 @@
 
 from typing import Any
 
-import numpy as np
-
 from carryfold.domain.fold._compile import compiled
 from carryfold.domain.fold.arithmetic import basis_score, clamp, e8, volume_score, weight
 from carryfold.domain.fold.codes import BAR_CLOSED, DAY_NS, HOUR, SECOND
-from carryfold.domain.fold.state import MARKS_KEPT, NEVER, TURNOVER_KEPT
+from carryfold.domain.fold.state import MARKS_BEFORE, NEVER, TURNOVERS_BEFORE
 
 SUSPECT_BASIS = 0.03
 
@@ -31,16 +29,19 @@ def seen(m: Any, row: Any) -> None:
 def keep_mark(m: Any, event_at: int, mark: float) -> None:
     """Keep a mark for pricing settlements, if it is the newest of its hour; the oldest hour gives way. An hour begins
     after its first nanosecond, so that what is in force on the hour is never overwritten by what comes later."""
-    k = (m.mark_count - 1) & (MARKS_KEPT - 1)
     if event_at > m.mark_until:
-        m.mark_until = m.mark_until + HOUR if event_at <= m.mark_until + HOUR else hour_end(event_at)
-        k = m.mark_count & (MARKS_KEPT - 1)
-        m.mark_count += 1
-    elif event_at < m.mark_at[k]:
-        _keep_late_mark(m, event_at, mark)
+        if m.mark_at != NEVER:
+            k = m.mark_count % MARKS_BEFORE
+            m.marks_at[k] = m.mark_at
+            m.marks[k] = m.mark
+            m.mark_count += 1
+        m.mark_until = _hour_end_after(m.mark_until, event_at)
+    elif event_at < m.mark_at:
+        if event_at <= m.mark_until - HOUR:
+            _keep_late_mark(m, event_at, mark)
         return
-    m.mark_at[k] = event_at
-    m.mark[k] = mark
+    m.mark_at = event_at
+    m.mark = mark
 
 
 @compiled
@@ -50,41 +51,49 @@ def hour_end(at: int) -> int:
 
 
 @compiled
+def _hour_end_after(until: int, at: int) -> int:
+    """hour_end of `at`, which is after the full hour `until`: mostly the next one, which needs no division."""
+    return until + HOUR if at <= until + HOUR else hour_end(at)
+
+
+@compiled
 def _keep_late_mark(m: Any, event_at: int, mark: float) -> None:
-    """Keep a mark that is older than the newest one: in its place between the others, if that is not too long ago."""
-    first = max(m.mark_count - MARKS_KEPT, 0)
+    """Keep a mark of an hour before the newest one's: in its place between the others, if that is not too long ago."""
+    first = max(m.mark_count - MARKS_BEFORE, 0)
     end = hour_end(event_at)
     i = m.mark_count - 1
-    while i >= first and hour_end(m.mark_at[i & (MARKS_KEPT - 1)]) > end:
+    while i >= first and hour_end(m.marks_at[i % MARKS_BEFORE]) > end:
         i -= 1
-    k = i & (MARKS_KEPT - 1)
-    if i >= first and hour_end(m.mark_at[k]) == end:
-        if event_at >= m.mark_at[k]:
-            m.mark_at[k] = event_at
-            m.mark[k] = mark
-        return
-    if i < first and m.mark_count >= MARKS_KEPT:
+    if i >= first:
+        k = i % MARKS_BEFORE
+        if hour_end(m.marks_at[k]) == end:
+            if event_at >= m.marks_at[k]:
+                m.marks_at[k] = event_at
+                m.marks[k] = mark
+            return
+    elif m.mark_count >= MARKS_BEFORE:
         return
     m.mark_count += 1
     for j in range(m.mark_count - 1, i + 1, -1):
-        m.mark_at[j & (MARKS_KEPT - 1)] = m.mark_at[(j - 1) & (MARKS_KEPT - 1)]
-        m.mark[j & (MARKS_KEPT - 1)] = m.mark[(j - 1) & (MARKS_KEPT - 1)]
-    m.mark_at[(i + 1) & (MARKS_KEPT - 1)] = event_at
-    m.mark[(i + 1) & (MARKS_KEPT - 1)] = mark
+        m.marks_at[j % MARKS_BEFORE] = m.marks_at[(j - 1) % MARKS_BEFORE]
+        m.marks[j % MARKS_BEFORE] = m.marks[(j - 1) % MARKS_BEFORE]
+    m.marks_at[(i + 1) % MARKS_BEFORE] = event_at
+    m.marks[(i + 1) % MARKS_BEFORE] = mark
 
 
 @compiled
 def mark_for(m: Any, settled_at: int) -> float:
     """The mark in force at `settled_at`, in the venue's own price: the newest one not after it, of equals the one kept
     last; 0: there is none."""
-    kept = min(m.mark_count, MARKS_KEPT)
+    if m.mark_at != NEVER and m.mark_at <= settled_at:
+        return float(m.mark)
     best_at = NEVER
     best = 0.0
-    for i in range(m.mark_count - kept, m.mark_count):
-        k = i & (MARKS_KEPT - 1)
-        if m.mark_at[k] <= settled_at and m.mark_at[k] >= best_at:
-            best_at = m.mark_at[k]
-            best = m.mark[k]
+    for i in range(max(m.mark_count - MARKS_BEFORE, 0), m.mark_count):
+        k = i % MARKS_BEFORE
+        if m.marks_at[k] <= settled_at and m.marks_at[k] >= best_at:
+            best_at = m.marks_at[k]
+            best = m.marks[k]
     return best
 
 
@@ -141,7 +150,7 @@ def measure(m: Any, row: Any) -> None:
 @compiled
 def measure_late_bar(m: Any, row: Any) -> None:
     """Turnover of a late bar, if it is newer than all there is."""
-    if row.event_at > newest_turnover(m):
+    if row.event_at > m.turnover_at:
         _add_bar_turnover(m, row)
 
 
@@ -169,59 +178,45 @@ def _add_bar_turnover(m: Any, row: Any) -> None:
 
 
 @compiled
-def newest_turnover(m: Any) -> int:
-    """Event time of the newest entry."""
-    return m.turnover_at[_slot(m.turnover_count - 1)] if m.turnover_count > 0 else NEVER
-
-
-@compiled
 def add_turnover(m: Any, row: Any, amount: float) -> None:
-    """Add a row's turnover to its hour's entry, or open one. A row of an hour before the newest entry's is ignored."""
-    count = m.turnover_count
-    newest = _slot(count - 1)
+    """Add a row's turnover to its hour's, or begin an hour. A row of an hour before the newest one is ignored."""
     event_at = row.event_at
-    if count > 0 and event_at < m.turnover_at[newest] + HOUR:  # a whole hour later is another hour for certain
-        hour = (event_at - 1) // HOUR
-        newest_hour = (m.turnover_at[newest] - 1) // HOUR
-        if hour < newest_hour:
-            return
-        if hour == newest_hour:
-            m.turnover[newest] += amount
-            m.turnover_at[newest] = event_at
-            _note_turnover(m, row, amount)
-            return
-    k = _slot(count)
-    m.turnover_at[k] = event_at
-    m.turnover[k] = amount
-    m.turnover_count = count + 1
-    _note_turnover(m, row, amount)
-
-
-@compiled
-def _note_turnover(m: Any, row: Any, amount: float) -> None:
-    """For the volume signals of its pairs."""
-    m.hourly = amount * 60.0 / row.slot
+    if event_at > m.turnover_until:
+        if m.turnover_at != NEVER:
+            k = m.turnover_count % TURNOVERS_BEFORE
+            m.turnovers_at[k] = m.turnover_at
+            m.turnovers[k] = m.turnover
+            m.turnover_count += 1
+        m.turnover_until = _hour_end_after(m.turnover_until, event_at)
+        m.turnover = amount
+    elif event_at > m.turnover_until - HOUR:
+        m.turnover += amount
+    else:
+        return
+    m.turnover_at = event_at
+    m.last_turnover = amount
+    m.last_minutes = row.slot
     m.turnover_entered_at = row.known_at
-
-
-@compiled
-def _slot(i: int) -> int:
-    """Where the i-th entry of a turnover ring is kept."""
-    return np.int64(np.uint64(i) % np.uint64(TURNOVER_KEPT))  # type: ignore[return-value]
 
 
 @compiled
 def turnover_24h(m: Any) -> float:
     """Turnover of the 24 h that end with the newest entry, summed oldest first; 0 if unknown."""
-    if m.turnover_count == 0:
+    if m.turnover_at == NEVER:
         return 0.0
-    since = m.turnover_at[_slot(m.turnover_count - 1)] - DAY_NS
+    since = m.turnover_at - DAY_NS
     total = 0.0
-    for i in range(max(0, m.turnover_count - TURNOVER_KEPT), m.turnover_count):
-        k = _slot(i)
-        if m.turnover_at[k] > since:
-            total += m.turnover[k]
-    return total
+    for i in range(max(0, m.turnover_count - TURNOVERS_BEFORE), m.turnover_count):
+        k = i % TURNOVERS_BEFORE
+        if m.turnovers_at[k] > since:
+            total += m.turnovers[k]
+    return total + float(m.turnover)
+
+
+@compiled
+def hourly_turnover(m: Any) -> float:
+    """Turnover of the last row that told it, scaled to an hour; -1: none has."""
+    return m.last_turnover * 60.0 / m.last_minutes if m.turnover_at != NEVER else -1.0
 
 
 @compiled
@@ -233,12 +228,6 @@ def observe_activity(m: Any, tally: Any, row: Any) -> None:
     m.activity_at = row.event_at
     if row.a >= 0.0:
         add_turnover(m, row, row.a)
-
-
-@compiled
-def per_coin(price: float, m: Any) -> float:
-    """An instrument's price by the coin. Most have a multiplier of 1, and a division takes as long as all else here."""
-    return price if m.multiplier == 1.0 or price == 0.0 else price / m.multiplier
 
 
 @compiled
@@ -254,9 +243,25 @@ def observe_pair_row(market: Any, v: Any, tally: Any, params: Any, t: int, reads
         return
     if abs(long.price_at - short.price_at) > params.leg_skew_s * SECOND:
         return
+    if long.multiplier == 1.0 and short.multiplier == 1.0:  # a division takes as long as all else here
+        _observe_prices(long, short, v, tally, t, long.price, short.price, reads_basis)
+    else:
+        long_price = long.price / long.multiplier
+        short_price = short.price / short.multiplier
+        _observe_prices(long, short, v, tally, t, long_price, short_price, reads_basis)
+        if v.view_known_at == t:
+            v.long_bid /= long.multiplier
+            v.long_ask /= long.multiplier
+            v.short_bid /= short.multiplier
+            v.short_ask /= short.multiplier
+
+
+@compiled
+def _observe_prices(
+    long: Any, short: Any, v: Any, tally: Any, t: int, long_price: float, short_price: float, reads_basis: bool
+) -> None:
+    """A pair row: the prices of both legs per coin."""
     event_at = min(long.price_at, short.price_at)
-    long_price = per_coin(long.price, long)
-    short_price = per_coin(short.price, short)
     b = short_price / long_price - 1.0
     suspect = not _acceptable(v, b, event_at)
     v.both_b = b
@@ -275,12 +280,12 @@ def observe_pair_row(market: Any, v: Any, tally: Any, params: Any, t: int, reads
     v.long_price = long_price
     v.short_price = short_price
     v.accepted_b = b
-    v.long_bid = per_coin(long.bid, long)
-    v.long_ask = per_coin(long.ask, long)
-    v.short_bid = per_coin(short.bid, short)
-    v.short_ask = per_coin(short.ask, short)
+    v.long_bid = long.bid
+    v.long_ask = long.ask
+    v.short_bid = short.bid
+    v.short_ask = short.ask
     if reads_basis and event_at >= v.basis_hour_end:
-        _observe_basis(v, per_coin(short.price_mark, short) / long_price - 1.0, event_at)
+        _observe_basis(v, short.price_mark / short.multiplier / long_price - 1.0, event_at)
 
 
 @compiled
@@ -318,9 +323,9 @@ def observe_volume(market: Any, v: Any, t: int) -> None:
     if v.hourly_at == t:
         return
     v.hourly_at = t
-    hourly = market[v.short].hourly
+    hourly = hourly_turnover(market[v.short])
     if v.long >= 0:
-        other = market[v.long].hourly
+        other = hourly_turnover(market[v.long])
         if other >= 0.0 and (hourly < 0.0 or other < hourly):
             hourly = other
     if v.hourly_count == 0:

@@ -23,7 +23,7 @@ from carryfold.domain.fold.decide import (
     decide_entries,
     decide_exits,
     drop_stale_entries,
-    held_pairs,
+    find_held,
     throttle,
 )
 from carryfold.domain.fold.fills import (
@@ -50,6 +50,7 @@ from carryfold.domain.fold.observe import (
     revalue,
 )
 from carryfold.domain.fold.outcomes import observe_outcome
+from carryfold.domain.fold.state import HELD, RATES
 
 
 @compiled
@@ -119,10 +120,12 @@ def _count_tally(book: Any, tally: Any, rows: int) -> None:
 
 @compiled
 def _revalue_held(
-    views: Any, pairs: Any, book: Any, accounts: Any, params: Any, t: int, held: Any, held_n: int
+    views: Any, pairs: Any, book: Any, accounts: Any, params: Any, t: int, integers: Any, run: int
 ) -> None:
     """Mark every holding to the view that this instant brought."""
-    for n in range(held_n):
+    find_held(pairs, book, integers, run)
+    held = integers[HELD + run]
+    for n in range(book.held):
         j = held[n]
         if views[j].view_known_at == t and pairs[j].held_priced != 0:
             revalue(views[j], pairs[j], book, accounts, params)
@@ -132,8 +135,7 @@ def _revalue_held(
 def _settle(
     market: Any,
     views: Any,
-    link_start: Any,
-    link_pair: Any,
+    links: Any,
     pairs: Any,
     book: Any,
     accounts: Any,
@@ -149,8 +151,8 @@ def _settle(
         row = rows[k]
         if row.kind != kind or (kind == FUNDING_REVISED and row.a == row.c):
             continue
-        for i in range(link_start[row.subject], link_start[row.subject + 1]):
-            j = link_pair[i]
+        for i in range(links[row.subject], links[row.subject + 1]):
+            j = links[i]
             p = pairs[j]
             if p.held == 0 and p.closed_until <= row.event_at - EDGE:
                 continue
@@ -215,21 +217,21 @@ def _close_dead(
     accounts: Any,
     params: Any,
     t: int,
-    gates_at: Any,
-    gates: Any,
-    held: Any,
-    held_n: int,
+    integers: Any,
+    run: int,
     fills: Any,
     fn: int,
 ) -> int:
     """Held or ordered pairs with a leg whose data ended are treated as delisted."""
+    find_held(pairs, book, integers, run)
+    held = integers[HELD + run]
     everything = book.ordered != 0
-    for n in range(len(pairs) if everything else held_n):
+    for n in range(len(pairs) if everything else book.held):
         j = n if everything else held[n]
         p = pairs[j]
         if p.held == 0 and p.pending == NOTHING:
             continue
-        if gates_now(market, views, book, params, t, j, gates_at, gates) & ENDED:
+        if gates_now(market, views, book, params, t, j, integers) & ENDED:
             long_ended, short_ended = ended_legs(market, views[j], book, params, t)
             fn = close_ended(
                 market, views[j], p, book, accounts, params, t, j, long_ended, short_ended, F_ENDED, fills, fn
@@ -241,8 +243,7 @@ def _close_dead(
 def act(
     market: Any,
     views: Any,
-    link_start: Any,
-    link_pair: Any,
+    links: Any,
     pairs: Any,
     book: Any,
     accounts: Any,
@@ -252,17 +253,10 @@ def act(
     end: int,
     later: int,
     tally: Any,
-    rates: Any,
-    order: Any,
-    gates_at: Any,
-    gates: Any,
-    turnovers_at: Any,
-    turnovers: Any,
-    held: Any,
-    seen: Any,
+    numbers: Any,
+    integers: Any,
     run: int,
-    chosen: Any,
-    scores: Any,
+    ranked: bool,
     decisions: Any,
     dn: int,
     fills: Any,
@@ -284,16 +278,11 @@ def act(
         yn = _close_day(book, t, days, yn)
     _count_tally(book, tally, end - first)
     if later & PRICES and book.held != 0:
-        held_n = held_pairs(pairs, book, held, seen, run)
-        _revalue_held(views, pairs, book, accounts, params, t, held, held_n)
+        _revalue_held(views, pairs, book, accounts, params, t, integers, run)
     # (3) settlements
     if later & MONEY and book.simulated != 0 and book.entries != 0:
-        fn = _settle(
-            market, views, link_start, link_pair, pairs, book, accounts, rows, first, end, FUNDING_SETTLED, fills, fn
-        )
-        fn = _settle(
-            market, views, link_start, link_pair, pairs, book, accounts, rows, first, end, FUNDING_REVISED, fills, fn
-        )
+        fn = _settle(market, views, links, pairs, book, accounts, rows, first, end, FUNDING_SETTLED, fills, fn)
+        fn = _settle(market, views, links, pairs, book, accounts, rows, first, end, FUNDING_REVISED, fills, fn)
     # (4) outcomes of the run
     if later & OUTCOME:
         for k in range(first, end):
@@ -308,8 +297,7 @@ def act(
         if later & DELISTING:
             fn = _close_delisted(market, views, pairs, book, accounts, params, t, fills, fn)
         if due and (book.held != 0 or book.ordered != 0):
-            held_n = held_pairs(pairs, book, held, seen, run)
-            fn = _close_dead(market, views, pairs, book, accounts, params, t, gates_at, gates, held, held_n, fills, fn)
+            fn = _close_dead(market, views, pairs, book, accounts, params, t, integers, run, fills, fn)
         # (7) borrow interest
         if book.started != 0:
             charge_borrow(accounts, book, params, t)
@@ -321,14 +309,12 @@ def act(
             drop_stale_entries(market, views, pairs, book, accounts, params, t)
         throttle(book, params)
         if book.held != 0:
-            held_n = held_pairs(pairs, book, held, seen, run)
             dn, fn = decide_exits(
-                market, views, pairs, book, accounts, params, t, rates, gates_at, gates, held, held_n,
-                decisions, dn, fills, fn,
-            )  # fmt: skip
+                market, views, pairs, book, accounts, params, t, numbers[RATES], integers, run, decisions, dn, fills, fn
+            )
         dn, fn = decide_entries(
-            market, views, link_start, link_pair, pairs, book, accounts, params, t, rates, order, gates_at, gates,
-            turnovers_at, turnovers, held, seen, run, chosen, scores, decisions, dn, fills, fn,
+            market, views, links, pairs, book, accounts, params, t, numbers, integers, run, ranked,
+            decisions, dn, fills, fn,
         )  # fmt: skip
         # (9) equity
         _sample(book, accounts, params, t)

@@ -16,7 +16,21 @@ import numpy.typing as npt
 from carryfold.domain.fold._compile import CODE_DIGEST
 from carryfold.domain.fold.codes import FOREVER, HEALTHY
 from carryfold.domain.fold.dispatch import compile_own
-from carryfold.domain.fold.state import ACCOUNT, BOOK, DAY, DECISION, FILL, INSTRUMENT, NEVER, PAIR, TALLY, VIEW
+from carryfold.domain.fold.state import (
+    ACCOUNT,
+    BOOK,
+    BY_RATE,
+    DAY,
+    DECISION,
+    FILL,
+    HELD,
+    INSTRUMENT,
+    NEVER,
+    NUMBERS,
+    PAIR,
+    TALLY,
+    VIEW,
+)
 from carryfold.domain.fold.step import OUTPUT_PER_PAIR, OUTPUT_PER_ROW, advance, advance_many
 from carryfold.domain.instruments import Instrument, Pair
 from carryfold.domain.params import Parameters
@@ -31,7 +45,8 @@ _OUTPUT_MIN: Final = 4096
 _TOGETHER: Final = 128  # runs that share their views: more save little, and their pairs leave the cache
 _NEVER_YET: Final = (
     "settled_at", "set_at", "set_for", "market_known_at", "predicted_at", "newest_at", "price_at", "price_known_at",
-    "suspect_at", "mark_until", "vol_hour_end", "turnover_entered_at", "activity_at", "delisted_known_at",
+    "suspect_at", "mark_until", "mark_at", "vol_hour_end", "turnover_until", "turnover_at", "turnover_entered_at",
+    "activity_at", "delisted_known_at",
 )  # fmt: skip
 _NEVER_SEEN: Final = (
     "seen_at", "seen_for", "view_known_at", "view_at", "tried_at", "ar_end", "basis_hour_end", "hourly_at",
@@ -81,8 +96,8 @@ class State:
         self.pair = _new_pairs(params, self.pairs)
         self.account = _new_accounts(params, self.venues)
         self.book = _new_book(params, self.pairs, start, simulated=simulated)
-        self.link_start, self.link_pair = _links(self.view, len(self.instruments))
-        counts = np.append(np.diff(self.link_start), 0)  # an assumed leg, -1, is of no other pair
+        self.links = _links(self.view, len(self.instruments))
+        counts = np.append(np.diff(self.links[: len(self.instruments) + 1]), 0)  # an assumed leg is of no other pair
         self.view["shares_legs"] = (counts[self.view["long"]] > 1) | (counts[self.view["short"]] > 1)
         self._buffers = _buffers(0)
         self._scratch = Scratch(len(self.instruments), len(self.pairs))
@@ -103,9 +118,9 @@ class State:
             self._buffers = _buffers(size)
         return self._buffers
 
-    def scratch(self, rows: int) -> "Scratch":
+    def scratch(self, rows: int) -> tuple[Any, ...]:
         """What the kernel works with, for so many rows."""
-        return self._scratch.grown(rows)
+        return self._scratch.arrays(rows)
 
     def hash(self) -> str:
         """BLAKE2b-128 of the run's listed pairs in order with their instruments, of the accounts and the book;
@@ -156,35 +171,22 @@ class State:
 
 
 class Scratch:
-    """Arrays that the kernel works with, made once: what is in them follows from the state. `numbers` are rates and
-    scores by pair, `places` gates with their instant, pairs chosen, and pairs by rate."""
+    """Arrays that the kernel works with, made once: what is in them follows from the state. Few and wide, because each
+    array that is passed costs a live row a fifth of a microsecond."""
 
     def __init__(self, instruments: int, pairs: int, runs: int = 1) -> None:
+        width = max(instruments, pairs, runs)
         self.tallies = np.zeros(1, TALLY)
-        self.numbers = np.zeros((2, pairs))
-        self.places = np.zeros((4, pairs), np.int64)
-        self.places[0] = NEVER
-        self.places[3] = np.arange(pairs)
-        self.turnovers_at = np.full(instruments, NEVER)
-        self.turnovers = np.zeros(instruments)
-        self.held = np.zeros((runs, pairs), np.int64)
-        self.seen = np.full(runs, -1, np.int64)
-        self.ready = np.zeros(1, np.int64)
+        self.numbers = np.zeros((NUMBERS, width))
+        self.integers = np.full((HELD + runs, width), NEVER)
+        self.integers[BY_RATE] = np.arange(width)
         self.fresh = np.zeros(0, np.int8)
-        self.arrays = self._arrays()
 
-    def grown(self, rows: int) -> "Scratch":
-        """Itself, large enough for so many rows at once."""
+    def arrays(self, rows: int) -> tuple[Any, ...]:
+        """All of them, large enough for so many rows at once."""
         if len(self.fresh) < rows:
             self.fresh = np.zeros(rows, np.int8)
-            self.arrays = self._arrays()
-        return self
-
-    def _arrays(self) -> tuple[Any, ...]:
-        return (
-            self.tallies, self.numbers, self.places, self.turnovers_at, self.turnovers, self.held, self.seen,
-            self.ready, self.fresh,
-        )  # fmt: skip
+        return self.tallies, self.numbers, self.integers, self.fresh
 
 
 _ARRAYS: Final = {"market": INSTRUMENT, "view": VIEW, "pair": PAIR, "account": ACCOUNT, "book": BOOK}
@@ -195,7 +197,6 @@ def _new_market(instruments: Sequence[Instrument]) -> Array:
     for name in _NEVER_YET:
         market[name] = NEVER
     market["multiplier"] = 1.0
-    market["hourly"] = -1.0
     market["perp"] = [one.kind == "perp" for one in instruments]
     return market
 
@@ -248,15 +249,15 @@ def _new_book(params: Parameters, pairs: Sequence[Pair], start: int, *, simulate
     return made
 
 
-def _links(views: Array, instruments: int) -> tuple[Indices, Indices]:
-    """The pairs of each instrument, in order: `pairs[start[i] : start[i + 1]]`."""
+def _links(views: Array, instruments: int) -> Indices:
+    """The pairs of each instrument, in order: `links[links[i] : links[i + 1]]`."""
     found: list[list[int]] = [[] for _ in range(instruments)]
     for number, (long, short) in enumerate(zip(views["long"].tolist(), views["short"].tolist(), strict=True)):
         found[short].append(number)
         if long >= 0:
             found[long].append(number)
-    starts = np.cumsum([0, *(len(one) for one in found)])
-    return starts.astype(np.int64), np.array([number for one in found for number in one], np.int64)
+    starts = instruments + 1 + np.cumsum([0, *(len(one) for one in found)])
+    return np.array([*starts.tolist(), *(number for one in found for number in one)], np.int64)
 
 
 def _tag(pair: Pair) -> int:
@@ -280,8 +281,8 @@ def _advance(state: State, rows: Rows) -> Output:
         decisions, fills, days = state.buffers(size)
         try:
             consumed, dn, fn, yn, in_order = advance(
-                state.market, state.view, state.link_start, state.link_pair, state.pair, state.book, state.account,
-                state.record, rows, decisions, fills, days, *state.scratch(len(rows)).arrays,
+                state.market, state.view, state.links, state.pair, state.book, state.account,
+                state.record, rows, decisions, fills, days, *state.scratch(len(rows)),
             )  # fmt: skip
         except OverflowError as error:
             raise SizeOutOfRange(
@@ -297,15 +298,15 @@ def _advance(state: State, rows: Rows) -> Output:
             size = 2 * size + OUTPUT_PER_PAIR * len(state.view) + OUTPUT_PER_ROW * len(rows)
     if len(parts) == 1:
         return parts[0]
-    return Output(*(np.concatenate(column) for column in zip(*parts, strict=True)))
+    return Output(*(_joined(column) for column in zip(*parts, strict=True)))
 
 
 def _taken(decisions: Array, dn: int, fills: Array, fn: int, days: Array, yn: int) -> Output:
     """Copies of what was written; copying nothing from records takes numpy 5 us, so nothing is not copied."""
     return Output(
-        decisions[:dn].copy() if dn else _NOTHING.decisions,
-        fills[:fn].copy() if fn else _NOTHING.fills,
-        days[:yn].copy() if yn else _NOTHING.days,
+        _copied(decisions[:dn]) if dn else _NOTHING.decisions,
+        _copied(fills[:fn]) if fn else _NOTHING.fills,
+        _copied(days[:yn]) if yn else _NOTHING.days,
     )
 
 
@@ -398,8 +399,8 @@ class _Share:
         try:
             while True:
                 consumed = advance_many(
-                    self._market, self._views, first.link_start, first.link_pair, self._pairs, self._books,
-                    self._accounts, self._records, rows, *self._buffers, *self._scratch.grown(len(rows)).arrays,
+                    self._market, self._views, first.links, self._pairs, self._books,
+                    self._accounts, self._records, rows, *self._buffers, *self._scratch.arrays(len(rows)),
                 )  # fmt: skip
                 if consumed == len(rows):
                     break

@@ -15,35 +15,76 @@ from carryfold.domain.params import SHARED_GATES
 __all__ = [
     "ACCOUNT",
     "BOOK",
+    "BY_RATE",
     "CAPS",
+    "CHOSEN",
     "CLOSED_KEPT",
     "DAY",
     "DECISION",
+    "FAILED",
     "FILL",
     "GATES",
+    "GATES_AT",
+    "HELD",
+    "HELD_AT",
     "INSTRUMENT",
-    "MARKS_KEPT",
+    "MARKS_BEFORE",
     "NEVER",
+    "NUMBERS",
     "OWN_GATES",
     "PAIR",
+    "RATES",
     "SCORES",
+    "SCORES_OF_PAIRS",
     "TALLY",
-    "TURNOVER_KEPT",
+    "TURNOVERS",
+    "TURNOVERS_AT",
+    "TURNOVERS_BEFORE",
     "VIEW",
 ]
 
 NEVER: Final = -(2**62)
 """A time before all times. Differences with real times still fit an int64."""
 
-MARKS_KEPT: Final = 16  # hours: an outage of one 8 h interval must not cost a payment
+MARKS_BEFORE: Final = 15  # hours before the newest one: an outage of one 8 h interval must not cost a payment
 CLOSED_KEPT: Final = 4
-TURNOVER_KEPT: Final = 24  # hours
+TURNOVERS_BEFORE: Final = 23  # hours before the newest one
 SCORES: Final = 8  # of a strategy, in its decision record
 CAPS: Final = 8
 OWN_GATES: Final = 8
 
 INSTRUMENT: Final = np.dtype(
     [
+        # the last price, a quote's mid or a bar's close: what every price row changes comes first, side by side
+        ("market_known_at", "i8"),  # known time of the last price or settlement
+        ("newest_at", "i8"),  # newest event time of a price row
+        ("perp", "i8"),  # 1: a perpetual
+        ("price", "f8"),  # 0: none yet
+        ("price_mark", "f8"),  # the mark beside it, else itself
+        ("price_at", "i8"),
+        ("price_known_at", "i8"),
+        ("bar_ns", "i8"),  # length of the last price's bar; 0: it is a quote's
+        ("bid", "f8"),  # of the last quote; 0: the last price is a bar's
+        ("ask", "f8"),
+        ("multiplier", "f8"),
+        ("suspect_at", "i8"),  # the instant at which it was part of a suspect row of its venue's carry pair
+        # the newest mark
+        ("mark_until", "i8"),  # end of its hour
+        ("mark_at", "i8"),
+        ("mark", "f8"),
+        # volatility of a perpetual, hourly variance
+        ("vol_hour_end", "i8"),  # end of the UTC hour of the last sample
+        # turnover of the newest hour
+        ("turnover_until", "i8"),  # end of the hour
+        ("turnover_at", "i8"),  # event time of the newest row
+        ("turnover", "f8"),
+        ("turnover_entered_at", "i8"),  # the last instant at which some was added
+        ("last_turnover", "f8"),  # of the last row, and its minutes
+        ("last_minutes", "i8"),
+        ("vol_price", "f8"),
+        ("vol_at", "i8"),
+        ("vol_count", "i8"),
+        ("vol_m", "f8"),
         # settled rates
         ("settled_at", "i8"),  # newest event time
         ("x_count", "i8"),  # settlements that gave a rate
@@ -53,53 +94,29 @@ INSTRUMENT: Final = np.dtype(
         ("set_for", "i8"),
         ("interval_h", "f8"),  # 0: unknown
         ("longer_h", "f8"),  # a longer spacing seen once
-        ("market_known_at", "i8"),  # known time of the last price or settlement
-        ("first_at", "i8"),  # event time of the first one
+        ("first_at", "i8"),  # event time of the first price or settlement
         # the last prediction
         ("predicted_at", "i8"),
         ("predicted", "f8"),
         ("predicted_h", "f8"),
         ("predicted_next", "i8"),
-        # the last price: a quote's mid or a bar's close
-        ("perp", "i8"),  # 1: a perpetual
-        ("newest_at", "i8"),  # newest event time of a price row
-        ("price", "f8"),  # 0: none yet
-        ("price_mark", "f8"),  # the mark beside it, else itself
-        ("price_at", "i8"),
-        ("price_known_at", "i8"),
-        ("bid", "f8"),  # of the last quote; 0: the last price is a bar's
-        ("ask", "f8"),
-        ("bar_ns", "i8"),  # length of the last price's bar; 0: it is a quote's
-        ("suspect_at", "i8"),  # the instant at which it was part of a suspect row of its venue's carry pair
-        ("mark_count", "i8"),
-        ("mark_until", "i8"),  # end of the hour of the newest mark
-        # volatility of a perpetual, hourly variance
-        ("vol_price", "f8"),
-        ("vol_at", "i8"),
-        ("vol_hour_end", "i8"),  # end of the UTC hour of the last sample
-        ("vol_count", "i8"),
-        ("vol_m", "f8"),
-        # turnover
-        ("turnover_count", "i8"),
-        ("turnover_entered_at", "i8"),  # the last instant at which some was added
-        ("hourly", "f8"),  # of the last row, scaled to an hour; -1: unknown
-        ("activity_at", "i8"),  # newest event time of an activity row
         # listing
         ("listed", "i8"),
         ("listed_at", "i8"),  # 0: unknown
         ("lot", "f8"),
         ("min_notional", "f8"),
-        ("multiplier", "f8"),
         ("delist_at", "i8"),  # announced; 0: not
         ("delisted", "i8"),
         ("delisted_at", "i8"),
         ("delisted_known_at", "i8"),
-        # funding marks: a ring of the last one of each hour, in the order of the hours
-        ("mark_at", "i8", (MARKS_KEPT,)),
-        ("mark", "f8", (MARKS_KEPT,)),
-        # turnover of the last 24 h, in hour buckets
-        ("turnover_at", "i8", (TURNOVER_KEPT,)),
-        ("turnover", "f8", (TURNOVER_KEPT,)),
+        ("activity_at", "i8"),  # newest event time of an activity row
+        # rings of the last mark and of the turnover of each hour before the newest, in the order of the hours
+        ("mark_count", "i8"),
+        ("turnover_count", "i8"),
+        ("marks_at", "i8", (MARKS_BEFORE,)),
+        ("marks", "f8", (MARKS_BEFORE,)),
+        ("turnovers_at", "i8", (TURNOVERS_BEFORE,)),
+        ("turnovers", "f8", (TURNOVERS_BEFORE,)),
     ]
 )
 """What the market shows of an instrument. The same for every run, whatever its parameters."""
@@ -304,8 +321,27 @@ BOOK: Final = np.dtype(
     ]
 )
 
+RATES: Final = 0
+SCORES_OF_PAIRS: Final = 1
+TURNOVERS: Final = 2
+NUMBERS: Final = 3
+"""Rows of the kernel's working numbers: rates and scores by pair, turnover of 24 h by instrument."""
+
+GATES_AT: Final = 0
+FAILED: Final = 1
+CHOSEN: Final = 2
+BY_RATE: Final = 3
+TURNOVERS_AT: Final = 4
+HELD_AT: Final = 5
+HELD: Final = 6
+"""Rows of its working integers: market gates of each pair and their instant, pairs in the order in which they are
+looked at, pairs by rate, the instant of each instrument's turnover, and from HELD on, for each run, the pairs that it
+holds, as of `book.held_changes` in HELD_AT."""
+
 TALLY: Final = np.dtype(
     [
+        ("ready", "i8"),  # 1: the rates are worked out, and `shared`
+        ("shared", "i8"),  # pairs of one instrument, at most
         ("late", "i8"),
         ("suspect", "i8"),
         ("gaps", "i8"),

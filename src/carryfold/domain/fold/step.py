@@ -18,7 +18,7 @@ from carryfold.domain.fold.phases import act
 from carryfold.domain.fold.rates import (
     pair_rate,
 )
-from carryfold.domain.fold.state import NEVER
+from carryfold.domain.fold.state import BY_RATE, NEVER, RATES
 from carryfold.domain.strategies.library import NOT_WANTED
 
 # rows the kernel may add to an output buffer in one instant, for each pair and for each row of it
@@ -46,8 +46,7 @@ def _estimate_rates(market: Any, views: Any, params: Any, t: int, rates: Any) ->
 def advance(
     market: Any,
     views: Any,
-    link_start: Any,
-    link_pair: Any,
+    links: Any,
     pairs: Any,
     books: Any,
     accounts: Any,
@@ -58,16 +57,11 @@ def advance(
     days: Any,
     tallies: Any,
     numbers: Any,
-    places: Any,
-    turnovers_at: Any,
-    turnovers: Any,
-    held: Any,
-    seen: Any,
-    ready: Any,
+    integers: Any,
     fresh: Any,
 ) -> tuple[int, int, int, int, bool]:
     """Run `rows` (whole instants in known order, each in canonical order) through one run: `market[I]`, `views[M]`,
-    the pairs of each instrument `link_pair[link_start[i] : link_start[i + 1]]`, `pairs[M]`, `books[1]`, `accounts[V]`,
+    the pairs of each instrument `links[links[i] : links[i + 1]]`, `pairs[M]`, `books[1]`, `accounts[V]`,
     `parameters[1]`.
 
     The arrays from `tallies` on are run.Scratch. Gives (rows consumed, decisions, fills, days written, True). Stops
@@ -77,36 +71,27 @@ def advance(
     dn = 0
     fn = 0
     yn = 0
-    shared = 1  # pairs of one instrument, at most
-    for i in range(len(market)):
-        shared = max(shared, link_start[i + 1] - link_start[i])
-    rates = numbers[0]
-    scores = numbers[1]
-    gates_at = places[0]
-    gates = places[1]
-    chosen = places[2]
-    order = places[3][:0]  # sorting pays where several runs share it
+    rates = numbers[RATES]
     params = parameters[0]
-    if ready[0] == 0:
-        ready[0] = 1
+    if tallies[0].ready == 0:
+        tallies[0].ready = 1
+        for i in range(len(market)):
+            tallies[0].shared = max(tallies[0].shared, links[i + 1] - links[i])
         _estimate_rates(market, views, params, NEVER, rates)
     first = 0
     while first < len(rows):
         end = ordered_end(rows, first)
         if end < 0:
             return first, dn, fn, yn, False
-        output = OUTPUT_PER_PAIR * len(views) + OUTPUT_PER_ROW * shared * (end - first)
+        output = OUTPUT_PER_PAIR * len(views) + OUTPUT_PER_ROW * tallies[0].shared * (end - first)
         if dn + output > len(decisions) or fn + output > len(fills) or yn + 2 > len(days):
             break
-        later = observe_instant(
-            market, views, link_start, link_pair, tallies[0], params, rows, first, end, fresh, rates
-        )
+        later = observe_instant(market, views, links, tallies[0], params, rows, first, end, fresh, rates)
         if params.rate_source != SETTLED and (later & OUTCOME or _is_due(books, rows[first].known_at)):
             _estimate_rates(market, views, params, rows[first].known_at, rates)
         dn, fn, yn = act(
-            market, views, link_start, link_pair, pairs, books[0], accounts, params, rows, first, end, later,
-            tallies[0], rates, order, gates_at, gates, turnovers_at, turnovers, held[0], seen, 0, chosen, scores,
-            decisions, dn, fills, fn, days, yn,
+            market, views, links, pairs, books[0], accounts, params, rows, first, end, later,
+            tallies[0], numbers, integers, 0, False, decisions, dn, fills, fn, days, yn,
         )  # fmt: skip
         first = end
     return first, dn, fn, yn, True
@@ -116,8 +101,7 @@ def advance(
 def advance_many(
     market: Any,
     views: Any,
-    link_start: Any,
-    link_pair: Any,
+    links: Any,
     pairs: Any,
     books: Any,
     accounts: Any,
@@ -128,23 +112,13 @@ def advance_many(
     days: Any,
     tallies: Any,
     numbers: Any,
-    places: Any,
-    turnovers_at: Any,
-    turnovers: Any,
-    held: Any,
-    seen: Any,
-    ready: Any,
+    integers: Any,
     fresh: Any,
 ) -> int:
     """`advance` for K runs that see the same market and views: `pairs[K, M]`, `books[K]`, `accounts[K, V]`,
     `parameters[K]` with equal view parameters. Gives the rows consumed: all, but for what follows an
     instant that is not in canonical order. The output buffers are scratch."""
-    rates = numbers[0]
-    scores = numbers[1]
-    gates_at = places[0]
-    gates = places[1]
-    chosen = places[2]
-    order = places[3]
+    rates = numbers[RATES]
     params = parameters[0]
     _estimate_rates(market, views, params, NEVER, rates)
     ordered = False
@@ -153,20 +127,17 @@ def advance_many(
         end = ordered_end(rows, first)
         if end < 0:
             break
-        later = observe_instant(
-            market, views, link_start, link_pair, tallies[0], params, rows, first, end, fresh, rates
-        )
+        later = observe_instant(market, views, links, tallies[0], params, rows, first, end, fresh, rates)
         ordered = ordered and later & MONEY == 0 and params.rate_source == SETTLED
         if (not ordered or params.rate_source != SETTLED) and (later & OUTCOME or _is_due(books, rows[first].known_at)):
             if params.rate_source != SETTLED:
                 _estimate_rates(market, views, params, rows[first].known_at, rates)
-            order_by_rate(rates, order)
+            order_by_rate(rates, integers[BY_RATE], len(views))
             ordered = True
         for k in range(len(books)):
             act(
-                market, views, link_start, link_pair, pairs[k], books[k], accounts[k], parameters[k], rows, first, end,
-                later, tallies[0], rates, order, gates_at, gates, turnovers_at, turnovers, held[k], seen, k,
-                chosen, scores, decisions, 0, fills, 0, days, 0,
+                market, views, links, pairs[k], books[k], accounts[k], parameters[k], rows, first, end,
+                later, tallies[0], numbers, integers, k, True, decisions, 0, fills, 0, days, 0,
             )  # fmt: skip
         first = end
     return first
