@@ -64,6 +64,7 @@ class Shape:
     endings: bool = False
     jumps: bool = False
     odd_lots: bool = False
+    universe: bool = False
 
 
 FLAGS = [option.name for option in fields(Shape) if isinstance(option.default, bool)]
@@ -145,6 +146,8 @@ class InstrumentMaker:
             self.activity()
         if self.shape.changes:
             self.changes()
+        if self.shape.universe and self.is_perp:
+            self.universe()
         self.disturb()
         return self.rows
 
@@ -192,6 +195,13 @@ class InstrumentMaker:
                 if rng.random() < 0.5:
                     cleared = at + rng.randrange(1, 30) * 30 * MINUTE
                     self.put(cleared, cleared, Kind.INSTRUMENT_CHANGED, 0.0, -1.0, 0.0)
+
+    def universe(self) -> None:
+        """Months of a universe: the perpetual is a member, or it is not."""
+        rng = Random(f"universe {self.shape.seed} {self.subject}")
+        for _ in range(rng.randrange(0, 4)):
+            at = self.begin + rng.randrange(0, self.shape.hours + 1) * HOUR
+            self.put(at, at, Kind.UNIVERSE_CHANGED, rng.choice([0.0, 1.0]))
 
     def moment(self) -> int:
         """Some time inside the market, often on an hour or a second beside it."""

@@ -62,7 +62,8 @@ def shape_of(seed: int) -> Shape:
     """A shape from a seed alone, for runs without hypothesis."""
     rng = Random(f"shape {seed}")
     trouble = rng.choice([0.1, 0.25, 0.5])
-    flags: dict[str, Any] = {name: rng.random() < trouble for name in FLAGS}
+    flags: dict[str, Any] = {name: rng.random() < trouble for name in FLAGS if name != "universe"}
+    universe = Random(f"universe {seed}").random() < trouble  # a draw of its own leaves older seeds what they were
     two_venues = rng.random() < 0.6
     return Shape(
         seed=seed,
@@ -70,7 +71,7 @@ def shape_of(seed: int) -> Shape:
         hours=rng.choice([24, 72, 100, 200] if two_venues else [24, 72, 100, 200, 400]),
         start_h=rng.randrange(0, 24),
         feed=rng.choice(FEEDS),
-        **{**flags, "jumps": rng.random() < 0.5, "two_venues": two_venues},
+        **{**flags, "jumps": rng.random() < 0.5, "two_venues": two_venues, "universe": universe},
     )
 
 

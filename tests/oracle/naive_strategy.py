@@ -23,6 +23,7 @@ GATES = (
     "min_notional",
     "slots",
     "busy",
+    "universe",
     "break_even",
     "age",
     "interval",
@@ -117,7 +118,10 @@ def entry_size(book: Book, candidate: Candidate, moment: Moment) -> float:
     if p.strategy == "simple":
         return p.notional
     if p.strategy == "hold":
-        known = sum(not seat.market.is_spread and seat.market.known() for seat in book.seats)
+        known = sum(
+            not seat.market.is_spread and seat.market.known() and all(view.in_universe for view in seat.market.perps)
+            for seat in book.seats
+        )
         return float(p.max_positions) * p.notional / float(max(known, 1))
     return min(composite_sizes(book, candidate, moment).values())
 
@@ -212,6 +216,7 @@ def failed_gates(book: Book, candidate: Candidate, moment: Moment, size: float, 
         "min_notional": lots >= 1 and mid is not None and lots * market.lot() * mid >= market.min_notional(),
         "slots": p.strategy == "hold" or len(taken) < p.max_positions,
         "busy": not any(leg in pair for pair in taken for leg in seat.pair),
+        "universe": all(view.in_universe for view in market.perps),
         "break_even": True,
         "age": True,
         "interval": True,

@@ -99,6 +99,7 @@ class View:
     marks: dict[int, tuple[int, float]] = field(default_factory=dict)  # by the number of the hour that it is of
     return_from: tuple[int, float] | None = None
     hour_variance: float | None = None
+    in_universe: bool = True
     turnover: Turnover = field(default_factory=Turnover)
 
     # What the present instant brought.
@@ -213,6 +214,8 @@ class View:
                 return  # an assumed listing never overrides a real one
             self.listing_seen, self.listed_at = True, row.event_at
             self.lot, self.min_notional, self.multiplier = row.a, row.b, row.c
+        elif row.kind == Kind.UNIVERSE_CHANGED:
+            self.in_universe = row.a != 0
         elif row.kind == Kind.INSTRUMENT_CHANGED:
             if row.a > 0:
                 self.lot = row.a

@@ -185,7 +185,7 @@ _DERIVED: Final = ("strategy", "once", "needs_rate", "carry_only", "by_rate", "r
 
 SHARED_GATES: Final = (
     "listed", "prices", "stale_price", "stale_rate", "halted", "delisting", "daily_loss", "margin", "capital",
-    "min_notional", "slots", "busy",
+    "min_notional", "slots", "busy", "universe",
 )  # fmt: skip
 """The gates that all strategies share, in the order of their bits; a strategy's own follow."""
 

@@ -73,6 +73,7 @@ class Kind(IntEnum):
     CLOCK_STEPPED = 11
     FEED_CONNECTED = 12
     FEED_LOST = 13
+    UNIVERSE_CHANGED = 14
     ORDER_ACCEPTED = 20
     ORDER_REJECTED = 21
     ORDER_UNKNOWN = 22
@@ -127,6 +128,7 @@ KINDS: Final[dict[Kind, KindSpec]] = {
     Kind.CLOCK_STEPPED: KindSpec(_INPUT, _NONE, 2, "", "step in seconds; 0: the clocks agree again"),
     Kind.FEED_CONNECTED: KindSpec(_INPUT, _NONE, 2),
     Kind.FEED_LOST: KindSpec(_INPUT, _NONE, 2),
+    Kind.UNIVERSE_CHANGED: KindSpec(_INPUT, _INSTRUMENT, 2, "", "1: it may be entered from now on; 0: it may not"),
     Kind.ORDER_ACCEPTED: KindSpec(_OUTCOME, _PAIR, 4),
     Kind.ORDER_REJECTED: KindSpec(_OUTCOME, _PAIR, 4),
     Kind.ORDER_UNKNOWN: KindSpec(_OUTCOME, _PAIR, 4),

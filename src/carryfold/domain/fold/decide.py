@@ -268,11 +268,14 @@ def _holdings(views: Any, pairs: Any, book: Any, integers: Any, run: int) -> tup
 
 @compiled
 def _known_pairs(market: Any, views: Any) -> int:
-    """Carry pairs that are known by now, at least one: by a listing of known time, or by a market row of either leg."""
+    """Carry pairs of the universe that are known by now, at least one: by a listing of known time, or by a market row
+    of either leg."""
     known = 0
     for j in range(len(views)):
         v = views[j]
-        if v.carry != 0 and (_is_known(market[v.short]) or (v.long >= 0 and _is_known(market[v.long]))):
+        if v.carry == 0 or market[v.short].outside != 0:
+            continue
+        if _is_known(market[v.short]) or (v.long >= 0 and _is_known(market[v.long])):
             known += 1
     return max(known, 1)
 

@@ -15,6 +15,7 @@ from carryfold.domain.fold.codes import (
     G_SLOTS,
     G_STALE_PRICE,
     G_STALE_RATE,
+    G_UNIVERSE,
     HOUR,
     NOTHING,
     SECOND,
@@ -72,6 +73,8 @@ def market_gates(market: Any, v: Any, book: Any, params: Any, t: int) -> int:
         failed |= G_LISTED
     if short.delist_at != 0:
         failed |= G_DELISTING
+    if short.outside != 0:
+        failed |= G_UNIVERSE
     if _is_rate_stale(short, t):
         failed |= G_STALE_RATE
     if v.long >= 0:
@@ -80,6 +83,8 @@ def market_gates(market: Any, v: Any, book: Any, params: Any, t: int) -> int:
             failed |= G_LISTED
         if long.delist_at != 0:
             failed |= G_DELISTING
+        if long.outside != 0:
+            failed |= G_UNIVERSE
         if v.carry == 0 and _is_rate_stale(long, t):
             failed |= G_STALE_RATE
     long_ended, short_ended = ended_legs(market, v, book, params, t)

@@ -18,6 +18,7 @@ from carryfold.domain.fold.codes import (
     INSTRUMENT_DELISTED,
     INSTRUMENT_LISTED,
     ORDER_ACCEPTED,
+    UNIVERSE_CHANGED,
 )
 from carryfold.domain.fold.observe import (
     LATE_BAR,
@@ -191,6 +192,8 @@ def _observe_others(
                 m.delisted_at = row.event_at
                 m.delisted_known_at = row.known_at
                 later |= DELISTING
+            elif kind == UNIVERSE_CHANGED:
+                market[row.subject].outside = 1 if row.a == 0.0 else 0
             elif kind == CLOCK_STEPPED:
                 tally.clock = 1 if row.a != 0.0 else 0
             elif kind == FUNDING_REVISED:

@@ -110,6 +110,7 @@ INSTRUMENT: Final = np.dtype(
         ("delisted_at", "i8"),
         ("delisted_known_at", "i8"),
         ("activity_at", "i8"),  # newest event time of an activity row
+        ("outside", "i8"),  # 1: not of the run's universe now, so its pairs are not entered
         # rings of the last mark and of the turnover of each hour before the newest, in the order of the hours
         ("mark_count", "i8"),
         ("turnover_count", "i8"),
