@@ -1,4 +1,4 @@
-"""What every test of the log needs: a home, a clock that counts, and real child processes."""
+"""Fixtures of the log tests: a home, a clock that counts, and real child processes."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def home(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def clock() -> Clock:
-    """Starts at 1,000 and counts one ns at each look, so that times can be written down in a test."""
+    """Starts at 1,000 and advances one ns at each reading, so that tests can state exact times."""
     ticks = iter(range(10**9))
     return Clock(wall=lambda: 1_000, monotonic=lambda: next(ticks))
 
 
 @pytest.fixture
 def spawn() -> Iterator[Spawn]:
-    """Start a script of the folder `children` with a pipe on each side; whatever still runs is killed at the end."""
+    """Start a script of the folder `children` with pipes to it; a script that still runs at the end is killed."""
     started: list[subprocess.Popen[str]] = []
 
     def start(script: str, *arguments: object) -> subprocess.Popen[str]:

@@ -1,4 +1,4 @@
-"""How golden/v1.jsonl was made, once. It is never made again: it stands for every log of format 1 that exists.
+"""The script that wrote golden/v1.jsonl. The file is never written again: it represents every log of format 1.
 
 python -m tests.eventlog.make_golden OUT.jsonl
 """

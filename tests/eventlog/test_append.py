@@ -1,4 +1,4 @@
-"""What an append promises its caller: seqs, times, keys, refusals, and one transaction."""
+"""The guarantees of an append: seqs, times, keys, refusals, and one transaction."""
 
 from __future__ import annotations
 

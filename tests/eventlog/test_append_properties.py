@@ -1,4 +1,4 @@
-"""Whatever is appended, in whatever batches, the log holds what a dictionary and a list would."""
+"""For any appends, in any batches, the log equals a model made of a list and a dictionary."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ quick = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCh
 
 
 class Model:
-    """The log as plain Python."""
+    """A log in plain Python."""
 
     def __init__(self) -> None:
         self.events: list[tuple[int, bytes]] = []

@@ -1,4 +1,4 @@
-"""The two stores beside the log: one disposable, one for good."""
+"""The two stores beside the log: one disposable, one durable."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_research_name_is_written_once(home: Path) -> None:
         assert research.get("trial/1") == b"first"
 
 
-def test_f12_a_checkpoint_store_that_cannot_be_opened_is_begun_anew_and_the_log_is_untouched(home: Path) -> None:
+def test_f12_a_checkpoint_store_that_cannot_be_opened_is_started_anew_and_the_log_is_untouched(home: Path) -> None:
     with EventLog.open(home) as log, Checkpoints.open(home) as store:
         log.append([(b"\x01",)])
         store.put("a", b"1")

@@ -9,7 +9,7 @@ from carryfold.eventlog import Clock
 SECOND = 1_000_000_000
 
 
-class Hands:
+class FakeClocks:
     """The two clocks of a computer, set by hand."""
 
     def __init__(self) -> None:
@@ -21,10 +21,10 @@ class Hands:
 
 
 def test_now_follows_the_monotonic_clock_and_not_the_wall() -> None:
-    hands = Hands()
-    clock = hands.clock()
-    hands.wall += 3_600 * SECOND
-    hands.monotonic += 7
+    clocks = FakeClocks()
+    clock = clocks.clock()
+    clocks.wall += 3_600 * SECOND
+    clocks.monotonic += 7
 
     assert clock.now() == 1_000 * SECOND + 7
 
@@ -34,17 +34,17 @@ def test_now_follows_the_monotonic_clock_and_not_the_wall() -> None:
     [(0, 0), (SECOND, 0), (-SECOND, 0), (SECOND + 1, SECOND + 1), (-SECOND - 1, -SECOND - 1)],
 )
 def test_a_step_of_more_than_a_second_is_reported(step: int, reported: int) -> None:
-    hands = Hands()
-    clock = hands.clock()
-    hands.wall += step
+    clocks = FakeClocks()
+    clock = clocks.clock()
+    clocks.wall += step
 
     assert clock.check() == reported
 
 
 def test_re_anchoring_adopts_a_wall_clock_that_is_ahead() -> None:
-    hands = Hands()
-    clock = hands.clock()
-    hands.wall += 300 * SECOND
+    clocks = FakeClocks()
+    clock = clocks.clock()
+    clocks.wall += 300 * SECOND
 
     assert clock.re_anchor() == 300 * SECOND
     assert clock.now() == 1_300 * SECOND
@@ -52,10 +52,10 @@ def test_re_anchoring_adopts_a_wall_clock_that_is_ahead() -> None:
 
 
 def test_re_anchoring_never_moves_back() -> None:
-    hands = Hands()
-    clock = hands.clock()
-    hands.monotonic += 2 * SECOND
-    hands.wall -= 300 * SECOND
+    clocks = FakeClocks()
+    clock = clocks.clock()
+    clocks.monotonic += 2 * SECOND
+    clocks.wall -= 300 * SECOND
 
     assert clock.re_anchor() == 0
     assert clock.now() == 1_002 * SECOND

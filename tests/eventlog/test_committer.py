@@ -1,4 +1,4 @@
-"""Group commit: one flush for whatever waits, each submission whole, in order, and none forgotten."""
+"""Group commit: one flush for all waiting submissions, each of them whole, in order, and none lost."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from carryfold.eventlog import (
     verify,
 )
 from carryfold.eventlog.entries import Columns, columns
-from carryfold.eventlog.env import read_meta
+from carryfold.eventlog.metapage import read_meta
 from carryfold.eventlog.tables import data_file
 
 pack = msgspec.msgpack.encode
@@ -171,11 +171,11 @@ def test_many_threads_submit_at_once_and_every_event_is_there_once(home: Path) -
         assert [number for one, number in events if one == producer] == list(range(50))
 
 
-def test_what_follows_is_an_instant_of_its_own_on_the_disk_with_what_it_follows(home: Path) -> None:
-    told: list[AppendResult] = []
+def test_follow_ups_are_an_instant_of_their_own_in_the_same_transaction(home: Path) -> None:
+    followed: list[AppendResult] = []
 
     def follow(result: AppendResult) -> list[tuple[bytes, bytes]]:
-        told.append(result)
+        followed.append(result)
         return [(pack("after"), b"c"), (pack("again"), b"d")]
 
     with EventLog.open(home) as log, GroupCommitter(log) as committer:
@@ -183,12 +183,12 @@ def test_what_follows_is_an_instant_of_its_own_on_the_disk_with_what_it_follows(
         before = transactions_of(home)
         result = committer.submit([(pack("first"), b"a"), (pack("other"), b"a"), (pack("b"), b"b")], follow).result()
         assert transactions_of(home) == before + 1
-        assert told == [result]
+        assert followed == [result]
         assert (result.first_seq, result.count, result.duplicates, result.kept) == (2, 1, 1, [2])
         assert [one.index for one in result.conflicts] == [1]
         assert log.last.seq == 4
         assert committer.submit([(pack("b"), b"b")], follow).result(WAIT_S).count == 0
-        assert len(told) == 1, "nothing was written that anything could follow from"
+        assert len(followed) == 1, "nothing was written, so there is no follow-up"
         assert committer.submit([(pack("e"),)], lambda _: []).result(WAIT_S).kept is None
     with LogReader.open(home) as reader:
         found = [(batch.first_seq, batch.recorded_at, batch.count) for batch in reader.read()]
@@ -197,11 +197,11 @@ def test_what_follows_is_an_instant_of_its_own_on_the_disk_with_what_it_follows(
     assert verify(home).ok
 
 
-def test_what_follows_is_made_once_however_often_the_map_has_to_grow(home: Path) -> None:
-    told: list[AppendResult] = []
+def test_follow_ups_are_computed_once_however_often_the_map_has_to_grow(home: Path) -> None:
+    followed: list[AppendResult] = []
 
     def follow(result: AppendResult) -> list[tuple[bytes]]:
-        told.append(result)
+        followed.append(result)
         return [(pack("y" * 10_000),)] * 300
 
     with EventLog.open(home, map_size=1 << 20) as log:
@@ -213,7 +213,7 @@ def test_what_follows_is_made_once_however_often_the_map_has_to_grow(home: Path)
             ]
         )
         assert log.last.seq == 20 + 1 + 300 + 200
-    assert told == [results[1]]
+    assert followed == [results[1]]
     with LogReader.open(home) as reader:
         found = [(batch.first_seq, batch.recorded_at) for batch in reader.read()]
     assert (results[1].first_seq, results[1].recorded_at) in found
@@ -222,7 +222,7 @@ def test_what_follows_is_made_once_however_often_the_map_has_to_grow(home: Path)
     assert verify(home).ok
 
 
-def test_if_what_follows_cannot_be_made_nothing_is_written(home: Path) -> None:
+def test_if_follow_ups_cannot_be_computed_nothing_is_written(home: Path) -> None:
     def fail(_: AppendResult) -> list[tuple[bytes]]:
         raise ZeroDivisionError("a fold has failed")
 

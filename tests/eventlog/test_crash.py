@@ -1,4 +1,4 @@
-"""F01: the writer is killed at any instant, again and again; what it acknowledged is there, whole and in order."""
+"""F01: the writer is killed at any instant, again and again. All acknowledged events are there, in order."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _run_and_kill(home: Path, spawn: Spawn, seed: int, chance: random.Random) ->
     for _ in range(chance.randrange(1, 12)):
         child.stdout.readline()
     until = time.perf_counter() + chance.random() * 0.004
-    while time.perf_counter() < until:  # the instant within a commit is the point, so it is chosen finely
+    while time.perf_counter() < until:  # busy waiting, to hit an instant within a commit
         pass
     child.kill()
     acknowledged = [int(line) for line in child.stdout.read().splitlines()]

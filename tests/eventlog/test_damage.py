@@ -1,4 +1,4 @@
-"""F07, F08, F11: a damaged log is named in one line, and never kills the process that asks."""
+"""F07, F08, F11: damage to a log is reported in one line and never kills the process that opens it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAGE = 4_096
 
 
 def fill(home: Path, appends: int = 40) -> None:
-    """Each append is 10 events of 20 bytes or so, marked with its number, keyed."""
+    """Appends of 10 events of about 20 bytes each, marked with their number, with keys."""
     with EventLog.open(home) as log:
         first = log.last.seq // 10
         for number in range(first, first + appends):
@@ -70,7 +70,7 @@ def test_a_whole_log_verifies_in_one_line(home: Path) -> None:
 
     code, line = run_verify(home)
 
-    assert (code, line[:32]) == (0, "whole: 400 events in 40 batches,")
+    assert (code, line[:33]) == (0, "intact: 400 events in 40 batches,")
 
 
 def test_the_verify_command_explains_its_usage() -> None:
@@ -290,7 +290,7 @@ def test_a_batch_under_a_later_seq_is_named(home: Path) -> None:
         (3, 9, (5, 6), "has 2 events, its header says 3"),
         (2, 9, (4, 6), "known_at bounds"),
         (2, 9, (5, 7), "known_at bounds"),
-        (2, 5, (5, 6), "run backwards"),
+        (2, 5, (5, 6), "out of order"),
     ],
 )
 def test_a_header_that_does_not_describe_its_events_is_named_although_its_digest_is_right(
@@ -343,7 +343,7 @@ def test_f07_a_log_file_that_is_empty_or_gone_is_no_new_log(home: Path, emptied:
         EventLog.open(home)
 
 
-def test_a_log_without_its_outside_head_is_whole_as_far_as_it_can_be_told(home: Path) -> None:
+def test_a_log_without_a_head_file_verifies_and_the_report_says_that_there_is_none(home: Path) -> None:
     fill(home)
     before = verify(home)
     (home / "log.head").unlink()

@@ -1,4 +1,4 @@
-"""Export and import: the same log again, also years later, and nothing that only looks like it."""
+"""Export and import: an exported log is rebuilt exactly, also by later releases, and changed files are refused."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def _edit(line: int, change: Callable[[Any], None]) -> Callable[[list[str]], lis
         (_edit(4, lambda line: line.update(end=8)), "line 5: the file rebuilds seq 7, but was exported up to seq 8"),
         (lambda lines: [lines[0], *lines[2:]], "line 2: the batch starts at seq 6, expected 1"),
         (lambda lines: lines[:-1], "ends after line 4"),
-        (lambda lines: [*lines, lines[-1]], "line 6: there is more"),
+        (lambda lines: [*lines, lines[-1]], "line 6: the file goes on"),
         (lambda lines: [lines[0], "no json", *lines[1:]], "line 2: "),
         (lambda lines: [], "ends after line 0"),
     ],

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,7 @@ from carryfold.eventlog import (
     EventLog,
     LogReader,
     NoOwner,
+    OwnerLock,
     OwnerLocked,
     owner_pid,
     send_command,
@@ -55,6 +59,38 @@ def test_a_killed_owner_leaves_no_lock(home: Path, spawn: Spawn) -> None:
         send_command(home, "halt")
     with EventLog.open(home, command_handler=lambda command, args: 5):
         assert send_command(home, "halt") == 5
+
+
+def test_asking_for_the_owner_refuses_no_owner_however_often_it_is_asked(home: Path) -> None:
+    home.mkdir()
+    stop, asked = threading.Event(), threading.Semaphore(0)
+
+    def ask() -> None:
+        while not stop.is_set():
+            assert owner_pid(home) in (None, os.getpid())
+            asked.release()
+
+    with ThreadPoolExecutor(2) as pool:
+        askers = [pool.submit(ask) for _ in range(2)]
+        try:
+            for _ in range(2_000):
+                with OwnerLock(home):
+                    assert owner_pid(home) == os.getpid()
+                asked.acquire()  # the askers run between two owners
+        finally:
+            stop.set()
+    assert [asker.result() for asker in askers] == [None, None]
+
+
+def test_asking_for_the_owner_writes_nothing_and_needs_no_right_to_write(home: Path) -> None:
+    home.mkdir()
+    assert owner_pid(home) is None
+    assert list(home.iterdir()) == []
+
+    with OwnerLock(home):
+        (home / "owner.lock").chmod(0o400)
+        assert owner_pid(home) == os.getpid()
+    assert owner_pid(home) is None
 
 
 def test_a_second_owner_in_the_same_process_is_refused(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reading: whole batches in order, bounded slices, keys, sizes, and tailing across processes."""
+"""Reading: whole batches in order, bounded chunks, keys, sizes, and tailing across processes."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def test_limits_stop_after_the_batch_that_reaches_them(home: Path) -> None:
         assert [batch.first_seq for batch in reader.read(2, limit_events=2)] == [1, 4]
 
 
-def test_a_long_log_is_read_in_bounded_slices(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reader_module, "SLICE_BATCHES", 2)
-    monkeypatch.setattr(reader_module, "SLICE_KEYS", 3)
+def test_a_long_log_is_read_in_bounded_chunks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reader_module, "CHUNK_BATCHES", 2)
+    monkeypatch.setattr(reader_module, "CHUNK_KEYS", 3)
     with EventLog.open(home) as log, LogReader.open(home) as reader:
         keys = [b"a%02d" % index for index in range(10)]
         log.append([(pack(index), key) for index, key in enumerate(keys)] + [(pack(0), b"b"), (pack(0), b"\xff\xff")])
@@ -174,7 +174,7 @@ def test_f09_the_slot_of_a_killed_reader_is_cleared_and_growth_stops(home: Path,
         fill(log, [1] * 150)
         pinned = reader.stat()["map_used"]
         assert log.reader_check() == 1
-        fill(log, [1] * 20)  # the freed pages come back into use
+        fill(log, [1] * 20)  # reuses the freed pages
         cleared = reader.stat()["map_used"]
         fill(log, [1] * 130)
         after = reader.stat()["map_used"]
@@ -184,7 +184,7 @@ def test_f09_the_slot_of_a_killed_reader_is_cleared_and_growth_stops(home: Path,
 
 
 def resident_bytes(home: Path) -> int:
-    """How much of the log's data file this process has in its memory."""
+    """The bytes of the log's data file in this process's memory."""
     mappings = Path("/proc/self/smaps")
     if not mappings.exists():
         pytest.skip("the system does not tell what is in memory")
@@ -210,15 +210,15 @@ def test_a_long_log_is_read_in_bounded_memory(home: Path, monkeypatch: pytest.Mo
 
     assert [seq for seq, _ in bounded] == [seq for seq, _ in unbounded]
     assert max(resident for _, resident in unbounded) > 15 * mebibyte, "the pages that were read are mapped"
-    # What is read at a stretch: two MiB, then one slice more.
-    assert max(resident for _, resident in bounded) < 2 * mebibyte + reader_module.SLICE_BYTES + mebibyte
+    # The pages are released after two MiB, and one chunk more may have been read.
+    assert max(resident for _, resident in bounded) < 2 * mebibyte + reader_module.CHUNK_BYTES + mebibyte
 
 
-def test_pages_are_forgotten_under_the_feet_of_other_readers_and_of_the_owner(
+def test_pages_are_released_while_other_readers_and_the_owner_go_on(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(reader_module, "RESIDENT_BYTES", 1)  # after each slice
-    monkeypatch.setattr(reader_module, "SLICE_BATCHES", 1)
+    monkeypatch.setattr(reader_module, "RESIDENT_BYTES", 1)  # after each chunk
+    monkeypatch.setattr(reader_module, "CHUNK_BATCHES", 1)
     found: list[list[int]] = []
     with EventLog.open(home) as log, LogReader.open(home) as reader:
         fill(log, [50] * 20)

@@ -1,5 +1,5 @@
-"""The event log: bytes in order, with sequence, time, checksums and keys. It knows no trading words. Start at
-log.py."""
+"""The event log: bytes in order, with sequence, time, checksums and keys. It knows nothing of trading. Start
+at log.py."""
 
 from carryfold.eventlog.backups import backup
 from carryfold.eventlog.checkpoints import Checkpoints, Research

@@ -1,7 +1,7 @@
-"""A copy of a home that can be trusted: compacted, verified, flushed, and only then given its name.
+"""Backups: a compacted copy of a home, verified and flushed before it gets its name.
 
-Works beside a live owner: the copy is the log as it was at one commit. `research/` is copied too when there is one;
-`derived/` is not, it can be made again. Restoring is putting the folder in the place of the home.
+Works beside a live owner: the copy is the log as of one commit. `research/` is copied if it exists. `derived/` is not,
+because it can be rebuilt. To restore, put the folder in place of the home.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from carryfold.eventlog import tables
 from carryfold.eventlog.checkpoints import Research
 from carryfold.eventlog.env import DATA_NAME
 from carryfold.eventlog.errors import LogCorrupt
-from carryfold.eventlog.files import whole_folder
+from carryfold.eventlog.files import atomic_folder
 from carryfold.eventlog.headfile import write_head
 from carryfold.eventlog.reader import LogReader
 from carryfold.eventlog.verification import VerifyReport, verify
@@ -21,10 +21,10 @@ from carryfold.eventlog.verification import VerifyReport, verify
 def backup(home: Path, target: Path) -> VerifyReport:
     """Copy the log (and research) of `home` into the new folder `target`, and return the verified copy's report.
 
-    Raises NoLog, FileExistsError when `target` exists, LogCorrupt when the copy does not verify; then no `target` is
-    left.
+    Raises NoLog, FileExistsError when `target` exists, and LogCorrupt when the copy does not verify. No `target` is
+    left behind after an error.
     """
-    with whole_folder(target) as partial:
+    with atomic_folder(target) as partial:
         folder = tables.log_dir(partial)
         folder.mkdir(mode=0o700)
         with LogReader.open(home) as reader:

@@ -1,9 +1,9 @@
 """Two small key-value stores beside the log, in environments of their own so that their churn never holds up the log.
 
-`Checkpoints` (`derived/`): snapshots, projections, caches. Everything in it can be made again from the log; the last
-write may be missing after a power loss, never half of it. A store that cannot be opened is thrown away and begun
-anew. `Research` (`research/`): trials and jobs. Durable like the log and part of its backups. Both may be used by
-several processes at once; writers wait for each other.
+`Checkpoints` (`derived/`): snapshots, projections, caches. All of it can be rebuilt from the log. A power loss may lose
+the last write, never half of one. A store that cannot be opened is deleted and started anew. `Research` (`research/`):
+trials and jobs, as durable as the log and part of its backups. Several processes may use both at once; writers wait for
+each other.
 """
 
 from __future__ import annotations
@@ -37,27 +37,27 @@ class _Store:
 
     @classmethod
     def open(cls, home: Path, *, map_size: int | None = None) -> Self:
-        """Open the store of this home, making it when there is none. `map_size` in bytes is its largest size."""
+        """Open the store of this home, or create it. `map_size` in bytes is its largest size."""
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         env = acquire(home / cls.FOLDER, cls.OPTIONS, writable=True, map_size=map_size)
         env.env.reader_check()
         return cls(env)
 
     def get(self, name: str) -> bytes | None:
-        """What is stored under `name`, or None."""
+        """The bytes stored under `name`, or None."""
         with self._env.read() as transaction:
             return transaction.get(_key(name), db=self._env.table(_ITEMS))
 
     def put(self, name: str, data: bytes) -> None:
-        """Store or replace. Raises MapFull or DiskFailed, and then the old value stays."""
+        """Store or replace. Raises MapFull or DiskFailed; the old value then stays."""
         self.put_many({name: data})
 
     def put_many(self, items: Mapping[str, bytes]) -> None:
-        """Store or replace several in one transaction: all of them or none."""
+        """Store or replace several values in one transaction: all of them or none."""
         self._put({_key(name): data for name, data in items.items()}, overwrite=True)
 
     def delete(self, name: str) -> bool:
-        """Forget `name`; False when there was nothing."""
+        """Delete `name`; False when it was not there."""
         with self._env.write() as transaction:
             return transaction.delete(_key(name), db=self._env.table(_ITEMS))
 
@@ -73,7 +73,7 @@ class _Store:
         return found
 
     def close(self) -> None:
-        """Give up the handle. Harmless when closed already."""
+        """Close the handle. Harmless when it is closed already."""
         if not self._closed:
             self._closed = True
             release(self._env)
@@ -101,14 +101,14 @@ class _Store:
 
 
 class Checkpoints(_Store):
-    """Disposable: deleting the whole folder costs time and nothing else."""
+    """Disposable: deleting the folder costs only time."""
 
     FOLDER = "derived"
     OPTIONS = Options(tables=(_ITEMS,), map_size=64 * GIB, metasync=False)
 
     @classmethod
     def open(cls, home: Path, *, map_size: int | None = None) -> Self:
-        """Open, or throw away what cannot be opened and begin anew."""
+        """Open the store. One that cannot be opened is deleted and started anew."""
         try:
             return super().open(home, map_size=map_size)
         except _DAMAGED:
@@ -124,14 +124,14 @@ class Research(_Store):
 
     @classmethod
     def open(cls, home: Path, *, map_size: int | None = None) -> Self:
-        """Open, making it when there is none. Raises LogCorrupt when it cannot be opened."""
+        """Open the store, or create it. Raises LogCorrupt when it cannot be opened."""
         try:
             return super().open(home, map_size=map_size)
         except _DAMAGED as error:
             raise LogCorrupt(f"{home / cls.FOLDER} cannot be opened ({error})") from error
 
     def put_new(self, name: str, data: bytes) -> None:
-        """Store under a name that must be new. Raises NameTaken, and then the first value stays."""
+        """Store under a new name. Raises NameTaken; the first value then stays."""
         self._put({_key(name): data}, overwrite=False)
 
     def copy_to(self, folder: Path) -> None:

@@ -3,9 +3,9 @@
     -> {"command": "halt", "args": {...}}
     <- {"ok": true, "seq": 17}    or    {"ok": false, "error": "one line"}
 
-Whoever can open the socket file may command; the file system decides who that is. The log does not know what the
-commands mean: a handler does. Requests are served one after the other, so a handler never runs twice at once. The
-socket is bound and reached through an open directory handle, because a unix socket path is limited to 108 bytes.
+File permissions decide who may send commands. The log does not interpret them; a handler does. Requests are served one
+after the other, so the handler never runs twice at once. The socket is bound and reached through an open directory
+handle, because a unix socket path is limited to 108 bytes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from carryfold.eventlog.errors import CommandRefused, CommandUnanswered, LogErro
 
 SOCKET_NAME: Final = "owner.sock"
 MAX_LINE_BYTES: Final = 64 << 10
-READ_TIMEOUT_S: Final = 2.0  # a client that connects and says nothing must not keep the others waiting for long
+READ_TIMEOUT_S: Final = 2.0  # a client that connects and sends nothing must not hold up the others for long
 _BACKLOG: Final = 16
 
 
@@ -36,7 +36,7 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The owner's answer: the seq of the event the command became, or why there is none."""
+    """The owner's answer: the seq of the command's event, or the reason why there is none."""
 
     ok: bool
     seq: int | None = None
@@ -44,8 +44,7 @@ class Reply(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class CommandServer:
-    """Serves the socket on a thread until closed. The caller holds the owner lock, so a left-over socket is
-    nobody's."""
+    """Serves the socket on a thread until closed. The caller holds the owner lock, so an old socket file is stale."""
 
     def __init__(self, home: Path, handler: Callable[[str, dict[str, Any]], int]) -> None:
         self._handler = handler
@@ -61,7 +60,7 @@ class CommandServer:
         self._thread.start()
 
     def close(self) -> None:
-        """Stop listening, let a running command finish, take the socket file away."""
+        """Stop listening, let a running command finish, remove the socket file."""
         self._closing = True
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)  # wakes the thread from accept
@@ -75,7 +74,7 @@ class CommandServer:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            with connection, suppress(OSError):  # a client that went away is its own affair
+            with connection, suppress(OSError):  # the client has disconnected
                 connection.settimeout(READ_TIMEOUT_S)
                 connection.sendall(msgspec.json.encode(self._answer(connection)) + b"\n")
 
@@ -87,15 +86,15 @@ class CommandServer:
             return Reply(ok=False, error='a command is one line of JSON: {"command": "...", "args": {...}}')
         except LogError as error:
             return Reply(ok=False, error=str(error))
-        except Exception as error:  # noqa: BLE001 - the handler is foreign code and its failure is the caller's answer
+        except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is the answer
             return Reply(ok=False, error=f"{type(error).__name__}: {error}")
 
 
 def send_command(home: Path, command: str, args: Mapping[str, Any] | None = None, timeout: float = 10.0) -> int:
-    """Ask the owner to do something and return the seq of the event it became.
+    """Send a command to the owner and return the seq of its event.
 
-    `timeout` is in seconds for each step. Raises NoOwner when nobody listens, CommandRefused when the owner said no,
-    and CommandUnanswered when it did not answer: then the command may or may not have been obeyed.
+    `timeout` is in seconds for each step. Raises NoOwner when no process listens, CommandRefused when the owner
+    refused, and CommandUnanswered without an answer: the command may or may not have been carried out.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
         connection.settimeout(timeout)
@@ -109,7 +108,7 @@ def send_command(home: Path, command: str, args: Mapping[str, Any] | None = None
             reply = msgspec.json.decode(_read_line(connection), type=Reply)
         except (OSError, msgspec.MsgspecError) as error:
             raise CommandUnanswered(
-                f"the owner of {home} did not answer {command!r} ({error or 'timeout'}): it may still obey it later"
+                f"the owner of {home} did not answer {command!r} ({error or 'timeout'}): it may still carry it out"
             ) from error
     if not reply.ok or reply.seq is None:
         raise CommandRefused(reply.error or "the owner gave no reason")

@@ -1,10 +1,10 @@
-"""Group commit: many threads submit, one thread writes, and whatever waits together is flushed together.
+"""Group commit: many threads submit, one thread writes, and submissions that wait together share one flush.
 
-The flush is what an append costs, so sharing it multiplies the durable rate. Guarantees: a submission is appended
-whole or not at all, as an instant of its own, together with what follows from it; submissions are committed in the
+The flush is the cost of an append, so sharing it multiplies the durable rate. Guarantees: a submission is appended
+whole or not at all, as an instant of its own, together with its follow-up entries; submissions are committed in the
 order in which `submit` accepted them; every accepted future is resolved, also at `close`. When a commit fails, every
-future of that group gets the error and nothing of it was written, though what follows may have been made. Later groups
-are still tried: a caller that needs an earlier one must wait for it.
+future of the group gets the error and nothing of the group is written, although follow-ups may have been computed.
+Later groups are still tried: a caller that depends on an earlier one must wait for it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from carryfold.eventlog.entries import AnyEntry, AppendResult, Columns, Follow, 
 from carryfold.eventlog.errors import LogClosed
 from carryfold.eventlog.log import EventLog
 
-MAX_WAITING: Final = 1_024  # submissions; when as many wait, `submit` blocks
+MAX_WAITING: Final = 1_024  # submissions; `submit` blocks while this many wait
 MAX_GROUP: Final = 256  # submissions in one transaction
 MAX_GROUP_EVENTS: Final = 65_536
 
@@ -31,7 +31,7 @@ class _Submission(NamedTuple):
 
 
 class GroupCommitter:
-    """The writer thread of an open log. The log stays the caller's to close, after this."""
+    """The writer thread of an open log. The caller closes the log, after this."""
 
     def __init__(self, log: EventLog, *, max_waiting: int = MAX_WAITING) -> None:
         self._log = log
@@ -42,12 +42,12 @@ class GroupCommitter:
         self._thread.start()
 
     def submit(self, entries: Sequence[AnyEntry], follow: Follow | None = None) -> Future[AppendResult]:
-        """Hand over entries; the future holds what `EventLog.append` would return or raise, once they are on the disk.
+        """Queue entries; once they are on the disk, the future has the result or error of `EventLog.append`.
 
-        `follow` makes entries of that result; they are an instant of their own, right after, and on the disk with it:
-        what is decided on an observation costs no flush of its own. If the future has an error, so does what `follow`
-        made, and it may not have been called at all. Blocks while the queue is full. Raises AppendRefused at once for
-        entries that can never be stored, and LogClosed.
+        `follow` computes follow-up entries from that result. They are the next instant of the log, in the same
+        transaction, so decisions on an observation cost no flush of their own. If the future has an error, no
+        follow-up is stored either, and `follow` may not have been called. Blocks while the queue is full. Raises
+        AppendRefused at once for entries that can never be stored, and LogClosed.
         """
         checked = columns(entries)._replace(follow=follow)
         future: Future[AppendResult] = Future()
@@ -98,7 +98,7 @@ class GroupCommitter:
             return
         try:
             results = self._log.append_columns([one.columns for one in group])
-        except Exception as error:  # noqa: BLE001 - whatever it is, each waiting caller must hear of it
+        except Exception as error:  # noqa: BLE001 - every waiting caller must get the error, whatever it is
             for one in group:
                 one.future.set_exception(error)
             return

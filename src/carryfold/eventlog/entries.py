@@ -1,8 +1,8 @@
-"""What is handed to `append` and what comes back.
+"""The arguments and the result of `append`.
 
-Entries are checked here, before a transaction is open, so that a bad entry costs its own caller one error and nobody
-else anything: `columns` is called by the submitting thread, the writer only sees entries that can be stored. What
-follows from an append (`Follow`) is made inside its transaction, and an error there fails all that it holds.
+The submitting thread checks its entries here (`columns`), before a transaction is open. A bad entry is therefore an
+error of its own caller alone, and the writer only sees entries that can be stored. Follow-up entries (`Follow`) are
+computed inside the transaction, and an error there fails the whole transaction.
 """
 
 from __future__ import annotations
@@ -44,9 +44,9 @@ class Conflict(msgspec.Struct, frozen=True):
 
 
 class AppendResult(msgspec.Struct, frozen=True):
-    """What one append did. With `count` 0 nothing was written: `first_seq` is the seq the next event will get,
-    `last_seq` the log's last one, and `recorded_at` that of the last commit. `duplicates` were dropped, `conflicts`
-    not stored; `kept` has the indices of those that were, None if all were."""
+    """The outcome of one append. `duplicates` were dropped and `conflicts` not stored; `kept` has the indices of the
+    entries that were stored, None for all. With `count` 0 nothing was written: `first_seq` is then the seq of the next
+    event, `last_seq` that of the log's last one, and `recorded_at` that of the last commit."""
 
     first_seq: int
     count: int
@@ -62,13 +62,13 @@ class AppendResult(msgspec.Struct, frozen=True):
 
 
 Follow = Callable[[AppendResult], Sequence[AnyEntry]]
-"""Makes, of an append that is written and not yet flushed, the entries that are appended right after it, in the same
-transaction. Called once, by the writer's thread, and only if something was written; an error fails the transaction, and
-what else is in it. A transaction is open meanwhile: it must neither read this log nor write to it, and be quick."""
+"""Computes follow-up entries from an append that is written and not yet flushed. They are appended right after it, in
+the same transaction. The writer thread calls it once, and only if the append wrote something. An error fails the whole
+transaction. It runs inside that transaction: it must be quick, and must neither read nor write this log."""
 
 
 class Columns(NamedTuple):
-    """Checked entries, turned on their side. `keys` and `known_at` are None when no entry has one."""
+    """Checked entries, transposed. `keys` and `known_at` are None when no entry has one."""
 
     payloads: tuple[bytes, ...]
     keys: tuple[bytes | None, ...] | None
@@ -77,19 +77,19 @@ class Columns(NamedTuple):
 
 
 def columns(entries: Sequence[AnyEntry]) -> Columns:
-    """Check entries and turn them on their side. Raises AppendRefused, naming the first bad entry."""
+    """Check and transpose entries. Raises AppendRefused with the first bad entry."""
     count = len(entries)
     if count == 0:
         return Columns((), None, None)
     if count > MAX_APPEND_EVENTS:
         raise AppendRefused(f"{count} events in one append, the limit is {MAX_APPEND_EVENTS}: append them in parts")
     try:
-        turned: Any = tuple(zip(*entries, strict=True))
+        transposed: Any = tuple(zip(*entries, strict=True))
     except ValueError:
-        turned = ()
-    if len(turned) != len(Entry._fields):
-        turned = tuple(zip(*(_whole(index, entry) for index, entry in enumerate(entries)), strict=True))
-    payloads, keys, known_at = turned
+        transposed = ()
+    if len(transposed) != len(Entry._fields):
+        transposed = tuple(zip(*(_complete(index, entry) for index, entry in enumerate(entries)), strict=True))
+    payloads, keys, known_at = transposed
     _check_payloads(payloads)
     return Columns(
         payloads,
@@ -98,7 +98,7 @@ def columns(entries: Sequence[AnyEntry]) -> Columns:
     )
 
 
-def _whole(index: int, entry: Sequence[Any]) -> Entry:
+def _complete(index: int, entry: Sequence[Any]) -> Entry:
     if not 1 <= len(entry) <= len(Entry._fields):
         raise AppendRefused(f"entry {index} has {len(entry)} fields, expected payload, key, known_at")
     return Entry(*entry)

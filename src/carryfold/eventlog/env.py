@@ -1,32 +1,25 @@
 """LMDB environments, opened once per process and shared by everyone in it.
 
-LMDB forbids a second open of the same environment in one process, forbids growing the map while a transaction is
-open, and must not be carried across a fork. `SharedEnv` keeps these three rules so that the rest of the package need
-not think of them: transactions run inside `read()` and `write()`, which are short (a commit of the daemon lasts as
-long as the folds of its runs) and never held across a yield, and
-`exclusive` operations (grow, adopt another process's growth, forget pages, reopen after a failed commit) wait until no
-transaction of this process is open.
-
-`check_size` reads the two meta pages in plain Python, because a file shorter than they say kills the process (SIGBUS)
-on the first touch of a missing page. It finds every cut; it does not find a page of zeros, which only `verify` (in a
-child) can.
+LMDB forbids a second open of the same environment in one process, forbids growing the map while a transaction is open,
+and must not be carried across a fork. `SharedEnv` enforces these three rules for the rest of the package. Transactions
+run inside `read()` and `write()`; they are short (the longest, a commit of the daemon, lasts as long as the folds of
+its runs) and never held across a yield. Exclusive operations (grow, adopt another process's growth, release pages,
+reopen after a failed commit) wait until no transaction of this process is open.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from struct import Struct
 from typing import Final, NamedTuple
 
 import lmdb
 
-from carryfold.eventlog.errors import FormatUnknown, LogClosed, LogCorrupt, LogError, LogTruncated
+from carryfold.eventlog.errors import LogClosed, LogCorrupt, LogError
 
 GIB: Final = 1 << 30
 DATA_NAME: Final = "data.mdb"
@@ -34,29 +27,14 @@ MAX_READERS: Final = 256
 
 _OPEN_TRIES: Final = 50  # opening can fail while another process is creating the environment (py-lmdb #289, #309)
 _OPEN_PAUSE_S: Final = 0.02
-_ORDER: Final = "<" if sys.byteorder == "little" else ">"
-_META_HEAD: Final = Struct(_ORDER + "IIQQI")  # magic, data version, address, map size, page size
-_META_TAIL: Final = Struct(_ORDER + "QQ")  # last page, transaction
-_PAGE_HEADER: Final = 16
-_META_TAIL_AT: Final = _PAGE_HEADER + 24 + 2 * 48  # after the records of the two built-in tables
-_LMDB_MAGIC: Final = 0xBEEFC0DE
 
 
 class Options(NamedTuple):
-    """How one kind of environment is opened. Only the tables and the durability differ; the rest is in `_open`."""
+    """The options in which environments differ; `_open` sets the common ones."""
 
     tables: tuple[bytes, ...]
     map_size: int
     metasync: bool = True
-
-
-class Meta(NamedTuple):
-    """What the newest meta page of a data file says."""
-
-    map_size: int
-    page_size: int
-    last_page: int
-    transaction: int
 
 
 class SharedEnv:
@@ -92,7 +70,7 @@ class SharedEnv:
     def read(self) -> Iterator[lmdb.Transaction[bytes]]:
         """A read transaction. Adopts a map that another process has grown.
 
-        LMDB's own errors, which only a damaged file can cause here, become LogCorrupt.
+        Only a damaged file can cause LMDB's own errors here, so they become LogCorrupt.
         """
         self._enter()
         try:
@@ -125,24 +103,24 @@ class SharedEnv:
             self._leave()
 
     def grow(self, map_size: int) -> None:
-        """Make room. Only the process that owns the log may call this (py-lmdb #269)."""
-        with self._alone():
+        """Enlarge the map. Only the process that owns the log may call this (py-lmdb #269)."""
+        with self._exclusive_access():
             self.env.set_mapsize(map_size)
 
     def adopt_map_size(self) -> None:
-        """Follow a map grown by another process."""
-        with self._alone():
+        """Adopt the size of a map that another process has grown."""
+        with self._exclusive_access():
             self.env.set_mapsize(0)
 
-    def forget_pages(self) -> None:
-        """Map the file anew: what was read so far no longer counts as this process's memory. It stays in the system's
-        cache, and is mapped again when it is read again."""
-        with self._alone():
+    def release_pages(self) -> None:
+        """Map the file anew, so that the pages read so far no longer count as memory of this process. They stay in the
+        system's cache and are mapped again when they are read again."""
+        with self._exclusive_access():
             self.env.set_mapsize(self.env.info()["map_size"] if self._writable else 0)
 
     def reopen(self) -> None:
         """Close and open again: after a failed commit LMDB's state in memory cannot be trusted."""
-        with self._alone():
+        with self._exclusive_access():
             map_size = self.env.info()["map_size"]
             self.env.close()
             self._open(map_size)
@@ -152,7 +130,7 @@ class SharedEnv:
         return self.env.info()["map_size"]
 
     def _make_writable(self, map_size: int) -> None:
-        with self._alone():
+        with self._exclusive_access():
             self.env.close()
             self._writable = True
             self._open(map_size)
@@ -170,7 +148,7 @@ class SharedEnv:
                 return
 
     def _close(self) -> None:
-        with self._alone():
+        with self._exclusive_access():
             if self._env is not None:
                 self._env.close()
                 self._env = None
@@ -187,7 +165,7 @@ class SharedEnv:
                 self._idle.notify_all()
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _exclusive_access(self) -> Iterator[None]:
         with self._idle:
             self._idle.wait_for(lambda: not self._exclusive)
             self._exclusive = True
@@ -220,62 +198,13 @@ def acquire(path: Path, options: Options, *, writable: bool, map_size: int | Non
 
 
 def release(shared: SharedEnv) -> None:
-    """Give up one `acquire`; the last one closes the environment."""
+    """Undo one `acquire`; the last one closes the environment."""
     with _shared_lock:
         shared._holders -= 1
         if shared._holders == 0:
             shared._close()
             if _shared.get(shared.path) is shared:
                 del _shared[shared.path]
-
-
-def read_meta(path: Path) -> Meta | None:
-    """What the data file says about itself, or None while there is no file or an empty one.
-
-    Raises LogCorrupt when neither meta page is readable, FormatUnknown for another engine's format.
-    """
-    try:
-        with path.open("rb") as file:
-            first = file.read(4096)
-            if not first:
-                return None
-            candidates = [_parse_meta(path, first)]
-            page_size = candidates[0].page_size if candidates[0] is not None else os.sysconf("SC_PAGE_SIZE")
-            file.seek(page_size)
-            candidates.append(_parse_meta(path, file.read(4096)))
-    except FileNotFoundError:
-        return None
-    metas = [meta for meta in candidates if meta is not None]
-    if not metas:
-        raise LogCorrupt(f"{path} does not start with a readable header")
-    return max(metas, key=lambda meta: meta.transaction)
-
-
-def check_size(path: Path) -> Meta | None:
-    """Raise LogTruncated when the file is shorter than its header says.
-
-    Sound for an environment in which nothing is ever deleted, as in the log: every page up to the last was written.
-    """
-    meta = read_meta(path)
-    if meta is None:
-        return None
-    size = path.stat().st_size  # after the header: a live writer only makes the file longer
-    expected = (meta.last_page + 1) * meta.page_size
-    if size < expected:
-        raise LogTruncated(path, size, expected)
-    return meta
-
-
-def _parse_meta(path: Path, page: bytes) -> Meta | None:
-    if len(page) < _META_TAIL_AT + _META_TAIL.size:
-        return None
-    magic, version, _, map_size, page_size = _META_HEAD.unpack_from(page, _PAGE_HEADER)
-    if magic != _LMDB_MAGIC:
-        return None
-    if version != 1:
-        raise FormatUnknown(f"{path} has LMDB data format {version}, this program knows 1")
-    last_page, transaction = _META_TAIL.unpack_from(page, _META_TAIL_AT)
-    return Meta(map_size, page_size, last_page, transaction)
 
 
 def _open(

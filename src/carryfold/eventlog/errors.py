@@ -1,8 +1,7 @@
-"""What can go wrong with a log, named by what the caller should do about it.
+"""The errors of a log, one class for each reaction of the caller.
 
-Every error here comes from the world (a disk, another process, a damaged file), never from a bug, and `str(error)` is
-one line that can be shown to a user as it is: what is wrong, where, and what to do. Bugs raise AssertionError or
-TypeError.
+Each has a cause outside the program (a disk, another process, a damaged file). `str(error)` is one line for the user:
+what is wrong, where, and what to do. Bugs raise AssertionError or TypeError instead.
 """
 
 from __future__ import annotations
@@ -13,11 +12,11 @@ RESTORE = "restore a copy made with `carryfold log backup`"
 
 
 class LogError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of all errors of this package."""
 
 
 class NoLog(LogError):
-    """There is nothing to read yet in this home."""
+    """The home has no log yet."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(f"no event log in {home}: append or import something first")
@@ -28,7 +27,7 @@ class LogClosed(LogError):
 
 
 class OwnerLocked(LogError):
-    """Another process owns the log. `pid` is None when the owner has not written it yet."""
+    """Another process owns the log. `pid` is None while the owner has not written it yet."""
 
     def __init__(self, home: Path, pid: int | None) -> None:
         self.pid = pid
@@ -37,18 +36,18 @@ class OwnerLocked(LogError):
 
 
 class NoOwner(LogError):
-    """Nobody listens on the command socket: the caller may take the lock itself."""
+    """No process listens on the command socket: the caller may take the lock itself."""
 
     def __init__(self, home: Path) -> None:
         super().__init__(f"no process owns the log in {home}")
 
 
 class CommandRefused(LogError):
-    """The owner understood the connection and said no; the text is the owner's."""
+    """The owner refused the command; the text is the owner's."""
 
 
 class CommandUnanswered(LogError):
-    """The owner did not answer in time: the command may or may not have been obeyed."""
+    """The owner did not answer in time: the command may or may not have been carried out."""
 
 
 class LogCorrupt(LogError):
@@ -61,33 +60,33 @@ class LogCorrupt(LogError):
 
 
 class LogTruncated(LogError):
-    """The data file is shorter than its own meta page says: touching it could kill the process."""
+    """The data file is shorter than its meta page requires: reading it could kill the process."""
 
     def __init__(self, path: Path, size: int, expected: int) -> None:
-        super().__init__(f"{path} is cut short: {size} bytes, its header says {expected}; {RESTORE}")
+        super().__init__(f"{path} is cut short: it has {size} bytes, its header requires {expected}; {RESTORE}")
 
 
 class LostTail(LogError):
-    """The head kept outside the log remembers commits that the log no longer has."""
+    """The log lacks commits that the head file beside it records."""
 
     def __init__(self, message: str, path: Path) -> None:
         super().__init__(f"{message}; {RESTORE}, or delete {path} to go on without the lost events")
 
 
 class FormatUnknown(LogError):
-    """The log was written by a version this program does not know."""
+    """The log has a format that this version does not know."""
 
 
 class DiskFailed(LogError):
-    """The disk refused a write; nothing of the refused append was acknowledged."""
+    """The disk refused a write. The append was not acknowledged."""
 
 
 class DiskFull(DiskFailed):
-    """No room for the append: free space, then append again. Nothing acknowledged is lost."""
+    """No room for the append: free space, then append again. Acknowledged events are safe."""
 
 
 class MapFull(LogError):
-    """The log reached its largest allowed size. It stays readable; open it with a larger max_map_size."""
+    """The log reached its size limit. It stays readable; open it with a larger max_map_size to append."""
 
     def __init__(self, path: Path, limit: int) -> None:
         super().__init__(f"{path} reached its size limit of {limit} bytes: open the log with a larger max_map_size")
@@ -98,7 +97,7 @@ class AppendRefused(LogError):
 
 
 class NameTaken(LogError):
-    """A write-once name of the research store exists already."""
+    """The research store has a value under this write-once name."""
 
     def __init__(self, name: str) -> None:
         super().__init__(f"{name!r} is recorded already and is never overwritten")

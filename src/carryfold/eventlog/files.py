@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all: written beside their place, flushed, renamed."""
+"""Atomic files and folders: written beside their final place, flushed, then renamed."""
 
 from __future__ import annotations
 
@@ -11,8 +11,11 @@ from pathlib import Path
 
 
 @contextmanager
-def whole_folder(target: Path) -> Iterator[Path]:
-    """A new folder beside `target` that becomes `target` when the block ends well. Raises FileExistsError."""
+def atomic_folder(target: Path) -> Iterator[Path]:
+    """A new folder beside `target`, renamed to `target` when the block succeeds and deleted when it fails.
+
+    Raises FileExistsError.
+    """
     if target.exists():
         raise FileExistsError(f"{target} exists already")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -29,8 +32,8 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_file(target: Path) -> Iterator[Path]:
-    """The path of a new file beside `target` that replaces `target` when the block ends well."""
+def atomic_file(target: Path) -> Iterator[Path]:
+    """A new file beside `target`, which replaces `target` when the block succeeds and is deleted when it fails."""
     target.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{target.name}.partial-", dir=target.parent)  # mode 0600
     os.close(handle)

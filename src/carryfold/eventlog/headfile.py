@@ -1,14 +1,14 @@
-"""The head kept outside the log, in `log.head`, so that a lost tail is seen.
+"""The head file `log.head`: the end of the log, recorded outside the log, so that a lost tail is noticed.
 
-LMDB falls back to an older state when its newest meta page or a whole file version is lost, and a chain of digests
-cannot notice that its own end is missing. So the owner writes (seq, digest) here after every commit, without an fsync
-of its own: that would halve the commit rate.
+LMDB falls back to an older state when it loses its newest meta page or a whole file version, and a chain of digests
+cannot reveal that its own end is missing. So the owner writes (seq, digest) here after every commit. It does not fsync
+this file each time, which would halve the commit rate.
 
-What this guarantees, exactly:
+Guarantees:
 - after a killed process, the head is at most one commit behind the log;
-- after a power loss, it is behind by what was committed since the last sync of the file (`SYNC_EVERY_S`, and at close);
+- after a power loss, it lags by the commits since the last sync of the file (every `SYNC_EVERY_S`, and at close);
 - it is never ahead, because the commit's own fsync comes first. A head ahead of the log therefore means a lost tail.
-Two slots are written in turn, each with its checksum: a torn write costs one commit of memory and never the log.
+Two slots are written in turn, each with a checksum: a torn write sets the head back by one commit at most.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAGIC: Final = b"CFHEAD\x00\x01"
 
 
 def read_head(home: Path) -> Head | None:
-    """The newest head that was written whole, or None when there is no such file or both slots are torn."""
+    """The newest intact head, or None without the file or when both slots are torn."""
     try:
         data = (home / HEAD_NAME).read_bytes()
     except FileNotFoundError:
@@ -41,7 +41,7 @@ def read_head(home: Path) -> Head | None:
 
 
 def write_head(home: Path, head: Head) -> None:
-    """Make the head file of a copied or imported log."""
+    """Write the head file of a copied or imported log."""
     file = HeadFile(home)
     try:
         file.write(head)
@@ -50,7 +50,7 @@ def write_head(home: Path, head: Head) -> None:
 
 
 class HeadFile:
-    """The owner's side. OSError from `write` means the file is behind; the log itself is not affected."""
+    """The owner's side. OSError from `write` means that the file lags; the log itself is not affected."""
 
     def __init__(self, home: Path) -> None:
         self._fd: int | None = os.open(home / HEAD_NAME, os.O_RDWR | os.O_CREAT, 0o600)
@@ -63,7 +63,7 @@ class HeadFile:
         self._synced_at = time.monotonic()
 
     def write(self, head: Head) -> None:
-        """Remember a commit that is already durable in the log."""
+        """Record a commit that is already durable in the log."""
         if self._fd is None:
             raise AssertionError("the head file is closed")
         body = _SLOT.pack(_MAGIC, head.seq, head.recorded_at, head.digest)

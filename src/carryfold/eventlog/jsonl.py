@@ -1,14 +1,14 @@
 """A log as JSON lines: for people, for other programs, and for moving a log between versions and machines.
 
     {"format": "carryfold-log", "version": 1, "meta": {name: base64}}
-    {"first_seq": 1, "recorded_at": ..., "digest": "...", "events": [[known_at, event], ...]}       one line for each
-    batch {"keys": [["key", seq], ...]}                                                                   in the order
-    of the keys {"end": last_seq, "digest": "..."}
+    {"first_seq": 1, "recorded_at": ..., "digest": "...", "events": [[known_at, event], ...]}      a line for each batch
+    {"keys": [["key", seq], ...]}                                                                  in the order of keys
+    {"end": last_seq, "digest": "..."}
 
-Seqs, times and batch bounds are kept, so a log imported into an empty home has the same digests as the original; the
-import refuses anything else, with the line number. An event is plain JSON wherever that gives back its exact bytes,
-else {"b64": msgpack in base64}; a key is text, or {"b64": ...} when it is not UTF-8. Memory is bounded by a few
-batches, however long the log. A name that ends in .gz is compressed.
+Seqs, times and batch bounds are kept, so a log imported into an empty home has the same digests as the original. The
+import refuses anything else, with the line number. An event is plain JSON if that gives back its exact bytes, otherwise
+{"b64": msgpack in base64}; a key is text, or {"b64": ...} when it is not UTF-8. Memory holds a few batches at most. A
+file whose name ends in .gz is compressed.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ import msgspec
 from carryfold.eventlog import tables
 from carryfold.eventlog.env import acquire, release
 from carryfold.eventlog.errors import ImportRefused, NoLog
-from carryfold.eventlog.files import whole_file
+from carryfold.eventlog.files import atomic_file
 from carryfold.eventlog.headfile import write_head
 from carryfold.eventlog.keytable import encode_key_value
 from carryfold.eventlog.lock import OwnerLock
@@ -52,7 +52,7 @@ _DIGEST_BYTES: Final = 16
 
 
 class FirstLine(msgspec.Struct, frozen=True):
-    """What the file is."""
+    """The format of the file and the settings of its log."""
 
     format: str
     version: int
@@ -75,15 +75,15 @@ class KeysLine(msgspec.Struct, frozen=True):
 
 
 class EndLine(msgspec.Struct, frozen=True):
-    """The file is complete, and this is what it must rebuild."""
+    """The last line: the head that the file must rebuild."""
 
     end: int
     digest: str
 
 
 def export_jsonl(home: Path, out: Path) -> Head:
-    """Write the log of `home` to the file `out`, which appears only when complete. Returns the head it ends with."""
-    with LogReader.open(home) as reader, whole_file(out) as partial:
+    """Write the log of `home` to the file `out`, which appears only when it is complete. Returns the log's head."""
+    with LogReader.open(home) as reader, atomic_file(out) as partial:
         upto = reader.last
         with _open(partial, "wb", compress=out.suffix == ".gz") as file:
             for line in _lines(reader, upto):
@@ -92,10 +92,10 @@ def export_jsonl(home: Path, out: Path) -> Head:
 
 
 def import_jsonl(file: Path, home: Path, *, verified_in_child: bool = True) -> Head:
-    """Rebuild an exported log in a home that has no events yet, and return its head: the same as the original's.
+    """Rebuild an exported log in a home without events, and return its head, which equals the original's.
 
-    The log is built and verified in a folder of its own and moved into place only then.
-    Raises ImportRefused (naming file and line) and OwnerLocked; then the home is as it was.
+    The log is built and verified in a folder of its own, then moved into place. Raises ImportRefused (with file and
+    line) and OwnerLocked; the home is unchanged after an error.
     """
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     with OwnerLock(home), tempfile.TemporaryDirectory(prefix=".import-", dir=home) as staging:
@@ -120,13 +120,13 @@ def event_to_json(event: bytes) -> bytes:
     try:
         text = msgspec.json.encode(value)
         is_exact = event_from_json(msgspec.json.decode(text)) == event
-    except (msgspec.MsgspecError, TypeError, ValueError):  # extension types, keys that are no text, lone surrogates
+    except (msgspec.MsgspecError, TypeError, ValueError):  # extension types, keys that are not text, lone surrogates
         is_exact = False
     return text if is_exact else msgspec.json.encode(_wrapped(event))
 
 
 def event_from_json(value: Any) -> bytes:
-    """The msgpack bytes of one event in a line. An object whose only name is "b64" is always a wrapping."""
+    """The msgpack bytes of one event in a line. An object whose only name is "b64" always holds base64."""
     if isinstance(value, dict) and value.keys() == {"b64"}:
         return b64decode(value["b64"], validate=True)
     return msgspec.msgpack.encode(value)
@@ -174,7 +174,7 @@ class _Builder:
         self._env = acquire(tables.log_dir(building), tables.LOG_OPTIONS, writable=True)
         self._pending: dict[bytes, list[tuple[bytes, bytes]]] = {tables.EVENTS: [], tables.KEYS: []}
         self._bytes = 0
-        # The content digest of event n is at 16 * (n - 1): the keys come last and ask for them in any order.
+        # The content digest of event n is at 16 * (n - 1). The keys come last and need them in any order.
         self._contents = tempfile.TemporaryFile(dir=building)  # noqa: SIM115 - closed in __exit__
         with self._env.write() as transaction:
             tables.write_format(transaction, self._env)
@@ -187,10 +187,9 @@ class _Builder:
         release(self._env)
 
     def take(self, line: bytes, *, is_first: bool) -> bool:
-        """One line of the file; True when it was the last one. Raises ImportRefused, ValueError or
-        msgspec.MsgspecError."""
+        """Process one line; True if it was the last one. Raises ImportRefused, ValueError or msgspec.MsgspecError."""
         if self._is_complete:
-            raise ImportRefused("there is more after the last line")
+            raise ImportRefused("the file goes on after its last line")
         if is_first:
             self._begin(msgspec.json.decode(line, type=FirstLine))
         elif line.startswith(b'{"first_seq"'):

@@ -24,7 +24,7 @@ _DIGEST_END: Final = 24
 
 
 class Kept(NamedTuple):
-    """What is left of an append after its keys were looked up. `keep` None means every entry."""
+    """The outcome of the key lookup. `keep` has the indices of the entries to store, None for all."""
 
     keep: list[int] | None
     duplicates: int
@@ -48,11 +48,11 @@ def decode_key_value(key: bytes, value: bytes) -> tuple[int, bytes] | None:
 def put_keys(
     cursor: lmdb.Cursor[bytes], keys: Sequence[bytes | None], payloads: Sequence[bytes], first_seq: int
 ) -> Kept:
-    """Store the keys of an append inside its transaction and say which entries stay.
+    """Store the keys of an append inside its transaction and return which entries to store.
 
-    The usual append has only new keys, so it is tried first: one sorted bulk put that refuses to overwrite. When
-    fewer keys were added than given, some exist already or come twice, and the slow way decides entry by entry. It
-    may overwrite whatever the first try added: every such key belongs to an entry that stays.
+    Most appends have only new keys, so the fast path is one sorted bulk put that refuses to overwrite. When it adds
+    fewer keys than given, some exist already or come twice, and the slow path decides entry by entry. The slow path
+    may overwrite keys that the fast path added: each of them belongs to an entry that is stored.
     """
     digests = [b"" if key is None else content_digest(payload) for key, payload in zip(keys, payloads, strict=True)]
     items = _items(keys, digests, first_seq)

@@ -1,7 +1,12 @@
-"""One owner per log: an advisory lock on `owner.lock`, holding the owner's process id.
+"""One owner per log: an advisory lock on `owner.lock`, which holds the owner's process id.
 
-Guarantees: at most one holder on this machine; the kernel releases it when the holder dies, however it dies, so a stale
-file never blocks anyone. Not guaranteed: anything over network file systems.
+Guarantees: at most one owner on this machine; the kernel releases the lock when the owner dies, so a stale file blocks
+nobody; asking who owns the log takes no lock, so it can never refuse an owner. Not guaranteed: anything over network
+file systems.
+
+Two kernel locks lie on the one file. `flock` admits the owner, as in every release. An open-file-description lock
+beside it can be queried without being taken, which `flock` cannot. The filelock package offers no such query, and it
+falls back to a marker file where `flock` is missing, which a killed owner would leave behind.
 """
 
 from __future__ import annotations
@@ -9,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import os
 from pathlib import Path
+from struct import Struct
 from types import TracebackType
 from typing import Final
 
@@ -16,9 +22,13 @@ from carryfold.eventlog.errors import OwnerLocked
 
 LOCK_NAME: Final = "owner.lock"
 
+_LOCK_REQUEST: Final = Struct("hhqqi4x")  # struct flock of 64-bit Linux: type, whence, start, length, pid
+_WRITE_LOCK: Final = _LOCK_REQUEST.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+_PID_BYTES: Final = 32
+
 
 class OwnerLock:
-    """Taken at construction. Raises OwnerLocked(pid of the holder) when it is held, here or in another process."""
+    """Taken at construction. Raises OwnerLocked(pid of the owner) when it is held, here or in another process."""
 
     def __init__(self, home: Path) -> None:
         # A handle from os.open is not inherited by spawned processes, so a child cannot keep the lock alive.
@@ -31,9 +41,10 @@ class OwnerLock:
             raise OwnerLocked(home, pid) from None
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
+        fcntl.fcntl(self._fd, fcntl.F_OFD_SETLK, _WRITE_LOCK)  # after the pid: whoever sees the lock can read it
 
     def release(self) -> None:
-        """Give the lock back; harmless when it was given back already. The file stays: removing it would race."""
+        """Release the lock; harmless when it is released already. The file stays: removing it would race."""
         if self._fd is not None:
             os.close(self._fd)
             self._fd = None
@@ -48,16 +59,19 @@ class OwnerLock:
 
 
 def owner_pid(home: Path) -> int | None:
-    """The pid of the process that owns the log now, or None when nobody does."""
+    """The process id of the log's owner, or None without one. Takes no lock and writes nothing."""
     try:
-        OwnerLock(home).release()
-    except OwnerLocked as error:
-        return error.pid
+        fd = os.open(home / LOCK_NAME, os.O_RDONLY)
     except FileNotFoundError:
         return None
-    return None
+    try:
+        answer = fcntl.fcntl(fd, fcntl.F_OFD_GETLK, _WRITE_LOCK)
+        is_owned = _LOCK_REQUEST.unpack(answer)[0] != fcntl.F_UNLCK
+        return _read_pid(fd) if is_owned else None
+    finally:
+        os.close(fd)
 
 
 def _read_pid(fd: int) -> int | None:
-    text = os.pread(fd, 32, 0).strip()
+    text = os.pread(fd, _PID_BYTES, 0).strip()
     return int(text) if text.isdigit() else None

@@ -1,10 +1,9 @@
-"""The owner's handle: the one place where events are written.
+"""The owner's handle, through which every event is written.
 
-Guarantees: an append is one LMDB transaction, so after any crash either all of it is in the log or nothing; it
-returns after the data is flushed to the disk; seqs are contiguous from 1; recorded_at grows from append to append;
-every live known_at is greater than every known_at and recorded_at before it. A failed append leaves the log as it
-was, in memory as well as on the disk. Not guaranteed: that the wall clock was right (see clock.py), or that the disk
-honours a flush.
+Guarantees: an append is one LMDB transaction, so after any crash the log has all of it or nothing; it returns after the
+data is flushed to the disk; seqs are contiguous from 1; recorded_at grows from append to append; every live known_at is
+greater than every known_at and recorded_at before it. A failed append leaves the log unchanged, in memory and on the
+disk. Not guaranteed: that the wall clock was right (see clock.py), or that the disk honours a flush.
 """
 
 from __future__ import annotations
@@ -17,30 +16,21 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import lmdb
 
 from carryfold.eventlog import tables
+from carryfold.eventlog.batch_writer import BatchWriter, Issued
 from carryfold.eventlog.clock import Clock
 from carryfold.eventlog.commands import CommandServer
-from carryfold.eventlog.entries import AnyEntry, AppendResult, Columns, Conflict, columns
-from carryfold.eventlog.env import SharedEnv, acquire, check_size, release
+from carryfold.eventlog.entries import AnyEntry, AppendResult, Columns, columns
+from carryfold.eventlog.env import SharedEnv, acquire, release
 from carryfold.eventlog.errors import DiskFailed, DiskFull, LogClosed, LogCorrupt, MapFull
 from carryfold.eventlog.headfile import HeadFile, read_head
-from carryfold.eventlog.keytable import put_keys
 from carryfold.eventlog.lock import OwnerLock
-from carryfold.eventlog.record import (
-    MAX_BATCH_BYTES,
-    MAX_BATCH_EVENTS,
-    PAIR_BYTES,
-    SEQ,
-    Head,
-    decode_record,
-    encode_pairs,
-    encode_record,
-    is_intact,
-)
+from carryfold.eventlog.metapage import check_size
+from carryfold.eventlog.record import Head, decode_record, is_intact
 from carryfold.eventlog.wakeup import Waker
 
 TAIL_CHECK_BATCHES: Final = 16
@@ -77,12 +67,12 @@ class EventLog:
         clock: Clock | None = None,
         command_handler: CommandHandler | None = None,
     ) -> EventLog:
-        """Take the lock and open the log, making it when there is none.
+        """Take the lock and open the log, or create it.
 
         `map_size` is address space, not disk; it doubles up to `max_map_size` (bytes) as the log grows.
-        `command_handler` (command, args) -> seq is served on the command socket, on a thread of its own, from the
-        moment this returns. Raises OwnerLocked, LogTruncated, LostTail, LogCorrupt or FormatUnknown. The last batches
-        are checked against their digests here; `verify` checks all of it.
+        `command_handler` (command, args) -> seq serves the command socket, on a thread of its own. Checks the digests
+        of the last batches only; `verify` checks all of them. Raises OwnerLocked, LogTruncated, LostTail, LogCorrupt
+        or FormatUnknown.
         """
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         with ExitStack() as resources:
@@ -106,29 +96,29 @@ class EventLog:
 
     @property
     def last(self) -> Head:
-        """Where the log ends: seq (0 when empty), digest, recorded_at."""
+        """The end of the log: seq (0 when empty), digest, recorded_at."""
         return self._head
 
     def append(self, entries: Sequence[AnyEntry]) -> AppendResult:
         """Append entries in one transaction and return once they are on the disk.
 
         All live entries get the commit's recorded_at as their known_at: one append is one instant. A given known_at
-        (int64 ns) later than the commit is clamped to it. An entry whose key and content are in the log already is
-        dropped and counted; one whose key has other content is reported as a conflict. Over 4,096 events or 1 MiB the
-        append takes several records of the same recorded_at, still in one transaction. Raises AppendRefused for
-        entries that cannot be stored, DiskFull, DiskFailed or MapFull when there is no room; after each of these the
-        log is as it was before the call.
+        (int64 ns) later than the commit is clamped to it. An entry whose key and content are in the log is dropped and
+        counted; one whose key is in the log with other content is reported as a conflict. An append of more than 4,096
+        events or 1 MiB becomes several records with the same recorded_at, in one transaction. Raises AppendRefused for
+        entries that cannot be stored, and DiskFull, DiskFailed or MapFull without room. The log is unchanged after an
+        error.
         """
         return self.append_columns([columns(entries)])[0]
 
     def append_columns(self, groups: Sequence[Columns]) -> list[AppendResult]:
-        """Several appends, in order, with one transaction and one flush. Each is its own instant, as if appended
-        alone, and so is what follows from it."""
-        told = _Told([], {})
+        """Several appends, in order, with one transaction and one flush. Each is an instant of its own, as if appended
+        alone, and so are its follow-up entries."""
+        issued = Issued([], {})
         with self._writing:
             while True:
                 try:
-                    return self._commit(groups, told)
+                    return self._commit(groups, issued)
                 except lmdb.MapFullError:
                     self._grow()
 
@@ -139,17 +129,17 @@ class EventLog:
             return tables.get_setting(transaction, env, name)
 
     def set_meta(self, name: str, value: bytes) -> None:
-        """Store or replace a durable setting. Returns once it is on the disk."""
+        """Store or replace a durable setting. Returns after the flush."""
         env = self._opened()
         with self._writing, env.write() as transaction:
             tables.put_setting(transaction, env, name, value)
 
     def reader_check(self) -> int:
-        """Clear the slots of readers that died, and return how many. Call it hourly: a stale slot pins old pages."""
+        """Clear the slots of dead readers and return their number. Call it hourly: a stale slot pins old pages."""
         return self._opened().env.reader_check()
 
     def close(self) -> None:
-        """Stop listening, sync the head, release the lock. Harmless when closed already."""
+        """Stop listening, sync the head, release the lock. Harmless when it is closed already."""
         with self._writing:
             self._env = None
         self._resources.close()
@@ -167,13 +157,13 @@ class EventLog:
             raise LogClosed(f"the log in {self.home} is closed")
         return self._env
 
-    def _commit(self, groups: Sequence[Columns], told: _Told) -> list[AppendResult]:
+    def _commit(self, groups: Sequence[Columns], issued: Issued) -> list[AppendResult]:
         env = self._opened()
         before = self._head
-        writer: _Writer | None = None
+        writer: BatchWriter | None = None
         try:
             with env.write() as transaction:
-                writer = _Writer(transaction, env, before, self.clock, told)
+                writer = BatchWriter(transaction, env, before, self.clock, issued)
                 results = [writer.write(number, group) for number, group in enumerate(groups)]
         except lmdb.MapFullError:
             raise
@@ -183,11 +173,11 @@ class EventLog:
                 raise self._disk_error(error) from error
         self._head = writer.head
         if self._head != before:
-            self._announce()
+            self._publish_head()
         return results
 
     def _recover(self, env: SharedEnv, error: lmdb.Error) -> None:
-        """After a failed commit only the file itself can say what happened: open it anew and read where it ends."""
+        """After a failed commit only the file shows whether it was stored: reopen it and read its end."""
         try:
             env.reopen()
             with env.read() as transaction:
@@ -197,15 +187,15 @@ class EventLog:
             self._env = None
             raise DiskFailed(
                 f"{tables.data_file(self.home)}: the disk refused a write ({error}) and then could not be read"
-                f" ({second}): whether the last append is kept is unknown, open the log again"
+                f" ({second}): it is unknown whether the last append is stored, open the log again"
             ) from error
 
-    def _announce(self) -> None:
+    def _publish_head(self) -> None:
         try:
             self._head_file.write(self._head)
             self.head_error = None
         except OSError as error:
-            # The commit stands, so it must not be reported as failed; the head is behind, which is a normal state.
+            # The commit is stored and must not be reported as failed. A head file that lags is a normal state.
             self.head_error = str(error)
         self._waker.wake_all()
 
@@ -221,7 +211,7 @@ class EventLog:
         code = getattr(error, "code", errno.EIO)  # only errors raised by LMDB itself carry one
         disk = os.statvfs(self.home)
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-        # LMDB reports a short write, which is how a full disk shows, as a plain input/output error.
+        # A full disk causes a short write, which LMDB reports as a plain input/output error.
         limited = limit != resource.RLIM_INFINITY and path.stat().st_size + _LOW_DISK_BYTES > limit
         full = limited or disk.f_bavail * disk.f_frsize < _LOW_DISK_BYTES
         if code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or full:
@@ -246,107 +236,7 @@ class EventLog:
             if outside is not None:
                 tables.check_outside_head(transaction, env, outside, self.home)
         if outside != self._head and self._head.seq > 0:
-            self._announce()
-
-
-class _Told(NamedTuple):
-    """What a transaction has told others, who cannot be told otherwise when it is begun again in a larger map: the
-    times of its records, and what followed from each group."""
-
-    times: list[int]
-    followed: dict[int, Columns]
-
-
-class _Writer:
-    """The groups of one transaction, written one after the other. Forgotten when the transaction fails."""
-
-    def __init__(
-        self, transaction: lmdb.Transaction[bytes], env: SharedEnv, head: Head, clock: Clock, told: _Told
-    ) -> None:
-        self.head = head
-        self._told = told
-        self._count = 0
-        self._transaction = transaction
-        self._events = env.table(tables.EVENTS)
-        self._keys = env.table(tables.KEYS)
-        self._clock = clock
-
-    def write(self, number: int, group: Columns) -> AppendResult:
-        """One group, and what follows from it."""
-        result = self._write(group)
-        if group.follow is not None and result.count:
-            if number not in self._told.followed:
-                self._told.followed[number] = columns(group.follow(result))
-            self._write(self._told.followed[number])
-        return result
-
-    def _write(self, group: Columns) -> AppendResult:
-        first_seq = self.head.seq + 1
-        duplicates = 0
-        conflicts: list[Conflict] = []
-        keep = None
-        if group.keys is not None:
-            with self._transaction.cursor(self._keys) as cursor:
-                kept = put_keys(cursor, group.keys, group.payloads, first_seq)
-            keep, duplicates, conflicts = kept
-            if keep is not None:
-                group = _chosen(group, keep)
-        if not group.payloads:
-            return AppendResult(first_seq, 0, duplicates, conflicts, self.head.recorded_at, keep)
-        recorded_at = self._next_time()
-        for start, end in _cuts(group.payloads):
-            self._put(group, start, end, recorded_at)
-        return AppendResult(first_seq, len(group.payloads), duplicates, conflicts, recorded_at, keep)
-
-    def _next_time(self) -> int:
-        """When the next group is recorded."""
-        if self._count == len(self._told.times):
-            # known_at never exceeds its commit, so being later than the last commit is being later than everything
-            # known.
-            self._told.times.append(max(self._clock.now(), self.head.recorded_at + 1))
-        self._count += 1
-        return self._told.times[self._count - 1]
-
-    def _put(self, group: Columns, start: int, end: int, recorded_at: int) -> None:
-        payloads = group.payloads[start:end]
-        if group.known_at is None:
-            known_min = known_max = recorded_at
-            payload = encode_pairs(payloads, recorded_at)
-        else:
-            known = [recorded_at if at is None or at > recorded_at else at for at in group.known_at[start:end]]
-            known_min, known_max = min(known), max(known)
-            payload = encode_pairs(payloads, known)
-        value, digest = encode_record(end - start, recorded_at, known_min, known_max, self.head.digest, payload)
-        key = SEQ.pack(self.head.seq + 1)
-        # LMDB answers a key out of order with a quiet False.
-        if not self._transaction.put(key, value, append=True, db=self._events):
-            raise AssertionError(f"a record out of order after seq {self.head.seq}")
-        self.head = Head(self.head.seq + end - start, digest, recorded_at)
-
-
-def _chosen(group: Columns, keep: list[int]) -> Columns:
-    known_at = group.known_at
-    return Columns(
-        tuple([group.payloads[index] for index in keep]),
-        None,
-        None if known_at is None else tuple([known_at[index] for index in keep]),
-    )
-
-
-def _cuts(payloads: Sequence[bytes]) -> list[tuple[int, int]]:
-    """Where to cut an append into records: [start, end) of each."""
-    count = len(payloads)
-    sizes = list(map(len, payloads))
-    if count <= MAX_BATCH_EVENTS and sum(sizes) + PAIR_BYTES * count <= MAX_BATCH_BYTES:
-        return [(0, count)]
-    cuts = []
-    start = size = 0
-    for index, one in enumerate(sizes):
-        if index - start == MAX_BATCH_EVENTS or (size + one + PAIR_BYTES > MAX_BATCH_BYTES and index > start):
-            cuts.append((start, index))
-            start, size = index, 0
-        size += one + PAIR_BYTES
-    return [*cuts, (start, count)]
+            self._publish_head()
 
 
 def _check_last_batches(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> None:

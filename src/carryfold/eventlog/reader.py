@@ -1,8 +1,8 @@
 """Reading a log, from any process, without its lock.
 
-Guarantees: every batch handed out was committed whole, in order, without a gap. A reader never blocks the owner: it
-reads slices of bounded size in transactions that are over before anything is handed out. Reading a long log takes no
-more memory than a short one. Not checked here: digests (see `verify`).
+Guarantees: every batch returned was committed whole, in order, without a gap. A reader never blocks the owner: it reads
+chunks of bounded size, each in a transaction that ends before the chunk is returned. Memory does not grow with the log.
+Not checked here: digests (see `verify`).
 """
 
 from __future__ import annotations
@@ -16,23 +16,24 @@ from typing import Final
 import lmdb
 
 from carryfold.eventlog import tables
-from carryfold.eventlog.env import SharedEnv, acquire, check_size, release
+from carryfold.eventlog.env import SharedEnv, acquire, release
 from carryfold.eventlog.errors import LogCorrupt, LostTail, NoLog
 from carryfold.eventlog.headfile import HEAD_NAME, read_head
 from carryfold.eventlog.keytable import decode_key_value
+from carryfold.eventlog.metapage import check_size
 from carryfold.eventlog.record import SEQ, Batch, Head, decode_record
 from carryfold.eventlog.stats import describe
 from carryfold.eventlog.wakeup import Sleeper
 
-SLICE_BATCHES: Final = 64
-SLICE_BYTES: Final = 8 << 20
-SLICE_KEYS: Final = 4_096
-RESIDENT_BYTES: Final = 64 << 20  # read at a stretch before the pages are forgotten
+CHUNK_BATCHES: Final = 64
+CHUNK_BYTES: Final = 8 << 20
+CHUNK_KEYS: Final = 4_096
+RESIDENT_BYTES: Final = 64 << 20  # read in a row before the pages are released
 _LAST_SEQ: Final = 2**64 - 1
 
 
 class LogReader:
-    """A reader of one home. Usable from every thread; open as many as you like, they share what is underneath."""
+    """A reader of one home. Usable from every thread. The readers of a process share one environment."""
 
     def __init__(self, home: Path, env: SharedEnv) -> None:
         """Use `LogReader.open`."""
@@ -67,32 +68,32 @@ class LogReader:
         return reader
 
     def check_tail(self) -> None:
-        """Raises LostTail when the log ends before the head kept outside it, as the owner's open does. What is left
-        can still be read."""
-        outside = read_head(self.home)  # first: a live writer only makes the log longer than that
+        """Raise LostTail when the log ends before the head recorded in the head file, as the owner's open does. The
+        rest of the log can still be read."""
+        outside = read_head(self.home)  # read first: a live writer can only have made the log longer since
         if outside is not None:
             with self._env.read() as transaction:
                 tables.check_outside_head(transaction, self._env, outside, self.home)
 
     @property
     def last(self) -> Head:
-        """Where the log ends now: seq (0 when empty), digest, recorded_at."""
+        """The end of the log now: seq (0 when empty), digest, recorded_at."""
         with self._env.read() as transaction:
             return tables.last_head(transaction, self._env)
 
     def read(
         self, after_seq: int = 0, *, limit_batches: int | None = None, limit_events: int | None = None
     ) -> Iterator[Batch]:
-        """Batches with events after `after_seq`, up to the end of the log as it is when the iterator gets there.
+        """Batches with events after `after_seq`, up to the end of the log at the time the iterator reaches it.
 
-        Batches are returned whole: when `after_seq` lies inside a batch, that batch comes first and the caller skips
-        its events up to `after_seq`. The limits stop after the batch that reaches them.
+        Batches are returned whole: if `after_seq` lies inside a batch, that batch comes first and the caller skips its
+        events up to `after_seq`. The iterator stops after the batch that reaches a limit.
         """
         batches = events = size = 0
-        while part := self._slice(after_seq):
+        while part := self._read_chunk(after_seq):
             size += sum(len(batch.payload) for batch in part)
             if size >= RESIDENT_BYTES:
-                self._env.forget_pages()
+                self._env.release_pages()
                 size = 0
             for batch in part:
                 yield batch
@@ -103,10 +104,10 @@ class LogReader:
                     return
 
     def tail(self, after_seq: int, *, stop: threading.Event | None = None, poll_s: float = 0.25) -> Generator[Batch]:
-        """Like `read`, but at the end of the log it waits for more, until `stop` is set (noticed within `poll_s`
+        """Like `read`, but waits for more batches at the end of the log until `stop` is set (noticed within `poll_s`
         seconds).
 
-        A commit wakes the reader in about 0.1 ms through a datagram; polling is the fallback and needs no owner at all.
+        A commit wakes the reader through a datagram in about 0.1 ms. Polling is the fallback and needs no owner.
         """
         sleeper = Sleeper(self.home)
         try:
@@ -138,16 +139,16 @@ class LogReader:
             part: list[tuple[bytes, bytes]] = []
             with self._env.read() as transaction, transaction.cursor(self._env.table(tables.KEYS)) as cursor:
                 found = cursor.set_range(start) if start else cursor.first()
-                while found and len(part) < SLICE_KEYS and cursor.key().startswith(prefix):
+                while found and len(part) < CHUNK_KEYS and cursor.key().startswith(prefix):
                     part.append(cursor.item())
                     found = cursor.next()
             yield from part
-            if len(part) < SLICE_KEYS:
+            if len(part) < CHUNK_KEYS:
                 return
             start = part[-1][0] + b"\x00"  # the smallest key after the last one
 
     def settings(self) -> dict[str, bytes]:
-        """Every setting made with `EventLog.set_meta`."""
+        """Every setting stored with `EventLog.set_meta`."""
         with self._env.read() as transaction:
             return tables.settings(transaction, self._env)
 
@@ -157,7 +158,7 @@ class LogReader:
             return tables.get_setting(transaction, self._env, name)
 
     def stat(self) -> dict[str, int | float]:
-        """Size and growth of the log; the keys are listed in stats.py. Times in ns, sizes in bytes."""
+        """Size and growth of the log; stats.py lists the names. Times in ns, sizes in bytes."""
         with self._env.read() as transaction:
             return describe(transaction, self._env, tables.data_file(self.home))
 
@@ -166,12 +167,12 @@ class LogReader:
         self._env.env.copy(str(folder), compact=True)
 
     def check_outside_head(self, outside: Head) -> None:
-        """Raise LostTail unless this log still has the commit that a head kept outside it remembers."""
+        """Raise LostTail unless the log has the commit that a head file recorded."""
         with self._env.read() as transaction:
             tables.check_outside_head(transaction, self._env, outside, self.home)
 
     def close(self) -> None:
-        """Give up the handle. Harmless when closed already."""
+        """Close the handle. Harmless when it is closed already."""
         if not self._closed:
             self._closed = True
             release(self._env)
@@ -184,12 +185,12 @@ class LogReader:
     ) -> None:
         self.close()
 
-    def _slice(self, after_seq: int) -> list[Batch]:
+    def _read_chunk(self, after_seq: int) -> list[Batch]:
         part: list[Batch] = []
         size = 0
         with self._env.read() as transaction, transaction.cursor(self._env.table(tables.EVENTS)) as cursor:
             found = seek(cursor, after_seq)
-            while found and len(part) < SLICE_BATCHES and size < SLICE_BYTES:
+            while found and len(part) < CHUNK_BATCHES and size < CHUNK_BYTES:
                 key, value = cursor.item()
                 part.append(decode_record(tables.decode_seq(key), value))
                 size += len(value)
@@ -198,14 +199,14 @@ class LogReader:
 
 
 def seek(cursor: lmdb.Cursor[bytes], after_seq: int) -> bool:
-    """Stand on the batch that holds the event after `after_seq`; False when the log ends before it."""
+    """Move the cursor to the batch with the event after `after_seq`; False when the log ends before it."""
     wanted = min(after_seq + 1, _LAST_SEQ)
     if cursor.set_range(SEQ.pack(wanted)):
         if tables.decode_seq(cursor.key()) == wanted or not cursor.prev():
             return True
     elif not cursor.last():
         return False
-    # On the last batch that starts before `wanted`: either it reaches that far, or the next one is meant.
+    # At the last batch that starts before `wanted`: it contains the event, or the next batch does.
     last_seq = tables.decode_seq(cursor.key()) + decode_record(0, cursor.value()).count - 1
     return last_seq >= wanted or cursor.next()
 

@@ -8,7 +8,7 @@
     digest  BLAKE2b-256(previous digest | header without both digests | payload)
 
 Each digest covers the one before, so the last digest names the whole log: any flipped byte and any lost, added or
-reordered batch changes it. It is a checksum and not a signature: whoever can write the file can also recompute it.
+reordered batch changes it. It is a checksum, not a signature: anyone who can write the file can also recompute it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from carryfold.eventlog.errors import FormatUnknown, LogCorrupt
 FORMAT_VERSION: Final = 1
 MAX_BATCH_EVENTS: Final = 4_096
 MAX_BATCH_BYTES: Final = 1 << 20
-PAIR_BYTES: Final = 10  # what [known_at, ...] adds to each event: an array byte, a type byte, eight of int64
+PAIR_BYTES: Final = 10  # [known_at, ...] around each event: an array byte, a type byte, eight of int64
 NO_DIGEST: Final = bytes(32)
 
 MAGIC: Final = b"CFEL"
@@ -90,7 +90,7 @@ def encode_array(payloads: Sequence[bytes]) -> bytes:
 
 
 def decode_pairs(payload: bytes) -> list[tuple[int, msgspec.Raw]]:
-    """[(known_at, undecoded event)]. Raises msgspec.DecodeError when the bytes are not such an array."""
+    """[(known_at, undecoded event)]. Raises msgspec.DecodeError."""
     return _PAIRS.decode(payload)
 
 
@@ -104,7 +104,7 @@ def encode_record(
 
 
 def decode_record(first_seq: int, value: bytes) -> Batch:
-    """The batch stored under `first_seq`, its digest not yet checked (see `is_intact`)."""
+    """The batch stored under `first_seq`. Its digest is not checked (see `is_intact`)."""
     if len(value) < HEADER.size or not value.startswith(MAGIC):
         raise LogCorrupt("the batch has no header", first_seq)
     _, version, _, count, recorded_at, known_min, known_max, previous, digest = HEADER.unpack_from(value)
@@ -114,7 +114,7 @@ def decode_record(first_seq: int, value: bytes) -> Batch:
 
 
 def decode_head(first_seq: int, value: bytes) -> Head:
-    """The head of a log that ends with this record, read from the header alone."""
+    """The head of a log that ends with this record. Reads only the header."""
     return decode_record(first_seq, value[: HEADER.size]).head
 
 
@@ -133,7 +133,7 @@ def chain(previous: bytes, fields: bytes, payload: bytes) -> bytes:
 
 
 def content_digest(payload: Any) -> bytes:
-    """16 bytes that stand for an event's content in the key table."""
+    """The 16 bytes that represent an event's content in the key table."""
     return blake2b(payload, digest_size=16).digest()
 
 

@@ -1,4 +1,4 @@
-"""How large a log is and how fast it grows, from its tables and the recorded_at of its batches."""
+"""Size and growth of a log, from its tables and the recorded_at of its batches."""
 
 from __future__ import annotations
 
@@ -13,13 +13,16 @@ from carryfold.eventlog.record import HEADER, SEQ, Batch, decode_record
 
 DAY_NS: Final = 86_400 * 1_000_000_000
 SHORTEST_NS: Final = 60 * 1_000_000_000
-"""The shortest span worth scaling to a day: below it there is no rate yet."""
+"""The shortest span that is scaled to a daily rate; below it the rates are 0."""
 
 
 def describe(transaction: lmdb.Transaction[bytes], env: SharedEnv, data_file: Path) -> dict[str, int | float]:
-    """events, batches, keys; bytes (file), map_size, map_used; first/last_recorded_at (ns, 0 when empty); readers,
-    max_readers (slots); events_per_day, bytes_per_day, and growth_span, the time (ns) that they are measured over: the
-    last 24 hours, or the younger half of a younger log, because a start writes a lot at once."""
+    """The figures of `LogReader.stat` by name.
+
+    events, batches, keys; bytes (file), map_size, map_used; first/last_recorded_at (ns, 0 when empty); readers and
+    max_readers (slots); events_per_day and bytes_per_day, measured over growth_span (ns): the last 24 hours, or the
+    later half of a younger log, because the first start writes a lot at once.
+    """
     info, page_size = env.env.info(), env.env.stat()["psize"]
     used = (info["last_pgno"] + 1) * page_size
     result: dict[str, int | float] = {

@@ -1,4 +1,4 @@
-"""Names and places: the folders of a home, the tables of the log, and what its `meta` table holds."""
+"""The folders of a home, the tables of the log, and the content of its `meta` table."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ DEFAULT_MAX_MAP_SIZE: Final = 1024 * GIB
 
 _FORMAT: Final = b"format"
 _ENGINE: Final = b"engine"
-_USER: Final = b"user:"  # settings of the caller are kept apart from our own
+_USER: Final = b"user:"  # prefix of callers' settings, apart from the log's own
 
 
 def log_dir(home: Path) -> Path:
-    """The environment of the log."""
+    """The folder of the log's environment."""
     return home / "log"
 
 
@@ -34,7 +34,7 @@ def data_file(home: Path) -> Path:
 
 
 def last_head(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> Head:
-    """Where the log ends, as this transaction sees it."""
+    """The end of the log, as of this transaction."""
     with transaction.cursor(env.table(EVENTS)) as cursor:
         if not cursor.last():
             return Head()
@@ -43,14 +43,14 @@ def last_head(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> Head:
 
 
 def decode_seq(key: bytes) -> int:
-    """The seq a record is stored under."""
+    """The seq in a record's key. Raises LogCorrupt."""
     if len(key) != SEQ.size:
         raise LogCorrupt("a record is stored under a key that is not a seq")
     return int.from_bytes(key, "big")
 
 
 def check_format(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> bool:
-    """False when the log is new and has no format yet. Raises FormatUnknown."""
+    """False for a new log without a format yet. Raises FormatUnknown."""
     stored = transaction.get(_FORMAT, db=env.table(META))
     if stored is None:
         return False
@@ -63,7 +63,7 @@ def check_format(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> bool:
 
 
 def write_format(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> None:
-    """Stamp a new log with its format and the engine that made it."""
+    """Store the format of a new log and the version of LMDB that created it."""
     table = env.table(META)
     engine = ".".join(map(str, env.env.lib_version()))
     transaction.put(_FORMAT, _format_bytes(), db=table)
@@ -71,7 +71,7 @@ def write_format(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> None:
 
 
 def check_outside_head(transaction: lmdb.Transaction[bytes], env: SharedEnv, outside: Head, home: Path) -> None:
-    """Raise LostTail unless the log still has the commit that the head kept outside it remembers."""
+    """Raise LostTail unless the log has the commit that the head file records."""
     last = last_head(transaction, env)
     if outside.seq > last.seq:
         raise LostTail(
@@ -85,23 +85,23 @@ def check_outside_head(transaction: lmdb.Transaction[bytes], env: SharedEnv, out
         batch = decode_record(decode_seq(cursor.key()), cursor.value()) if found else None
     if batch is None or batch.head != outside:
         raise LostTail(
-            f"{data_file(home)} is not the log that {HEAD_NAME} was written for: they differ at seq {outside.seq}",
+            f"{data_file(home)} is not the log of {HEAD_NAME}: they differ at seq {outside.seq}",
             home / HEAD_NAME,
         )
 
 
 def get_setting(transaction: lmdb.Transaction[bytes], env: SharedEnv, name: str) -> bytes | None:
-    """A caller's setting."""
+    """A caller's setting, or None."""
     return transaction.get(_USER + name.encode(), db=env.table(META))
 
 
 def put_setting(transaction: lmdb.Transaction[bytes], env: SharedEnv, name: str, value: bytes) -> None:
-    """Store or replace a caller's setting."""
+    """Store or replace a setting of a caller."""
     transaction.put(_USER + name.encode(), value, db=env.table(META))
 
 
 def settings(transaction: lmdb.Transaction[bytes], env: SharedEnv) -> dict[str, bytes]:
-    """Every setting of the caller."""
+    """Every setting of callers, by name."""
     found: dict[str, bytes] = {}
     with transaction.cursor(env.table(META)) as cursor:
         if cursor.set_range(_USER):

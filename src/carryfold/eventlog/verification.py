@@ -1,10 +1,10 @@
-"""Is every byte of a log what was committed? LMDB keeps no checksums, so this does.
+"""Verification of a log: every stored byte is compared with its digest, because LMDB keeps no checksums.
 
-`verify` walks the log in a spawned process, because a damaged page can kill the process that touches it (SIGABRT,
-SIGBUS): that death becomes one line, naming the batch that was being read. Checked, in this order: the size of the
-data file; the format; for each batch its place, digest, link to the one before, times, and count against the decoded
-payload; for each key its checksum and the content of the event it names; the head kept outside the log. Not found: a
-change by someone who also recomputed the digests, and a missing entry of the key table.
+`verify` reads the log in a spawned process, because a damaged page can kill the process that reads it (SIGABRT,
+SIGBUS). Such a death becomes one line with the batch that was being read. Checked, in this order: the size of the data
+file; the format; of each batch its seq, digest, link to the previous batch, times, and number of events; of each key
+its checksum and the content of its event; the head file. Not found: a change by someone who also recomputed the
+digests, and a missing entry of the key table.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _NO_EVENT: Final = 0
 
 
 class VerifyReport(msgspec.Struct, frozen=True):
-    """What `verify` found. `error` is one line, None when `ok`; `bad_seq` the first event that cannot be trusted.
-    Without an outside head a lost tail cannot be noticed."""
+    """The result of `verify`. `error` is one line, None when `ok`; `bad_seq` is the first event that cannot be trusted.
+    Without a head file (`has_outside_head`) a lost tail cannot be noticed."""
 
     ok: bool
     events: int
@@ -45,15 +45,18 @@ class VerifyReport(msgspec.Struct, frozen=True):
     has_outside_head: bool = False
 
 
-def verify(home: Path, *, in_child: bool = True) -> VerifyReport:
-    """Check the whole log, beside a live owner if there is one. Never raises for what is wrong with the log.
+def verify(home: Path, *, after: Head | None = None, in_child: bool = True) -> VerifyReport:
+    """Check the whole log, also beside a live owner. A damaged log is reported, not raised.
 
-    With `in_child` False the walk runs here: only for a process that may die.
+    With the head `after` of an earlier report, only the events since are checked, and that they follow from it; keys
+    are not. With `in_child` False the check runs in this process, which a damaged page can then kill.
     """
     if not in_child:
-        return walk(home)
+        return walk(home, after=after)
     with tempfile.TemporaryFile() as progress:
         command = [sys.executable, "-m", "carryfold.eventlog.verify", "--walk", str(progress.fileno()), str(home)]
+        if after is not None:
+            command += [str(after.seq), after.digest.hex()]
         child = subprocess.run(command, pass_fds=(progress.fileno(),), capture_output=True, check=False)  # noqa: S603
         reached = os.pread(progress.fileno(), SEQ.size, 0)
     if child.returncode in (0, 1):
@@ -66,9 +69,9 @@ def verify(home: Path, *, in_child: bool = True) -> VerifyReport:
     return _died(home, f"exited with {child.returncode} ({_last_line(child.stderr)})", reached)
 
 
-def walk(home: Path, progress_fd: int | None = None) -> VerifyReport:
-    """The check itself, in this process. The seq being read is written to `progress_fd`, for whoever survives us."""
-    walker = _Walker(home, progress_fd)
+def walk(home: Path, progress_fd: int | None = None, *, after: Head | None = None) -> VerifyReport:
+    """The check itself, in this process. It writes the seq being read to `progress_fd`, for the parent process."""
+    walker = _Walker(home, progress_fd, after or Head())
     try:
         walker.run()
     except LogError as error:
@@ -77,8 +80,9 @@ def walk(home: Path, progress_fd: int | None = None) -> VerifyReport:
 
 
 class _Walker:
-    def __init__(self, home: Path, progress_fd: int | None) -> None:
-        self.head = Head()
+    def __init__(self, home: Path, progress_fd: int | None, after: Head) -> None:
+        self.head = after
+        self._checks_keys = after.seq == 0
         self._batches = 0
         self._home = home
         self._progress_fd = progress_fd
@@ -93,13 +97,15 @@ class _Walker:
         )  # fmt: skip
 
     def run(self) -> None:
-        # Read before the log: a live owner then can only have made the log longer than this head.
+        # Read before the log: a live owner can only have made the log longer since.
         outside = read_head(self._home)
         self._has_outside_head = outside is not None
         with LogReader.open(self._home) as reader:
             upto = reader.last.seq
-            self._note(1)
-            for batch in reader.read():
+            if self.head.seq:
+                self._check_start(reader)
+            self._note(self.head.seq + 1)
+            for batch in reader.read(self.head.seq):
                 self._check_batch(batch)
                 self._note(self.head.seq + 1)
                 if len(self._window) >= WINDOW_EVENTS * _DIGEST_BYTES or self.head.seq >= upto:
@@ -110,6 +116,13 @@ class _Walker:
                 self._check_keys(reader, is_last=True)
             if outside is not None:
                 reader.check_outside_head(outside)
+
+    def _check_start(self, reader: LogReader) -> None:
+        """Check that the log still has the head that was verified before."""
+        batch = next(iter(reader.read(self.head.seq - 1, limit_batches=1)), None)
+        if batch is None or (batch.last_seq, batch.digest) != (self.head.seq, self.head.digest):
+            raise LogCorrupt("the log is not the one that was verified before", self.head.seq)
+        self.head = batch.head
 
     def _check_batch(self, batch: Batch) -> None:
         seq = self.head.seq + 1
@@ -127,16 +140,19 @@ class _Walker:
             raise LogCorrupt(f"the batch has {len(pairs)} events, its header says {batch.count}", seq)
         known = [at for at, _ in pairs]
         if (min(known), max(known)) != (batch.known_min, batch.known_max):
-            raise LogCorrupt("the known_at bounds in the header are not those of the events", seq)
+            raise LogCorrupt("the known_at bounds in the header differ from the events", seq)
         if batch.known_max > batch.recorded_at or batch.recorded_at < self.head.recorded_at:
-            raise LogCorrupt("the times of the batch run backwards", seq)
-        for _, event in pairs:
-            self._window += content_digest(event)
+            raise LogCorrupt("the times of the batch are out of order", seq)
+        if self._checks_keys:
+            for _, event in pairs:
+                self._window += content_digest(event)
         self.head = batch.head
         self._batches += 1
 
     def _check_keys(self, reader: LogReader, *, is_last: bool) -> None:
-        """Compare every key that points into the window, then begin the next window."""
+        """Compare every key of an event in the window, then begin the next window."""
+        if not self._checks_keys:
+            return
         self._note(_NO_EVENT)
         end = self._window_start + len(self._window) // _DIGEST_BYTES
         for key, value in reader.iter_key_values():
@@ -159,7 +175,7 @@ class _Walker:
 
 
 def _died(home: Path, how: str, reached: bytes) -> VerifyReport:
-    """The child reads ahead a slice at a time, so the seq is where the slice began. 0: it had come to the keys."""
+    """The child reads whole chunks, so the seq is the start of the last chunk. 0: it was reading the keys."""
     seq = int.from_bytes(reached, "big") or None
     where = f"in a page from seq {seq} on" if seq is not None else "outside the events"
     error = LogCorrupt(f"the process that checked {tables.data_file(home)} {how}, {where}", seq)

@@ -1,7 +1,6 @@
-"""`python -m carryfold.eventlog.verify HOME`: check a log from a shell. Prints one line; exit code 0 only when it is
-whole.
+"""`python -m carryfold.eventlog.verify HOME`: check a log from a shell. Prints one line; exit code 0 if it is intact.
 
-With `--walk FD` it is the child that `verify` spawns: it does the walk itself, writes the seq it reads to the open
+With `--walk FD` this is the child that `verify` spawns: it checks the log itself, writes the seq being read to the open
 file FD, and prints the report as JSON. Nothing imports this module.
 """
 
@@ -13,19 +12,21 @@ from pathlib import Path
 
 import msgspec
 
+from carryfold.eventlog.record import Head
 from carryfold.eventlog.verification import verify, walk
 
 
 def main(arguments: Sequence[str]) -> int:
-    """0 whole, 1 damaged, 2 wrong usage."""
+    """0 intact, 1 damaged, 2 wrong usage."""
     match arguments:
-        case ["--walk", fd, home] if fd.isdigit():
-            report = walk(Path(home), int(fd))
+        case ["--walk", fd, home, *after] if fd.isdigit():
+            seen = Head(int(after[0]), bytes.fromhex(after[1])) if after else None
+            report = walk(Path(home), int(fd), after=seen)
             sys.stdout.buffer.write(msgspec.json.encode(report))
         case [home] if not home.startswith("-"):
             report = verify(Path(home))
             summary = f"{report.events} events in {report.batches} batches, head {report.head_digest.hex()}"
-            print(f"whole: {summary}" if report.ok else report.error)
+            print(f"intact: {summary}" if report.ok else report.error)
         case _:
             print("usage: python -m carryfold.eventlog.verify HOME", file=sys.stderr)
             return 2

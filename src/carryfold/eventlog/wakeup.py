@@ -1,9 +1,9 @@
-"""Wake-ups across processes: each tailing reader has a unix datagram socket in `wake/`, the owner pokes them after a
-commit.
+"""Wake-ups across processes: each tailing reader has a unix datagram socket in `wake/`, and the owner sends to all of
+them after a commit.
 
-A wake-up is a hint. It carries nothing, may be lost or come twice, and every reader polls as well; so nothing here can
-delay or fail a commit. Sockets are named through an open directory handle (`/proc/self/fd/N/name`), because a unix
-socket path is limited to 108 bytes and a home folder is not.
+A wake-up is a hint. It is empty, may be lost or come twice, and every reader also polls. So nothing here can delay or
+fail a commit. Sockets are named through an open directory handle (`/proc/self/fd/N/name`), because a unix socket path
+is limited to 108 bytes and the path of a home is not.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ class Waker:
         self._socket.setblocking(False)
 
     def wake_all(self) -> None:
-        """Poke every reader; forget those that are gone."""
+        """Wake every reader, and remove the sockets of readers that died."""
         for name in os.listdir(self._dir):  # noqa: PTH208 - pathlib has no listing of an open directory
             try:
                 self._socket.sendto(b"", f"/proc/self/fd/{self._dir}/{name}")
-            except ConnectionRefusedError:  # its process died without taking the socket away
+            except ConnectionRefusedError:  # its process died without removing the socket
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=self._dir)
             except OSError:
-                continue  # queue full of unread wake-ups, or gone this moment: it will poll
+                continue  # its queue is full, or it closes just now: it will poll
 
     def close(self) -> None:
-        """Release the handles."""
+        """Close the handles."""
         self._socket.close()
         os.close(self._dir)
 
 
 class Sleeper:
-    """A reader's side. Where no socket can be made (a read-only medium), it simply waits."""
+    """A reader's side. Where no socket can be created (a read-only medium), it only waits."""
 
     def __init__(self, home: Path) -> None:
         self._name = f"{os.getpid()}-{next(_serial)}"
@@ -61,11 +61,11 @@ class Sleeper:
 
     @property
     def is_woken(self) -> bool:
-        """Can the owner wake this reader, or does it only poll?"""
+        """True if the owner can wake this reader; otherwise it only polls."""
         return self._socket is not None
 
     def wait(self, timeout_s: float) -> bool:
-        """Sleep until a wake-up or the timeout; True when woken. Wake-ups that piled up count as one."""
+        """Sleep until a wake-up or the timeout; True when woken. Several pending wake-ups count as one."""
         sockets = [self._socket] if self._socket is not None else []
         ready, _, _ = select.select(sockets, [], [], timeout_s)
         for waiting in ready:
@@ -75,7 +75,7 @@ class Sleeper:
         return bool(ready)
 
     def close(self) -> None:
-        """Take the socket away."""
+        """Remove the socket."""
         if self._socket is not None:
             self._socket.close()
             with suppress(FileNotFoundError):
