@@ -14,39 +14,39 @@ SCORES = ("persistence", "expected")
 CAPS = ("notional", "book", "capital")
 GATES = ("pays_off",)
 PARAMETERS = {
-    "patience": (6.0, 0.0, 1000.0),  # so many periods of 8 h the rate has to have been at `enter` or above
-    "horizon": (30.0, 1.0, 90.0),  # so many periods may pass until the round trip is earned
+    "patience": (6.0, 0.0, 1000.0),  # periods of 8 h for which the rate must have been at `enter` or above
+    "horizon": (30.0, 1.0, 90.0),  # periods within which the forecast must earn the round trip
 }
 
 
-def score(v: Any, p: Any, q: float) -> float:
+def score(view: Any, params: Any, rate: float) -> float:
     """The slow average, once the rate has been high for long enough."""
-    if v.run_h8 < p.patience or v.ema_slow < p.enter:
+    if view.periods_above < params.patience or view.ema_slow < params.enter:
         return NOT_WANTED
-    return v.ema_slow
+    return view.ema_slow
 
 
-def size(v: Any, p: Any, d: Any) -> float:
-    """The usual notional, less where the book or the capital is nearly used up."""
-    d.caps[0] = p.notional
-    d.caps[1] = p.book_cap - d.gross
-    d.caps[2] = d.capital_room
-    return min(d.caps[0], min(d.caps[1], d.caps[2]))
+def size(view: Any, params: Any, decision: Any) -> float:
+    """The notional, bounded by the room in the book and by free capital."""
+    decision.caps[0] = params.notional
+    decision.caps[1] = params.book_cap - decision.gross
+    decision.caps[2] = decision.capital_room
+    return min(decision.caps[0], min(decision.caps[1], decision.caps[2]))
 
 
-def gates(v: Any, p: Any, d: Any) -> int:
-    """The forecast has to earn the round trip within the horizon."""
-    phi, mu = forecast(v)
-    periods, total = periods_to_earn(d.round_trip_bp / 1e4, d.q, phi, mu)
-    d.scores[1] = total
-    return 0 if 0 < periods <= p.horizon else 1
+def gates(view: Any, params: Any, decision: Any) -> int:
+    """The forecast must earn the round trip within the horizon."""
+    phi, mu = forecast(view)
+    periods, total = periods_to_earn(decision.round_trip_bp / 1e4, decision.estimate_8h, phi, mu)
+    decision.scores[1] = total
+    return 0 if 0 < periods <= params.horizon else 1
 
 
-def explain(v: Any, p: Any, d: Any) -> None:
-    """What the decision went by."""
-    d.scores[0] = persistence_score(v, max(p.patience, 1.0))
+def explain(view: Any, params: Any, decision: Any) -> None:
+    """The persistence score; `gates` writes the other score."""
+    decision.scores[0] = persistence_score(view, max(params.patience, 1.0))
 
 
-def leaves(v: Any, p: Any, q: float) -> bool:
+def leaves(view: Any, params: Any, rate: float) -> bool:
     """The average no longer pays; a single low settlement is no reason."""
-    return v.ema_slow < p.exit
+    return view.ema_slow < params.exit

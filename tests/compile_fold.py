@@ -11,7 +11,7 @@ from carryfold.domain.rows import ROW
 
 
 def main(kernel: str) -> None:
-    """Run it on no rows."""
+    """Run the kernel on no rows, which compiles it."""
     instruments = [Instrument("x", "XUSDT", "spot"), Instrument("x", "XUSDT", "perp")]
     state = State(Parameters(), instruments, [carry_pair("x", "XUSDT", spot_symbol="XUSDT")])
     rows = np.zeros(0, ROW)

@@ -1,7 +1,7 @@
 """Rows written by hand: instruments at round prices, times counted in hours from a fixed midnight.
 
 Rows of an instrument name it by its id. Where only a `pair` is given, the instruments are those of `compiled.carry`:
-pair n is spot 2n against perpetual 2n + 1, and what both legs say comes as two rows, in a list.
+pair n is spot 2n against perpetual 2n + 1, and rows of both legs come as a list of two.
 """
 
 from carryfold.domain.rows import Kind
@@ -25,7 +25,7 @@ def at(hours: float) -> int:
 
 
 def known_at(hours: float, rows: list[Row]) -> list[Row]:
-    """The rows, had they become known at `hours`."""
+    """The rows with a known_at of `hours`."""
     return [(at(hours), *row[1:]) for row in rows]
 
 
@@ -33,7 +33,7 @@ def known_at(hours: float, rows: list[Row]) -> list[Row]:
 
 
 def listing(subject: int, *, lot: float = 1e-6, min_notional: float = 5.0, multiplier: float = 1.0) -> Row:
-    """Listed since ever."""
+    """A listing of unknown time."""
     return (0, 0, 0, subject, Kind.INSTRUMENT_LISTED, 0, lot, min_notional, multiplier)
 
 
@@ -70,7 +70,7 @@ def delisted(hours: float, subject: int = 1) -> Row:
 
 
 def listed(pair: int = 0, *, lot: float = 1e-6, priced: bool = True) -> list[Row]:
-    """Listed since ever; not `priced`: without a spot market."""
+    """Listings of unknown time; not `priced`: without a spot market."""
     legs = (2 * pair, 2 * pair + 1) if priced else (2 * pair + 1,)
     return [listing(leg, lot=lot) for leg in legs]
 

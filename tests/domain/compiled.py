@@ -1,4 +1,4 @@
-"""The compiled fold run over a test's rows, and its results in the oracle's shape so that the two can be compared."""
+"""Runs of the compiled fold, with results in the oracle's format, so that the two can be compared."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -67,7 +67,7 @@ def run_compiled(case: Any) -> dict[str, Any]:
 
 
 def figures(state: State, output: Output) -> dict[str, Any]:
-    """Everything the oracle reports, from the fold's records."""
+    """The figures of the oracle's Result, from the fold's records."""
     b = state.book[0]
     funding = BOOKINGS.index("funding")
     healths = state.account["min_health"]
@@ -121,7 +121,7 @@ def figures(state: State, output: Output) -> dict[str, Any]:
 
 
 def venue_figures(state: State, number: int) -> dict[str, int]:
-    """What a run leaves in the account at one venue."""
+    """A run's account at one venue, at its end."""
     account = state.account[number]
     return {
         "capital": int(account["capital"]),
@@ -133,7 +133,7 @@ def venue_figures(state: State, number: int) -> dict[str, int]:
 
 
 def differences(expected: Any, found: dict[str, Any]) -> list[str]:
-    """What differs between the oracle's Result and `figures`, one line each; lists by their first difference."""
+    """The differences between the oracle's Result and `figures`, one line each; of lists the first difference."""
     out = []
     for name, value in found.items():
         want = getattr(expected, name)

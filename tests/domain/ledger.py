@@ -1,6 +1,6 @@
-"""What a live run's money must be, by plain book-keeping: cash moved, units counted, everything at the price of now.
+"""The expected money of a live run, by plain book-keeping: cash, units, and valuation at current prices.
 
-It knows nothing of costs, shares, holdings or slots, so it agrees with the fold only if those add up.
+It has no cost shares, holdings or slots, so it equals the fold only if those of the fold add up.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ __all__ = ["Ledger"]
 
 @dataclass
 class Leg:
-    """Eighths of a coin held (a short is negative) and the cash that trading them has moved, e8."""
+    """Eighths of a coin held (a short is negative) and the cash from trading them, e8."""
 
     eighths: int = 0
     cash: int = 0
@@ -102,7 +102,7 @@ class Ledger:
         }
 
     def equities(self) -> list[int]:
-        """What each venue's account has gained."""
+        """The gain of each venue's account."""
         gained = list(self.cash)
         gained[0] += sum(leg.pnl for leg in self.long)
         gained[-1] += sum(leg.pnl for leg in self.short)

@@ -1,5 +1,5 @@
-"""Pairs of instruments 0 and 1 at round prices, and what a run over some pairs brought out: for tests whose amounts are
-worked out by hand. A coin costs 100, a position is mostly 10 coins."""
+"""Pairs of instruments 0 and 1 at round prices, and the results of a run over some pairs, for tests with amounts worked
+out by hand. A coin costs 100, a position is mostly 10 coins."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ FREE: dict[str, Any] = PLAIN | {"spot_taker_bp": 0.0, "perp_taker_bp": 0.0}
 
 @dataclass
 class Run:
-    """What a run over some pairs brought out."""
+    """The results of a run over some pairs."""
 
     state: State
     output: Output
@@ -68,7 +68,7 @@ class Run:
 def run(
     rows: Market, params: Parameters, *pairs: Pair, instruments: Sequence[Instrument] | None = None, **bounds: int
 ) -> Run:
-    """Fold rows of the pairs' legs, whose ids are in the order in which the pairs name them."""
+    """Fold rows of the pairs' legs. Instrument ids follow their first appearance in `pairs`."""
     legs = list(dict.fromkeys(leg for pair in pairs for leg in pair)) if instruments is None else instruments
     return Run(*fold_rows(ordered(rows), legs, pairs, params, **bounds))
 
@@ -87,7 +87,7 @@ def e8(amount: float) -> int:
 
 
 def held(*instruments: Instrument, end: int = 12) -> Market:
-    """Bars at 100, and rates that make the run want it at hour 8."""
+    """Bars at 100, and rates that make the run enter the pair at hour 8."""
     rows: Market = [listings(len(instruments))]
     rows += [closed(h, leg, 100.0) for h in range(1, end + 1) for leg in range(len(instruments))]
     rows += [

@@ -1,6 +1,6 @@
-"""A live run played by hand: rows of the market and of what became of its orders, one instant at a time.
+"""A live run driven by hand: rows of the market and of its orders' outcomes, one instant at a time.
 
-What is held is given in eighths of a coin: with whole prices every product is exact.
+Holdings are counted in eighths of a coin: with whole prices every product is exact.
 """
 
 from collections.abc import Sequence
@@ -59,7 +59,7 @@ def rate(value: float, *, pair: int = 0) -> Values:
 def filled(
     leg: Leg, eighths: int, price: float = PRICE, *, fee: float = 0.0, ended: bool = False, pair: int = 0
 ) -> Values:
-    """A fill of so many eighths (bought > 0) at `price`, with a fee in quote; `ended`: its process is over."""
+    """A fill of some eighths (bought > 0) at `price`, with a fee in quote; `ended`: its process ended too."""
     kind = Kind.LONG_FILLED if leg == "long" else Kind.SHORT_FILLED
     fill = (pair, kind, float(eighths * EIGHTH), abs(eighths) / 8 * price * E8, fee * E8)
     return fill, *_end(pair, ended=ended)
@@ -78,7 +78,7 @@ def _end(pair: int, *, ended: bool) -> Values:
 
 
 def corrected(long: int = 0, short: int = 0, cash: float = 0.0, *, pair: int = 0) -> Values:
-    """The venue has so many eighths more of a leg, and more cash; pair -1: of the account alone."""
+    """The venue has more eighths of a leg, and more cash; pair -1: of the account alone."""
     return ((pair, Kind.RECONCILIATION_CORRECTED, float(long * EIGHTH), float(short * EIGHTH), cash * E8),)
 
 
@@ -94,7 +94,7 @@ def spreads(*symbols: str) -> tuple[list[Instrument], list[Pair]]:
 
 
 class Live:
-    """A live fold over `pairs` listed pairs at PRICE, none of which is wanted before a rate comes."""
+    """A live fold over `pairs` listed pairs at PRICE, none of which is entered before a rate comes."""
 
     def __init__(self, params: Parameters = FREE, pairs: int = 1, *, spread: bool = False) -> None:
         self.state = fresh(params, pairs, spread=spread)
@@ -107,7 +107,7 @@ class Live:
             self.give(*(((legs_of(i)[0], Kind.FUNDING_SETTLED, 0.0, 8.0, 0.0),) for i in range(pairs)))
 
     def give(self, *values: Values, after_s: float = 1.0, slot: int = 0) -> list[tuple[int, str, int]]:
-        """One instant of rows, `after_s` after the last one; what was decided at it: (pair, action, lots)."""
+        """Fold one instant of rows, `after_s` after the last one, and return its decisions: (pair, action, lots)."""
         self.t += round(after_s * SECOND)
         rows = self.stamped(values, slot)
         self.rows.append(rows)
@@ -116,20 +116,20 @@ class Live:
         return decided
 
     def stamped(self, values: Sequence[Values], slot: int = 0) -> Rows:
-        """Rows that happen and are known now."""
+        """Rows that occur and are known now."""
         together = [value for one in values for value in one]
         return np.array([(self.t, self.t, 0, v[0], v[1], slot, *v[2:]) for v in together], ROW)
 
     def want(self, value: float = 0.001, pair: int = 0) -> list[tuple[int, str, int]]:
-        """A settled rate that makes the run want the pair, or leave it; the decision falls at the same instant."""
+        """A settled rate that makes the run enter the pair, or leave it; the decision is due at the same instant."""
         return self.give(rate(value, pair=pair))
 
     def tick(self, after_s: float = 1.0) -> list[tuple[int, str, int]]:
-        """An instant at which nothing happens but a decision."""
+        """An instant with a decision and nothing else."""
         return self.give(word(Kind.CLOCK_TICKED), after_s=after_s)
 
     def enter(self, lots: int = 20, *, pair: int = 0, fee: float = 0.0) -> None:
-        """The pair is wanted, and both legs fill whole, at PRICE."""
+        """Enter the pair; both legs fill completely, at PRICE."""
         self.want(pair=pair)
         self.give(filled("long", 4 * lots, fee=fee, pair=pair))
         self.give(filled("short", -4 * lots, fee=fee, ended=True, pair=pair))

@@ -1,12 +1,12 @@
-"""Prints the golden lines of a release: every event class, once with every field set and once with its defaults alone,
-as bytes and, where it has one, with the key under which the log knows it.
+"""Prints the golden lines of a release: every event class, once with every field set and once with its defaults, as
+bytes and, where it has one, with its key in the log.
 
     python -m tests.domain.make_golden > tests/domain/golden/RELEASE.jsonl      when RELEASE is made, and never again
     python -m tests.domain.make_golden --missing >> tests/domain/golden/RELEASE.jsonl      classes that no file has yet
     python -m tests.domain.make_golden --read > tests/domain/golden/0.1.0-read.jsonl      was run once
 
-A golden file stands for every log that its release wrote. The lines of a `-read` file pin what events of classes that
-nobody writes any more say in the events of a later release. No test writes one, and a line that is there never changes.
+A golden file represents every log of its release. The lines of a `-read` file pin the conversion of older event classes
+to current ones. No test writes a golden file, and an existing line never changes.
 """
 
 import json
@@ -57,12 +57,12 @@ def full(cls: type[Any]) -> Any:
 
 
 def minimal(cls: type[Any]) -> Any:
-    """An event of `cls` with nothing given but what has to be."""
+    """An event of `cls` with its required fields only."""
     return cls(*(_value(f.name, f.type, i) for i, f in enumerate(msgspec.structs.fields(cls)) if f.required))
 
 
 def _value(name: str, kind: Any, i: int) -> Any:
-    """A telling value of a field: the `i`-th one of its class."""
+    """A distinctive value for the `i`-th field of a class."""
     if kind is Pair:
         perp = Instrument("bybit", "1000PEPEUSDT", "perp", 100 + i)
         return Pair(Instrument("bybit", "PEPEUSDT", "spot", 1), perp)
@@ -96,7 +96,8 @@ def golden_lines(classes: tuple[type[Any], ...]) -> Iterator[str]:
 
 
 def read_lines(release: Path) -> Iterator[str]:
-    """What each event of older classes says today: those in the golden file of their release, and telling ones."""
+    """Each event of older classes in current classes: those in the golden file of their release, and distinctive
+    ones."""
     stored = [bytes.fromhex(json.loads(line)["msgpack"]) for line in release.read_text().splitlines()]
     for data in [*stored, *map(codec.encode, _TELLING)]:
         if isinstance(codec.decode(data), legacy.LEGACY):

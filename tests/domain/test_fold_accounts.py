@@ -70,7 +70,7 @@ def parameters(draw: Random) -> Parameters:
 
 
 def check(state: State) -> None:
-    """Everything that is kept twice is the same twice."""
+    """Compare all figures that the state keeps in two places."""
     b, p, accounts = state.book[0], state.pair, state.account
     total = equity(b)
     assert total == b["capital"] + b["funding"] + long_pnl(b) + short_pnl(b) - b["fees"] - b["borrow"]
@@ -121,7 +121,7 @@ def test_accounts_book_and_holdings_agree_at_every_instant() -> None:
     assert all(seen[action] > 5 for action in BOOKINGS[1:]), f"too little happened: {seen}"
 
 
-def test_spot_profit_is_that_of_coins_alone() -> None:
+def test_spot_pnl_is_that_of_coins_alone() -> None:
     """In a run of both kinds of pairs the long legs' P&L is coins' and perpetuals'."""
     draw = Random("kinds")
     state = State(Parameters(enter=0.0002, capital=50_000.0, daily_loss_limit=1.0), INSTRUMENTS, PAIRS)

@@ -1,4 +1,4 @@
-"""Cases whose result is known without a simulator."""
+"""Cases with results that are known without a simulator."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def test_spread_and_slippage_are_lost_four_times() -> None:
 
 
 @pytest.mark.parametrize("move", [0.7, 1.3])
-def test_a_hedged_book_does_not_care_where_the_price_goes(move: float) -> None:
+def test_a_price_move_costs_a_hedged_book_only_the_fees_on_its_exit(move: float) -> None:
     """Spot and perpetual move together: only fees on the exit's own notional differ."""
     hours = 8 * 23
     prices = [100.0 * (1 + (move - 1) * h / hours) for h in range(hours + 1)]
@@ -75,7 +75,7 @@ def test_a_settlement_is_priced_by_the_mark_at_its_time_however_late_it_is_known
 
 
 def test_a_settlement_is_priced_by_the_mark_at_its_time_however_many_quotes_come_until_it_is_known() -> None:
-    """A held pair is quoted every second; half a minute passes until its settlement is known."""
+    """A held pair has a quote every second, and its settlement is known half a minute after its time."""
     rows = [listed(), settled(8, 0.001), *(bar(h, 100.0) for h in range(1, 24))]
     before = [quote(24 - s / 3600, 100.0) for s in range(60, 0, -1)]
     after = [quote(24 + s / 3600, 101.0) for s in range(1, 3_600)]
@@ -108,8 +108,9 @@ def test_a_bar_is_invisible_before_its_close() -> None:
 
 
 @pytest.mark.parametrize(("silent_s", "exits"), [(3_600, 0), (8 * 86_400, 1)])
-def test_what_nobody_listened_to_is_no_end_of_a_pair_and_a_silence_of_its_own_is(silent_s: int, exits: int) -> None:
-    """Two pairs are held, nothing at all comes for more than dead_s, then one of them speaks, and later the other."""
+def test_a_stop_of_all_data_ends_no_pair_and_a_pair_without_data_of_its_own_ends(silent_s: int, exits: int) -> None:
+    """Two pairs are held. There is no data at all for more than dead_s, then data of one of them, later of the
+    other."""
     start: Market = [listed(0), listed(1)]
     start += [bar(h, 100.0, pair=i) for h in range(1, 13) for i in (0, 1)]
     start += [settled(8, 0.001, pair=0), settled(8, 0.001, pair=1)]

@@ -72,7 +72,7 @@ thorough = settings(max_examples=250, deadline=None, suppress_health_check=list(
 
 
 class Orders:
-    """Which pairs have an order under way, by the decisions that came out and the ends that went in."""
+    """The pairs with an order in progress, from the decisions and the ends of processes."""
 
     def __init__(self) -> None:
         self.open: dict[int, str] = {}
@@ -108,7 +108,8 @@ def check_sums(run: Live) -> None:
 
 
 def check_decisions(run: Live, ledger: Ledger, orders: Orders, decided: list[tuple[int, str, int]]) -> None:
-    """Nothing is decided while an order is under way; entries only of what is flat, and only when allowed."""
+    """Check that a pair with an order in progress has no decision, and that only flat pairs are entered, when
+    allowed."""
     for pair, action, lots in decided:
         assert pair not in orders.open
         assert lots > 0
@@ -171,7 +172,7 @@ def test_a_live_fold_in_pieces_or_in_another_order_inside_instants_is_the_same(
 
 @thorough
 @given(histories, st.floats(0, 1))
-def test_a_live_state_goes_on_from_its_snapshot_as_if_it_had_never_stopped(history: list[Values], share: float) -> None:
+def test_a_live_state_continues_from_its_snapshot_without_a_difference(history: list[Values], share: float) -> None:
     run = Live(PARAMS, PAIRS)
     stop = int(share * len(history))
     for row in history[:stop]:

@@ -46,7 +46,7 @@ def test_a_spread_whose_long_leg_costs_more_than_its_short_one_earns_is_never_en
 
     assert found.decided == []
     assert found.state.pairs == [SPREAD, BACK]
-    assert found.state.view["x"].tolist() == [-1 * BP, 1 * BP]
+    assert found.state.view["rate_8h"].tolist() == [-1 * BP, 1 * BP]
 
 
 def test_the_other_direction_of_it_earns_one_bp_every_eight_hours() -> None:
@@ -89,10 +89,10 @@ def test_the_rate_of_a_spread_moves_when_either_leg_settles() -> None:
     minute = 60 * SECOND
     assert found.decided == [(at(8) + minute, SPREAD, "enter"), (at(9) + minute, SPREAD, "exit")]
     decisions = found.output.decisions
-    q = [float(d["q"]) for d in decisions if ACTIONS[d["action"]] != "refused"]
+    q = [float(d["estimate_8h"]) for d in decisions if ACTIONS[d["action"]] != "refused"]
     assert q == [4 * BP - 0.1 * BP * 8, 4 * BP - 0.3 * BP * 8]
     assert q == pytest.approx([3.2 * BP, 1.6 * BP])
-    assert found.state.view["x_count"].tolist() == [5], "hours 8 to 12; both legs settled in hour 8"
+    assert found.state.view["rate_count"].tolist() == [5], "hours 8 to 12; both legs settled in hour 8"
 
 
 def test_a_move_of_both_prices_moves_money_between_the_accounts_and_no_equity() -> None:
@@ -187,7 +187,7 @@ def test_a_bar_with_a_mark_alone_is_no_price_but_makes_older_rows_late() -> None
     [(480, 480, at(19)), (60, 480, at(19)), (480, 60, at(19)), (60, 60, at(24) + SECOND)],
 )
 def test_a_price_may_be_as_old_as_the_longer_bar_that_it_closed(long: int, short: int, entered_at: int) -> None:
-    """A bar every eight hours, and a rate that comes three hours after one: stale_s is two."""
+    """A bar every eight hours, and a rate three hours after one; stale_s is two hours."""
     rows: Market = [listings()]
     rows += [closed(8 * k, leg, 100.0, minutes=m) for k in range(1, 4) for leg, m in ((LONG, long), (SHORT, short))]
     rows += [settlement(19, leg, 6 * BP * leg, known_after_s=0) for leg in (0, 1)]
@@ -200,7 +200,7 @@ def test_a_price_may_be_as_old_as_the_longer_bar_that_it_closed(long: int, short
     assert found.figures["dropped"] == 0
 
 
-def test_an_entry_that_found_no_price_frees_its_slot_and_its_instruments_in_the_decision_that_drops_it() -> None:
+def test_an_entry_without_a_price_frees_its_slot_and_its_instruments_in_the_decision_that_drops_it() -> None:
     """One leg of the spread fell silent after it was ordered; the carry pair of the other leg is busy for two hours."""
     carry = Pair(SPOT_B, B)
     rows: Market = [listings(3), *(closed(h, leg, 100.0) for h in range(1, 9) for leg in range(3))]
@@ -215,7 +215,7 @@ def test_an_entry_that_found_no_price_frees_its_slot_and_its_instruments_in_the_
     assert found.figures["dropped"] == 1
 
 
-def test_what_is_held_inside_the_edge_of_a_settlement_is_paid_by_the_leg_that_loses() -> None:
+def test_at_the_edge_of_a_settlement_only_the_paying_leg_is_booked() -> None:
     """Both fill at the bar that closes with the settlement, one second after it."""
     rows = held(*SPREAD, end=8)
     rows += [settlement(8.5, leg, 3 * BP, interval_h=0.5) for leg in (0, 1)]
@@ -274,7 +274,7 @@ def test_entries_ordered_a_moment_before_count_for_slots_and_capital() -> None:
     assert (slots.refused("slots"), capital.refused("capital")) == (1, 1)
 
 
-def test_the_margin_of_every_venue_concerned_has_to_be_healthy() -> None:
+def test_an_entry_needs_a_healthy_margin_at_every_venue_of_its_pair() -> None:
     """After the first entry: 500 / (0.2 * 1000) = 2.5 at each venue, of which 3 are asked for."""
     pairs = [Pair(Instrument("a", coin, "perp"), Instrument(venue, coin, "perp")) for coin, venue in ("Xb", "Yb", "Zc")]
     rows: Market = [listings(6), *(closed(h, leg, 100.0) for h in range(1, 10) for leg in range(6))]
@@ -305,7 +305,7 @@ def test_composites_cap_by_capital_is_that_of_the_venue_with_less_room() -> None
 @pytest.mark.parametrize(
     ("source", "q"), [("settled", 4 - 1), ("predicted", 9 - 1), ("blend", (9 * 9 + 7 * 4) / 16 - 1)]
 )
-def test_a_prediction_counts_for_the_leg_that_it_is_of(source: str, q: float) -> None:
+def test_a_prediction_counts_for_its_own_leg_only(source: str, q: float) -> None:
     """At 14:00, three quarters of an interval, only the short leg has one."""
     predicted = (at(14), at(14), 0, SHORT, int(Kind.FUNDING_PREDICTED), 480, 9 * BP, 0.0, float(at(16) // 10**6))
     rows: Market = [listings(), *(legs(h, 100.0) for h in range(1, 14)), predicted]
@@ -314,7 +314,7 @@ def test_a_prediction_counts_for_the_leg_that_it_is_of(source: str, q: float) ->
     found = run(rows, Parameters(enter=2.5 * BP, rate_source=source, **PLAIN), SPREAD, since=at(14))  # type: ignore[arg-type]
 
     (d,) = found.output.decisions
-    assert d["q"] == pytest.approx(q * BP, rel=1e-12)
+    assert d["estimate_8h"] == pytest.approx(q * BP, rel=1e-12)
 
 
 def test_an_unpriced_pair_makes_its_perpetual_busy() -> None:
@@ -343,7 +343,7 @@ def test_an_instrument_is_free_in_the_decision_in_which_its_pair_has_closed() ->
 
 
 @pytest.mark.parametrize("latest", [0, 1])
-def test_both_rates_have_to_be_fresh(latest: int) -> None:
+def test_both_rates_must_be_fresh(latest: int) -> None:
     """One leg settled five hours before the decision, with an interval of two."""
     rows: Market = [listings(), *(legs(h, 100.0) for h in range(1, 10))]
     rows += [settlement(3, 1 - latest, 6 * BP * (1 - latest), interval_h=2)]

@@ -1,5 +1,5 @@
-"""Phase 4: what became of a live run's orders, as `fold` books it. Prices are whole and units powers of two, so every
-expected figure is exact."""
+"""Phase 4: the outcomes of a live run's orders, as `fold` books them. Prices are whole and units powers of two, so
+every expected figure is exact."""
 
 from collections.abc import Callable
 from decimal import Decimal
@@ -73,7 +73,7 @@ def test_both_legs_fill_in_parts_and_the_holding_is_what_was_filled() -> None:
     assert run.equity() == -1.625  # the fees: all fills were at the view
 
 
-def test_a_holding_is_counted_in_the_lot_that_was_decided_whatever_it_is_when_it_fills() -> None:
+def test_a_holding_is_counted_in_the_lot_of_its_decision_even_if_the_lot_changes_before_the_fill() -> None:
     run = Live()
     run.want()
     before = float(run.state.view[0]["lot"])
@@ -144,7 +144,7 @@ def test_an_entry_that_ends_without_a_fill_frees_its_slot_and_may_be_decided_aga
     assert run.book["held"] == run.book["entries"] == 0
 
 
-def test_what_is_accepted_or_unknown_changes_no_money_and_no_order() -> None:
+def test_accepted_and_unknown_orders_change_no_money_and_no_order() -> None:
     run = Live()
     run.want()
     before = run.state.pair.copy(), run.pnl()
@@ -292,7 +292,7 @@ def test_a_holding_of_a_pair_that_is_gone_is_closed() -> None:
     assert silent == [(1, "exit", LOTS)], "its data ended"
 
 
-def test_margin_health_as_the_venue_shows_it_blocks_entries() -> None:
+def test_margin_health_as_reported_by_the_venue_blocks_entries() -> None:
     run = Live()
 
     run.give(word(Kind.MARGIN_OBSERVED, 2.9))
@@ -303,7 +303,7 @@ def test_margin_health_as_the_venue_shows_it_blocks_entries() -> None:
     assert healthy == [(0, "enter", LOTS)]
 
 
-def test_coins_that_are_gone_are_a_loss_at_once_and_no_jump_later() -> None:
+def test_missing_coins_are_a_loss_at_once_and_not_later() -> None:
     run = Live()
     run.enter()
     run.give(quote(200.0))
@@ -319,7 +319,7 @@ def test_coins_that_are_gone_are_a_loss_at_once_and_no_jump_later() -> None:
     assert (run.pair()["long_cost"], run.book["long_cost"], run.pair()["held"]) == (0, 0, 0)
 
 
-def test_a_short_that_is_found_is_worth_nothing_until_prices_move() -> None:
+def test_an_added_short_is_worth_nothing_until_prices_move() -> None:
     """A missed fill is adopted: coins and their price in cash against each other, the short at the price of now."""
     run = Live()
 
@@ -333,7 +333,7 @@ def test_a_short_that_is_found_is_worth_nothing_until_prices_move() -> None:
     assert run.want(0.0) == [(0, "exit", LOTS)], "what was adopted is closed like any other holding"
 
 
-def test_a_short_that_is_gone_leaves_what_it_had_gained() -> None:
+def test_a_removed_short_leaves_its_gain() -> None:
     run = Live()
     run.enter()
     run.give(quote(90.0))
@@ -375,7 +375,7 @@ def test_cash_of_the_whole_account_is_corrected_without_a_pair() -> None:
 
 
 def test_fills_after_the_process_are_booked_as_they_come() -> None:
-    """Auto-deleveraging, a liquidation, a trade by hand: no order of ours is open, the holding changes all the same."""
+    """Auto-deleveraging, a liquidation, a manual trade: the holding changes without an open order of ours."""
     run = Live()
     run.enter()
 
@@ -387,7 +387,7 @@ def test_fills_after_the_process_are_booked_as_they_come() -> None:
     assert (run.pair()["held"], run.equity(), run.book["trades"]) == (0, 50.0, 1)
 
 
-def test_a_payment_that_the_venue_tells_otherwise_is_corrected_and_counts_once() -> None:
+def test_a_payment_that_the_venue_corrects_counts_once() -> None:
     run = Live()
     run.enter()
 

@@ -1,4 +1,4 @@
-"""What must hold for any market: determinism, order, splitting, cutting, and that `simple` is pinned."""
+"""Properties of the fold over any market: determinism, order, splitting, cutting; and pinned results of `simple`."""
 
 from collections.abc import Sequence
 from random import Random
@@ -9,10 +9,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carryfold.domain.fold import State, Sweep, simulate, simulate_many
+from carryfold.domain.fold.codes import ENTER, ENTRY
 from carryfold.domain.instruments import Instrument
 from carryfold.domain.params import Parameters
 from carryfold.domain.rows import Kind
-from tests.domain.compiled import figures, fold_rows, ordered, seen_rows
+from tests.domain.build import bar, listed, settled
+from tests.domain.compiled import carry, figures, fold_rows, ordered, seen_rows
 from tests.oracle.markets import Case, cases, parameters_of
 
 thorough = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
@@ -94,19 +96,21 @@ def test_folding_in_pieces_equals_folding_at_once(case: Case, seed: int) -> None
 
 @thorough
 @given(cases(), st.floats(0, 1))
-def test_the_fold_of_a_prefix_is_the_state_of_the_full_fold_there(case: Case, share: float) -> None:
+def test_the_fold_of_a_prefix_is_the_beginning_of_the_full_fold(case: Case, share: float) -> None:
+    """What the whole did up to the cut, in one call, is what the prefix did; and the prefix goes on to the same end."""
     rows = case_rows(case)
     cut = int(rows["known_at"][int(share * (len(rows) - 1))])
+    expected, output = whole(case)
     state = fresh(case)
-    simulate(state, rows[rows["known_at"] <= cut])
 
-    full = fresh(case)
-    simulate(full, rows[rows["known_at"] <= cut])
-    middle = full.hash()
-    simulate(full, rows[rows["known_at"] > cut])
+    found = simulate(state, rows[rows["known_at"] <= cut])
 
-    assert state.hash() == middle
-    assert full.hash() == whole(case)[0].hash()
+    for name in ("decisions", "fills"):
+        records = getattr(output, name)
+        assert getattr(found, name).tobytes() == records[records["t"] <= cut].tobytes(), name
+    assert output.days[: len(found.days)].tobytes() == found.days.tobytes()
+    simulate(state, rows[rows["known_at"] > cut])
+    assert state.hash() == expected.hash()
 
 
 @thorough
@@ -179,9 +183,36 @@ def test_the_attribution_identity_is_exact(case: Case) -> None:
     assert found["capital_e8"] == sum(venue["capital"] for venue in found["venues"].values())
     for name in ("long_cost", "long_value", "short_entry", "short_value", "held"):
         assert book[name] == pairs[name].sum(), f"the book's {name} is not the sum of the pairs'"
-    accounts = state.account
-    assert accounts["margin"].sum() == pairs["long_margin"].sum() + pairs["short_margin"].sum()
-    assert accounts["pending_e8"].sum() == pairs["pending_long_e8"].sum() + pairs["pending_short_e8"].sum()
+    assert state.account["margin"].sum() == pairs["long_margin"].sum() + pairs["short_margin"].sum()
+
+
+def pending(state: State) -> tuple[int, int]:
+    """Capital that entries in progress block: (as the accounts, as the pairs have it)."""
+    entries = state.pair[state.pair["pending"] == ENTRY]
+    by_pair = int(entries["pending_long_e8"].sum() + entries["pending_short_e8"].sum())
+    return int(state.account["pending_e8"].sum()), by_pair
+
+
+@thorough
+@given(cases())
+def test_accounts_block_what_entries_in_progress_need(case: Case) -> None:
+    """Looked at right after each entry is decided, because at the end of a market there is hardly ever one."""
+    rows = case_rows(case)
+    decisions = whole(case)[1].decisions
+    for t in np.unique(decisions["t"][decisions["action"] == ENTER])[:5].tolist():
+        state = fresh(case)
+        simulate(state, rows[rows["known_at"] <= t])
+        of_accounts, of_pairs = pending(state)
+        assert of_accounts == of_pairs
+
+
+def test_entries_in_progress_do_block_capital() -> None:
+    instruments, pairs = carry("XUSDT")
+    state = State(Parameters(), instruments, pairs)
+
+    simulate(state, ordered([listed(), bar(7.5, 100.0), settled(8, 0.001)]))
+
+    assert pending(state) == (133_330_000_000, 133_330_000_000), "1,000 and a third of it as margin"
 
 
 @thorough
@@ -192,9 +223,3 @@ def test_no_nan_is_ever_in_the_state(case: Case) -> None:
         for name in array.dtype.names or ():
             if array.dtype[name].base.kind == "f":
                 assert np.isfinite(array[name]).all(), name
-
-
-def test_defaults_are_those_of_the_documentation() -> None:
-    params = Parameters()
-
-    assert (params.enter, params.exit, params.notional, params.max_positions) == (0.0003, 0.0001, 1000, 5)

@@ -1,4 +1,4 @@
-"""What does not depend on how many quotes come: the marks that price settlements, volatility, turnover."""
+"""Figures that do not depend on the number of quotes: the marks of settlements, volatility, turnover."""
 
 import numpy as np
 from hypothesis import given, settings

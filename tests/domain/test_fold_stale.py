@@ -77,7 +77,7 @@ EDITS = {
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """The package's sources in a place of their own."""
+    """A copy of the package's sources."""
     ignored = shutil.ignore_patterns("__pycache__", "adapters", "projections")
     shutil.copytree(PACKAGE, tmp_path / "src" / "carryfold", ignore=ignored)
     return tmp_path / "src"
@@ -119,7 +119,7 @@ def test_an_edit_in_a_callee_of_another_file_changes_the_result(copy: Path, tmp_
 
 
 def test_the_fold_compiles_nothing_from_outside_its_sources() -> None:
-    """What fold files import from the program is among the files whose digest names the folder."""
+    """Every module that fold files import from the package is among the files of the digest."""
     known = {path.resolve() for path in _compile._SOURCES}
     for path in (found for name in FOLDERS for found in (DOMAIN / name).glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):

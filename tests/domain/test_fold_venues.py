@@ -33,12 +33,12 @@ from tests.domain.legs import (
 # --- accounts ---------------------------------------------------------------------------------------------------------
 
 
-def test_capital_is_split_as_told_or_in_halves_of_which_the_first_takes_what_rounding_leaves() -> None:
+def test_capital_is_split_by_share_or_in_halves_and_the_first_venue_gets_the_remainder() -> None:
     rows: Market = [listings(), legs(1, 100.0)]
-    told = run(rows, Parameters(split="b=0.75,a=0.25"), SPREAD)
+    by_share = run(rows, Parameters(split="b=0.75,a=0.25"), SPREAD)
     halves = run(rows, Parameters(capital=100.00000001), SPREAD)
 
-    assert [told.venue(name)["capital"] for name in "ab"] == [2_500 * E8, 7_500 * E8]
+    assert [by_share.venue(name)["capital"] for name in "ab"] == [2_500 * E8, 7_500 * E8]
     assert [halves.venue(name)["capital"] for name in "ab"] == [50 * E8 + 1, 50 * E8]
     with pytest.raises(ParameterError, match="each venue of the run: a, b"):
         run(rows, Parameters(split="a=0.5,c=0.5"), SPREAD)
@@ -46,14 +46,14 @@ def test_capital_is_split_as_told_or_in_halves_of_which_the_first_takes_what_rou
         run(rows, Parameters(split="a=0.5,b=0.4"), SPREAD)
 
 
-def test_fees_are_those_of_the_venue_and_kind_where_they_are_told() -> None:
+def test_fees_of_a_venue_and_kind_replace_the_defaults() -> None:
     params = Parameters(fees="a:perp=2,b:perp=3,b:spot=50", **PLAIN)
 
     found = run(held(*SPREAD), params, SPREAD)
     across = run(held(*ACROSS), params, ACROSS)
 
     assert found.fills[0][4:] == (e8(0.2), e8(0.3))
-    assert across.fills[0][4:] == (e8(1.0), e8(0.3)), "no fee is told of spot at a"
+    assert across.fills[0][4:] == (e8(1.0), e8(0.3)), "spot at a has no fee of its own"
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_fees_are_those_of_the_venue_and_kind_where_they_are_told() -> None:
         (ACROSS, 2000.0, "a=0.5005,b=0.4995", False),
     ],
 )
-def test_an_entry_has_to_find_what_it_needs_at_each_of_its_venues(
+def test_an_entry_needs_free_capital_at_each_of_its_venues(
     pair: Pair, capital: float, split: str, enough: bool
 ) -> None:
     found = run(held(*pair), Parameters(capital=capital, split=split, impact=0.0), pair)
@@ -152,7 +152,7 @@ def test_over_two_venues_the_leg_that_is_delisted_ends_and_the_other_one_is_trad
 
 
 def test_the_leg_that_still_trades_closes_at_the_middle_of_its_last_quote_less_the_costs() -> None:
-    """However old the quote is; an exit would take its side."""
+    """However old the quote is. An exit would use its bid or ask."""
     rows = [*held(*SPREAD), quoted(13, LONG, 108.0, 112.0), closed(20, SHORT, 110.0, mark=111.0), delisted(20.5, SHORT)]
 
     found = run(rows, ENDING, SPREAD)
@@ -162,7 +162,7 @@ def test_the_leg_that_still_trades_closes_at_the_middle_of_its_last_quote_less_t
 
 @pytest.mark.parametrize("silent", [0, 1])
 def test_a_spread_ends_with_the_data_of_either_leg_and_closes_each_at_its_last_price(silent: int) -> None:
-    """Nothing tells of the silent leg any more; the other one goes on for a day, and says its price at the end."""
+    """One leg has no more data. The other one has data for another day, with its price at the end."""
     rows = held(*SPREAD)
     rows += [closed(13, 0, 110.0, mark=110.5), closed(13, 1, 111.0, mark=112.0)]
     rows += [closed(h, 1 - silent, 120.0) for h in range(14, 40)]
@@ -261,7 +261,7 @@ def test_until_its_second_leg_is_closed_a_liquidated_pair_is_held_and_keeps_its_
     assert after.refused("busy") == before.refused("busy")
 
 
-def test_an_exit_that_was_ordered_gives_way_to_the_exit_of_the_leg_that_is_left() -> None:
+def test_the_exit_of_the_remaining_leg_replaces_an_exit_that_was_ordered() -> None:
     rows = [*rising(100.0), delisting(12.2, LONG, 500)]
     rows += [legs(13, 150.0), legs(14, 150.0)]
     found = run(rows, TIGHT.changed({"latency_ms": 3_000_000}), SPREAD)
@@ -318,7 +318,7 @@ def test_an_unpriced_pair_at_a_venue_in_trouble_closes_whole_with_its_costs() ->
 
 
 def test_no_venue_is_liquidated_where_no_pair_has_its_legs_at_two() -> None:
-    """The account is watched by its health alone, as ever, also beside another venue."""
+    """Only its health counts, as in a log of one venue."""
     pairs = carry_pair("b", "X", spot_symbol="X/USDC"), carry_pair("c", "X", spot_symbol="X/USDC")
     rows: Market = [listings(4)]
     for h in range(1, 15):

@@ -1,5 +1,5 @@
-"""Every log ever written decodes for ever: the bytes of each release, kept in golden/, still say what they said, and
-what they say in today's events is pinned as well.
+"""Every log of every release decodes: the bytes of each release in golden/ decode to the same values, and their
+conversion to current events is pinned as well.
 
 No test writes a golden file; `make_golden` prints the lines of a new release or of a new class.
 """
@@ -58,8 +58,8 @@ def defaults_after(cls: type[Any], count: int) -> dict[str, Any]:
     return plain
 
 
-def told(line: dict[str, Any]) -> dict[str, Any]:
-    """The fields that a line tells, and the defaults of those that its class got later."""
+def expected_fields(line: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a line, and the defaults of those added to its class later."""
     fields: dict[str, Any] = line["fields"]
     return fields | defaults_after(BY_TAG[line["event"]], len(fields))
 
@@ -74,7 +74,7 @@ def test_the_vocabulary_is_the_union_of_events() -> None:
     } - {"Event"}
 
 
-def test_no_two_classes_of_any_time_share_a_tag() -> None:
+def test_no_two_classes_of_any_release_share_a_tag() -> None:
     assert len(BY_TAG) == len(STORED)
     assert {tag.encode() for tag in BY_TAG} == codec.TAGS
 
@@ -95,12 +95,12 @@ def test_a_released_file_is_never_changed(name: str) -> None:
 
 
 @every_line
-def test_a_golden_line_decodes_to_the_event_it_says(line: dict[str, Any]) -> None:
+def test_a_golden_line_decodes_to_its_event(line: dict[str, Any]) -> None:
     event = codec.decode(bytes.fromhex(line["msgpack"]))
 
     cls = BY_TAG[line["event"]]
     assert type(event) is cls
-    assert fields_of(event) == told(line)
+    assert fields_of(event) == expected_fields(line)
     assert list(line["fields"]) == list(cls.__struct_fields__)[: len(line["fields"])]
 
 
@@ -117,7 +117,7 @@ def test_encoding_a_golden_event_again_gives_the_same_bytes(line: dict[str, Any]
 
 
 @every_line
-def test_the_log_still_knows_a_golden_observation_by_its_key(line: dict[str, Any]) -> None:
+def test_the_key_of_a_golden_observation_is_unchanged(line: dict[str, Any]) -> None:
     """Of older classes, which nobody writes any more, no key is made."""
     key = codec.event_key(codec.decode(bytes.fromhex(line["msgpack"])))
 
@@ -128,7 +128,7 @@ def test_the_log_still_knows_a_golden_observation_by_its_key(line: dict[str, Any
 
 
 @every_line
-def test_a_golden_line_is_read_as_events_of_today(line: dict[str, Any]) -> None:
+def test_a_golden_line_is_read_as_current_events(line: dict[str, Any]) -> None:
     data = bytes.fromhex(line["msgpack"])
 
     events = codec.read(data)
@@ -142,11 +142,11 @@ def test_a_golden_line_is_read_as_events_of_today(line: dict[str, Any]) -> None:
 
 
 @every_read_line
-def test_an_older_event_says_today_what_it_always_said(line: dict[str, Any]) -> None:
+def test_an_older_event_is_converted_to_the_pinned_events(line: dict[str, Any]) -> None:
     events = codec.read(bytes.fromhex(line["msgpack"]))
 
     assert [ev.tag_of(type(event)) for event in events] == [one["event"] for one in line["read"]]
-    assert [fields_of(event) for event in events] == [told(one) for one in line["read"]]
+    assert [fields_of(event) for event in events] == [expected_fields(one) for one in line["read"]]
 
 
 def test_every_older_event_of_a_golden_file_is_pinned() -> None:

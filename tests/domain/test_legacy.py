@@ -1,5 +1,4 @@
-"""A log of release 0.1.0, folded as a whole: through tape and fold it comes to the same as a log of the same market in
-today's events, down to the last decision and amount."""
+"""A log of release 0.1.0 gives the same tape, decisions and amounts as a log of the same market in current events."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,7 +29,7 @@ Stamped = tuple[Any, int]
 
 
 class Coin(NamedTuple):
-    """A pair of 0.1.0 and what it consists of: `multiplier` coins are one unit of its perpetual."""
+    """A pair of 0.1.0 and its instruments: `multiplier` coins are one unit of its perpetual."""
 
     symbol: str
     spot: str
@@ -118,12 +117,12 @@ def an_hour(both: Both, coin: Coin, hour: int, price: float, draw: Random) -> No
             known_at=t + SECOND,
         )
     if draw.random() < 0.5:  # late in an interval it counts, and its mark is the newest of the hour
-        t_told, rate, soon = t - 60 * SECOND, draw.choice([0.0008, 0.0001]), at(-(-hour // 8) * 8)
-        told_mark = perp * 1.0002
+        predicted_at, rate, soon = t - 60 * SECOND, draw.choice([0.0008, 0.0001]), at(-(-hour // 8) * 8)
+        predicted_mark = perp * 1.0002
         both.add(
-            legacy.PairFundingPredicted(*coin.old, t_told, rate, soon, 8.0, told_mark),
-            ev.FundingPredicted(*coin.old, t_told, rate, soon, 8.0, told_mark * m),
-            known_at=t_told + SECOND,
+            legacy.PairFundingPredicted(*coin.old, predicted_at, rate, soon, 8.0, predicted_mark),
+            ev.FundingPredicted(*coin.old, predicted_at, rate, soon, 8.0, predicted_mark * m),
+            known_at=predicted_at + SECOND,
         )
     if hour % 8 == 0:
         rate = draw.choice([0.0006, 0.0006, 0.0004, 0.00001])
@@ -205,7 +204,7 @@ def test_a_market_of_old_events_is_the_same_market(tmp_path: Path, changes: str)
     assert held_unpriced == {"XRPUSDT"}
 
 
-def test_a_coin_of_many_is_priced_per_coin_as_it_always_was(tmp_path: Path) -> None:
+def test_a_perpetual_on_many_coins_is_priced_per_coin_as_before(tmp_path: Path) -> None:
     """In 0.1.0 a lot was the pair's and prices were per coin of the spot market; so are those of the fold."""
     run, tape = folded(tmp_path, market().old, Parameters())
 
@@ -273,7 +272,7 @@ def test_a_live_run_of_old_events_is_the_same_run(tmp_path: Path) -> None:
         [(ev.InstrumentListed(*leg, 0, "BTC", "USDT", LOT, 5.0), 0) for leg in (BTC.perp, BTC.long)],
         [(ev.Quoted(*leg, at(999), 100.0, 100.5), at(999)) for leg in (BTC.perp, BTC.long)],
     ]
-    states, told = [], []
+    states, summaries = [], []
     for name, events in zip(("old", "new"), a_live_run(), strict=True):
         commits: list[Sequence[tuple[Any, int | None]]] = [[(event, None)] for event in events]
         with written(tmp_path / name, *before, *commits) as (reader, tape):
@@ -282,10 +281,10 @@ def test_a_live_run_of_old_events_is_the_same_run(tmp_path: Path) -> None:
             for _ in outputs:
                 pass
             states.append(state)
-            told.append((info.run, info.mode, info.pairs, info.parameters, tape.pairs, tape.rows))
+            summaries.append((info.run, info.mode, info.pairs, info.parameters, tape.pairs, tape.rows))
 
-    assert told[0] == told[1]
-    assert told[0][:3] == (RUN, "live", (PAIR,))
+    assert summaries[0] == summaries[1]
+    assert summaries[0][:3] == (RUN, "live", (PAIR,))
     old, new = states
     for name in ("account", "market", "view"):
         assert getattr(old, name).tobytes() == getattr(new, name).tobytes(), name
@@ -295,3 +294,15 @@ def test_a_live_run_of_old_events_is_the_same_run(tmp_path: Path) -> None:
     assert (book["funding"], book["fees"], book["payments"]) == (37_500_000, 4 * 5_000_000 - 225_000_000, 1)
     assert (pair["held"], pair["pending"], pair["long_units"], pair["short_units"]) == (1, 0, LOT_UNITS - 10, LOT_UNITS)
     assert equity(book) == equity(new.book[0])
+
+
+def test_a_simulated_booking_of_old_has_the_figures_of_both_legs_and_names_a_single_one() -> None:
+    old = {"units": 2, "unit": 0.5, "spot_value": 7, "perp_value": 8, "spot_fee": 1, "perp_pnl": -3}
+    new = {"units": 2, "unit": 0.5, "long_value": 7, "short_value": 8, "long_fee": 1, "short_pnl": -3}
+    legs = {"enter": None, "exit": None, "liquidated": "short", "spot sold": "long", "funding": "short"}
+
+    for action, leg in legs.items():
+        (event,) = legacy.upcast(legacy.OldFillSimulated(RUN, at(1), "bybit", "BTCUSDT", 1, action, 4, old))
+        assert isinstance(event, ev.FillSimulated)
+        assert event.action == ("leg closed" if action == "spot sold" else action)
+        assert event.values == (new if leg is None else new | {"leg": leg})

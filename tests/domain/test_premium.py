@@ -1,24 +1,34 @@
-"""Rates from the premium index: the venue's known answers, and that no minute is used before it closed."""
+"""Rates from the premium index: the venue's known answers, and that no sample is used before it closed."""
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carryfold.domain.premium import Terms, WeightedPremium, funding_rate, predicted_rates
+from carryfold.domain.premium import FundingFormula
 
+BYBIT = FundingFormula()
 PREMIUMS = st.lists(st.floats(-0.02, 0.02), min_size=2, max_size=60)
+
+
+def rate(premium: float, hours: float = 8, cap: float = 0.0, formula: FundingFormula = BYBIT) -> float:
+    return float(formula.rates(np.array([premium]), hours, cap)[0])
+
+
+def running(premiums: list[float], hours: float = 1) -> list[float]:
+    return BYBIT.running_rates(np.arange(1, len(premiums) + 1), np.array(premiums), hours).tolist()  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize(("hours", "interest"), [(8, 0.0001), (4, 0.00005), (2, 0.000025), (1, 0.0000125)])
 def test_the_interest_is_three_hundredths_of_a_percent_a_day(hours: int, interest: float) -> None:
-    assert Terms(hours).interest == pytest.approx(interest, rel=1e-15)
-    assert funding_rate(0.0, Terms(hours)) == interest
+    assert BYBIT.interest(hours) == pytest.approx(interest, rel=1e-15)
+    assert rate(0.0, hours) == interest
 
 
 @pytest.mark.parametrize(
-    ("premium", "rate"),
+    ("premium", "expected"),
     [
         (-0.0004, 0.0001),
         (0.0, 0.0001),
@@ -30,59 +40,60 @@ def test_the_interest_is_three_hundredths_of_a_percent_a_day(hours: int, interes
     ],
 )
 def test_the_flat_zone_is_exactly_the_interest_and_beyond_it_the_premium_less_the_dampener(
-    premium: float, rate: float
+    premium: float, expected: float
 ) -> None:
-    assert funding_rate(premium, Terms(8)) == rate
+    assert rate(premium) == expected
 
 
-def test_the_cap_is_the_last_word() -> None:
-    assert funding_rate(0.05, Terms(8, cap=0.00375)) == 0.00375
-    assert funding_rate(-0.05, Terms(8, cap=0.00375)) == -0.00375
-    assert funding_rate(0.05, Terms(8)) == 0.0495
+def test_the_cap_limits_the_rate_last_of_all() -> None:
+    assert rate(0.05, cap=0.00375) == 0.00375
+    assert rate(-0.05, cap=0.00375) == -0.00375
+    assert rate(0.05) == 0.0495
 
 
 def test_some_pairs_have_no_interest() -> None:
-    assert funding_rate(0.0004, Terms(8, daily_interest=0.0)) == 0.0
+    assert rate(0.0004, formula=FundingFormula(daily_interest=0.0)) == 0.0
 
 
-def test_late_minutes_weigh_most() -> None:
-    seen = WeightedPremium()
-    for minute, premium in [(1, 0.006), (2, 0.0), (3, -0.002)]:
-        seen.add(minute, premium)
-
-    assert seen.average == 0.0
-    seen.add(4, 0.01)
-    assert seen.average == pytest.approx(0.004)
+def test_a_later_sample_weighs_more() -> None:
+    assert running([0.006, 0.0, -0.002], hours=8) == [0.0055, 0.0015, 0.0001]
+    assert running([0.006, 0.0, -0.002, 0.01], hours=8)[-1] == 0.0035
 
 
-def test_the_estimate_of_the_last_minute_is_the_weighted_sum_of_all() -> None:
+def test_the_estimate_after_the_last_sample_is_the_rate_of_the_weighted_average() -> None:
     rng = random.Random(1)
     premiums = [rng.gauss(0.001, 0.001) for _ in range(480)]
     average = sum(j * p for j, p in enumerate(premiums, 1)) / (480 * 481 / 2)
 
-    *_, (minute, rate) = predicted_rates(enumerate(premiums, 1), Terms(8))
-
-    assert minute == 480
-    assert rate == pytest.approx(average - 0.0005, abs=1e-8)
+    assert running(premiums, hours=8)[-1] == pytest.approx(average - 0.0005, abs=1e-8)
 
 
 @given(PREMIUMS, st.integers(1, 59), st.floats(-1, 1))
-def test_no_estimate_changes_when_a_later_minute_does(premiums: list[float], at: int, other: float) -> None:
+def test_no_estimate_changes_when_a_later_sample_does(premiums: list[float], at: int, other: float) -> None:
     at = min(at, len(premiums) - 1)
     changed = [*premiums[:at], other, *premiums[at + 1 :]]
-    before = list(predicted_rates(enumerate(premiums, 1), Terms(1)))[:at]
+    before = running(premiums)[:at]
 
-    assert list(predicted_rates(enumerate(changed, 1), Terms(1)))[:at] == before
-    assert list(predicted_rates(enumerate(premiums[:at], 1), Terms(1))) == before
-
-
-def test_missing_minutes_carry_no_weight() -> None:
-    found = list(predicted_rates([(10, 0.002), (30, 0.002)], Terms(1)))
-
-    assert found == [(10, 0.0015), (30, 0.0015)]
+    assert running(changed)[:at] == before
+    assert running(premiums[:at]) == before
 
 
-@pytest.mark.parametrize("minutes", [[(0, 0.0)], [(61, 0.0)], [(2, 0.0), (2, 0.0)]])
-def test_minutes_that_cannot_be_are_a_bug(minutes: list[tuple[int, float]]) -> None:
+def test_several_intervals_at_once_are_those_intervals_one_by_one() -> None:
+    first, second = [0.001, 0.002, 0.004], [-0.003, 0.0, 0.02]
+    both = BYBIT.running_rates(np.arange(1, 4), np.array([first, second]), 1, 0.01)
+
+    assert both.tolist() == [
+        BYBIT.running_rates(np.arange(1, 4), np.array(one), 1, 0.01).tolist() for one in (first, second)
+    ]
+
+
+def test_missing_samples_carry_no_weight() -> None:
+    found = BYBIT.running_rates(np.array([10, 30]), np.array([0.002, 0.002]), 1)
+
+    assert found.tolist() == [0.0015, 0.0015]
+
+
+@pytest.mark.parametrize("samples", [[0], [2, 2], [3, 2]])
+def test_samples_that_do_not_ascend_from_one_are_a_bug(samples: list[int]) -> None:
     with pytest.raises(AssertionError):
-        list(predicted_rates(minutes, Terms(1)))
+        BYBIT.running_rates(np.array(samples), np.zeros(len(samples)), 1)

@@ -1,4 +1,4 @@
-"""Users' strategy files: they run as the built-in ones do, and what is wrong with one is told in one line."""
+"""Users' strategy files: they run like the built-in ones, and errors in them are one line each."""
 
 import json
 import os
@@ -12,18 +12,18 @@ import pytest
 from carryfold.domain.fold import CODE_DIGEST
 from carryfold.domain.params import ParameterError, parse_settings
 from carryfold.domain.strategies import StrategyError, register, registered, strategy_named
-from tests.domain.run_own import MINIMAL, SETS
-from tests.once import made_once
+from tests.domain.run_user_strategies import MINIMAL, SETS
+from tests.once import create_once
 
 BP = 1e-4
 
 
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
     """A Python process of its own, in the root of the repository."""
     command = [sys.executable, *arguments]
     root = Path(__file__).parent.parent.parent
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([*sys.path, str(root)]), "NO_COLOR": "1"}
-    return subprocess.run(command, check=False, cwd=root, env=environment, capture_output=True, text=True)
+    return subprocess.run(command, check=False, cwd=root, env=environment, input=stdin, capture_output=True, text=True)
 
 
 # --- running ----------------------------------------------------------------------------------------------------------
@@ -31,14 +31,14 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture(scope="session")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What `run_own` printed. It compiles a kernel of its own, which takes a while the first time."""
+    """The output of `run_user_strategies`. It compiles a kernel of its own, which takes a while the first time."""
 
     def make(folder: Path) -> None:
-        done = run("-m", "tests.domain.run_own", str(folder))
+        done = run("-m", "tests.domain.run_user_strategies", str(folder))
         assert done.returncode == 0, done.stderr
         (folder / "printed").write_text(done.stdout)
 
-    found: dict[str, Any] = json.loads((made_once(tmp_path_factory, "own", make) / "printed").read_text())
+    found: dict[str, Any] = json.loads((create_once(tmp_path_factory, "own", make) / "printed").read_text())
     return found
 
 
@@ -47,7 +47,7 @@ def runs(ran: dict[str, Any]) -> dict[tuple[str, ...], dict[str, Any]]:
     return dict(zip(SETS, ran["singles"], strict=True))
 
 
-def test_a_file_that_says_what_simple_says_does_what_simple_does(runs: dict[tuple[str, ...], dict[str, Any]]) -> None:
+def test_a_copy_of_simple_in_a_file_decides_like_simple(runs: dict[tuple[str, ...], dict[str, Any]]) -> None:
     simple, minimal = runs["strategy=simple",], runs["strategy=minimal",]
 
     assert minimal["figures"] == simple["figures"]
@@ -73,7 +73,9 @@ def test_a_decision_is_recorded_with_the_strategys_own_names(runs: dict[tuple[st
     assert len(entries) == 2, "it is exempt from slots, of which there is one"
     assert working["caps"] == {"share": 500.0, "room": working["capital_room"], "never": None}
     assert entries[0][5] == "500.0"
-    assert working["scores"]["rate"] == working["q"] == 8 * BP, "the fourth settlement of the pair that pays more"
+    assert working["scores"]["rate"] == working["estimate_8h"] == 8 * BP, (
+        "the fourth settlement of the pair that pays more"
+    )
     assert 0.5 < working["scores"]["trend"] <= 1.0
     assert working["score"] == 1.0 + working["scores"]["trend"]
     assert working["passed"][-2:] == ["patience", "open"]
@@ -105,15 +107,15 @@ def test_what_is_registered_is_part_of_the_code_that_names_a_run(ran: dict[str, 
 DIGEST = """
 import sys
 from pathlib import Path
-from carryfold.domain.strategies import register
+from carryfold.adapters.strategy_files import register_file
 for path in sys.argv[1:]:
-    register(Path(path))
+    register_file(Path(path))
 from carryfold.domain.fold import CODE_DIGEST
 print(CODE_DIGEST)
 """
 
 
-def test_the_digest_follows_what_a_file_does_and_not_what_it_says(tmp_path: Path) -> None:
+def test_the_digest_depends_on_the_logic_of_a_file_and_not_on_its_comments(tmp_path: Path) -> None:
     def digest(name: str, source: str) -> str:
         path = tmp_path / name
         path.write_text(source)
@@ -121,11 +123,12 @@ def test_the_digest_follows_what_a_file_does_and_not_what_it_says(tmp_path: Path
         assert done.returncode == 0, done.stderr
         return done.stdout.strip()
 
-    said = digest("mine.py", MINIMAL)
+    original = digest("mine.py", MINIMAL)
 
-    assert digest("mine.py", MINIMAL.replace('written again."""', 'but mine."""') + "\n# a remark\n") == said
+    assert digest("mine.py", MINIMAL.replace('written again."""', 'but mine."""') + "\n# a remark\n") == original
     assert (
-        len({said, digest("mine.py", MINIMAL.replace("q < p.exit", "q <= p.exit")), digest("other.py", MINIMAL)}) == 3
+        len({original, digest("mine.py", MINIMAL.replace("q < p.exit", "q <= p.exit")), digest("other.py", MINIMAL)})
+        == 3
     )
 
 
@@ -135,10 +138,11 @@ REGISTER = """
 import sys
 from pathlib import Path
 from carryfold.domain.params import ParameterError, Parameters
-from carryfold.domain.strategies import StrategyError, register
+from carryfold.adapters.strategy_files import register_file
+from carryfold.domain.strategies import StrategyError
 for path in sys.argv[1:]:
     try:
-        name = register(Path(path)).name
+        name = register_file(Path(path)).name
         Parameters(strategy=name).record()
         print("taken")
     except (StrategyError, ParameterError) as error:
@@ -165,7 +169,7 @@ WRONG = {
 }
 
 
-def test_what_is_wrong_with_a_file_is_told_in_one_line_that_names_it(tmp_path: Path) -> None:
+def test_an_error_in_a_file_is_one_line_that_names_it(tmp_path: Path) -> None:
     paths = []
     for name, (source, _) in WRONG.items():
         paths.append(tmp_path / f"{name}.py")
@@ -174,27 +178,27 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line_that_names_it(tmp_path: P
     done = run("-c", REGISTER, *map(str, paths), str(tmp_path / "nowhere.py"))
 
     assert (done.returncode, done.stderr) == (0, "")
-    *told, nowhere = done.stdout.splitlines()
-    assert len(told) == len(WRONG), "each in one line"
-    for (name, (_, expected)), line in zip(WRONG.items(), told, strict=True):
+    *messages, nowhere = done.stdout.splitlines()
+    assert len(messages) == len(WRONG), "each in one line"
+    for (name, (_, expected)), line in zip(WRONG.items(), messages, strict=True):
         assert f"{name}.py" in line
         assert expected in line
     assert nowhere == f"{tmp_path / 'nowhere.py'}: cannot be read (No such file or directory)"
 
 
-def test_what_is_told_of_parameters_and_gates_is_told_before_anything_is_folded(tmp_path: Path) -> None:
+def test_errors_of_parameters_and_gates_are_reported_before_anything_is_folded(tmp_path: Path) -> None:
     sources = {
         "exempt": MINIMAL + "EXEMPT = ('tea',)\n",
         "taken": MINIMAL + "PARAMETERS = {'enter': (0.5, 0, 1)}\n",
     }
-    told = []
+    messages = []
     for name, source in sources.items():
         path = tmp_path / f"{name}.py"
         path.write_text(source)
-        told.append(run("-c", REGISTER, str(path)).stdout.strip())
+        messages.append(run("-c", REGISTER, str(path)).stdout.strip())
 
-    assert told[0].startswith("exempt: there is no gate 'tea'; known: listed, prices,")
-    assert told[1] == "taken: there is a parameter 'enter' already: give it another name"
+    assert messages[0].startswith("exempt: there is no gate 'tea'; known: listed, prices,")
+    assert messages[1] == "taken: there is a parameter 'enter' already: give it another name"
 
 
 def test_a_process_takes_four_files_and_the_same_one_twice(tmp_path: Path) -> None:
@@ -207,16 +211,31 @@ def test_a_process_takes_four_files_and_the_same_one_twice(tmp_path: Path) -> No
     assert done.stdout.splitlines() == ["taken"] * 5 + ["own4.py: at most 4 strategy files in one process"]
 
 
+REGISTER_SOURCE = """
+import sys
+from carryfold.domain.strategies import register, strategy_named
+source = sys.stdin.buffer.read()
+register("mine", source, "/nowhere/mine.py")
+print(strategy_named("mine").source == source)
+"""
+
+
+def test_the_domain_takes_a_strategy_as_text_and_reads_no_file() -> None:
+    done = run("-c", REGISTER_SOURCE, stdin=MINIMAL)
+
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
 def test_a_file_that_is_named_after_the_fold_was_imported_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "late.py"
     path.write_text(MINIMAL)
 
     with pytest.raises(StrategyError, match=r"late\.py: strategy files have to be named before the first run"):
-        register(path)
+        register("late", MINIMAL.encode(), str(path))
     assert [strategy.name for strategy in registered()] == ["simple", "composite", "hold"]
 
 
-def test_an_unknown_strategy_and_a_parameter_of_none_are_told_with_what_there_is() -> None:
+def test_messages_about_an_unknown_strategy_or_parameter_list_the_known_ones() -> None:
     with pytest.raises(StrategyError, match=r"no strategy 'tea'; there are simple, composite, hold, or name a file"):
         strategy_named("tea")
     with pytest.raises(ParameterError, match="no strategy 'tea'"):
@@ -228,8 +247,8 @@ def test_an_unknown_strategy_and_a_parameter_of_none_are_told_with_what_there_is
 COMPILE = """
 import sys
 from pathlib import Path
-from carryfold.domain.strategies import register
-register(Path(sys.argv[1]))
+from carryfold.adapters.strategy_files import register_file
+register_file(Path(sys.argv[1]))
 from carryfold.domain.fold import CompileFailed, State
 from carryfold.domain.params import Parameters
 try:
@@ -252,8 +271,8 @@ NOT_COMPILED = [
 ]
 
 
-@pytest.mark.parametrize(("good", "bad", "told"), NOT_COMPILED)
-def test_what_cannot_be_compiled_is_told_by_file_and_function(tmp_path: Path, good: str, bad: str, told: str) -> None:
+@pytest.mark.parametrize(("good", "bad", "expected"), NOT_COMPILED)
+def test_a_compile_error_names_file_and_function(tmp_path: Path, good: str, bad: str, expected: str) -> None:
     path = tmp_path / "broken.py"
     path.write_text(MINIMAL.replace(good, bad))
 
@@ -261,5 +280,5 @@ def test_what_cannot_be_compiled_is_told_by_file_and_function(tmp_path: Path, go
 
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = done.stdout.splitlines()
-    assert line.startswith(told)
+    assert line.startswith(expected)
     assert len(line) < 300

@@ -1,4 +1,4 @@
-"""Small functions for known-answer tests: what the oracle makes of a list of settled rates."""
+"""Helpers for known-answer tests: the oracle's signals for a list of settled rates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

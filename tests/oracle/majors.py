@@ -16,7 +16,7 @@ KINDS: tuple[InstrumentKind, InstrumentKind] = ("spot", "perp")
 
 
 def majors_folder() -> Path | None:
-    """The folder with the history, None where this machine has none."""
+    """The folder with the history, or None."""
     beside = Path(__file__).resolve().parents[2].parent / "shared"
     folder = Path(os.environ.get("CARRYFOLD_SHARED", beside)) / "data" / "bybit_majors"
     return folder if folder.is_dir() else None

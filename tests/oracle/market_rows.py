@@ -1,7 +1,8 @@
-"""Rows of random markets: small, seeded, and full of everything that goes wrong in real data.
+"""Rows of random markets: small, seeded, with all faults of real data.
 
-A `Shape` says what may happen; the numbers come from `random.Random(seed)`. Nothing here is realistic for its own
-sake: rates sit on the thresholds, prices jump, fills meet settlements, stamps of two legs lie around the allowed skew.
+A `Shape` lists the possible contents; the numbers come from `random.Random(seed)`. The markets are adversarial, not
+realistic: rates lie at the thresholds, prices jump, fills coincide with settlements, stamps of two legs lie around the
+allowed skew.
 """
 
 from dataclasses import dataclass, fields
@@ -31,7 +32,7 @@ STEP = 15 * MINUTE
 
 @dataclass(frozen=True)
 class Shape:
-    """What a market may contain. The defaults are the dullest market there is."""
+    """The possible contents of a market. The defaults are the simplest market."""
 
     seed: int = 0
     coins: int = 1
@@ -72,7 +73,7 @@ FLAGS = [option.name for option in fields(Shape) if isinstance(option.default, b
 
 
 class Coin:
-    """What all instruments of one coin share: the price of a coin, its jumps, the times at which it is quoted."""
+    """The common data of all instruments of a coin: its price, its jumps, the times of its quotes."""
 
     def __init__(self, rng: Random, shape: Shape, name: str) -> None:
         self.name = name
@@ -211,7 +212,7 @@ class InstrumentMaker:
     # Prices ---------------------------------------------------------------------------------------------------
 
     def shift_path(self) -> list[float]:
-        """By how much this instrument is away from the coin's price, per step; suspect where far away."""
+        """The offset of this instrument from the coin's price, per step; suspect where it is large."""
         rng = self.rng
         basis, shift, shift_left = 0.0, 0.0, 0
         path = []
@@ -241,7 +242,7 @@ class InstrumentMaker:
         return self.price(t) * (1.0 + self.rng.gauss(0.0, 0.0002))
 
     def stamp(self, t: int) -> int:
-        """When something of time t is stamped: two legs of one pair may lie too far apart."""
+        """The stamp of an observation of time t; the stamps of a pair's legs may be too far apart."""
         if not self.shape.skew or self.rng.random() < 0.5:
             return t
         return t + self.rng.choice([1, SECOND, 3 * SECOND, 5 * SECOND, 5 * SECOND + 1, 6 * SECOND, 20 * SECOND])
@@ -250,10 +251,10 @@ class InstrumentMaker:
         rng = self.rng
         delay = rng.choice([SECOND, SECOND, SECOND, 0, 30 * SECOND])
         scale = rng.choice([3e2, 1e5, 1e6, 1e8])
-        told = rng.random() < (0.95 if self.is_perp else 0.6)
+        known = rng.random() < (0.95 if self.is_perp else 0.6)
         close = self.begin + self.coin.bar_offset
         while close <= self.end:
-            turnover = scale * rng.uniform(0.1, 3.0) if told else -1.0
+            turnover = scale * rng.uniform(0.1, 3.0) if known else -1.0
             if rng.random() < 0.05:
                 turnover = rng.choice([-1.0, 0.0])
             if not (self.shape.holes and rng.random() < 0.03):
@@ -305,10 +306,10 @@ class InstrumentMaker:
                 at += rng.choice([-6, -5, -4, -1, 0, 1, 2, 3, 4, 5, 6, 8, 30, 500, 590, 601]) * SECOND
             rate = self.rates[min((nominal - self.begin) // HOUR, len(self.rates) - 1)] * (hours / 8.0)
             if not (shape.gaps and rng.random() < 0.06):
-                said = float(hours) if given else 0.0
+                stated_hours = float(hours) if given else 0.0
                 if shape.interval_switches and rng.random() < 0.03:
-                    said = 0.0 if given else float(hours)
-                self.put(at + delay, at, Kind.FUNDING_SETTLED, rate, said)
+                    stated_hours = 0.0 if given else float(hours)
+                self.put(at + delay, at, Kind.FUNDING_SETTLED, rate, stated_hours)
                 settled.append((at, rate, hours))
             nominal += hours * HOUR
         return settled
@@ -322,11 +323,11 @@ class InstrumentMaker:
                 back = rng.choice([5, 9, 10, 11, 30, 200, 290, 310, 3000]) * SECOND
                 ahead = rng.choice([10, 25, 59, 60, 61, 120, 1000]) * SECOND
                 t = rng.choice([following - back, at + ahead, at + int(interval * rng.random())])
-                said = 0.0 if t < at + 30 * SECOND else rate + rng.choice([0.0, 0.0, rng.gauss(0.0, 0.0001)])
+                predicted = 0.0 if t < at + 30 * SECOND else rate + rng.choice([0.0, 0.0, rng.gauss(0.0, 0.0001)])
                 mark = self.mark(t) if rng.random() < 0.7 else 0.0
                 next_ms = float(following // SECOND * 1000)
                 known = t + rng.choice([0, 0, SECOND, 100 * SECOND])
-                self.put(known, t, Kind.FUNDING_PREDICTED, said, mark, next_ms, slot=hours * 60 if named else 0)
+                self.put(known, t, Kind.FUNDING_PREDICTED, predicted, mark, next_ms, slot=hours * 60 if named else 0)
 
     def revisions(self, settled: list[tuple[int, float, int]]) -> None:
         rng = self.rng
@@ -435,7 +436,7 @@ def rows_of(shape: Shape) -> tuple[list[RowTuple], list[Listing]]:
 
 
 def one_of_each(rows: list[RowTuple]) -> list[RowTuple]:
-    """As in a log: of two observations of one kind, instrument and time only the first is there."""
+    """Drop duplicates as a log does: of two observations of one kind, instrument and time the first stays."""
     kept: dict[tuple[object, ...], RowTuple] = {}
     for row in rows:
         value = row if row[4] == Kind.FUNDING_REVISED or row[3] < 0 else None

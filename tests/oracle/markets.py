@@ -1,4 +1,4 @@
-"""Random cases for differential tests: a market, parameters that make trouble, and the bounds of a run.
+"""Random cases for differential tests: a market, difficult parameters, and the bounds of a run.
 
 Hypothesis draws and shrinks the shape of the market; `random_case` makes the same kind of case from one number.
 """
@@ -76,7 +76,7 @@ def shape_of(seed: int) -> Shape:
 
 
 def parameters_of(seed: int) -> Parameters:
-    """Parameters that make trouble: tight capital, few slots, odd delays; sometimes all defaults."""
+    """Difficult parameters: tight capital, few slots, odd delays; sometimes all defaults."""
     rng = Random(f"parameters {seed}")
     settings: dict[str, Any] = {"strategy": rng.choice(["simple", "simple", "composite", "composite", "hold"])}
     trouble = rng.choice([0.1, 0.25, 0.4])
@@ -124,7 +124,7 @@ def random_case(seed: int) -> Case:
 
 @st.composite
 def cases(draw: st.DrawFn, coins_max: int = 3, hours_max: int = 150) -> Case:
-    """Hypothesis strategy: shapes shrink towards the dullest market, numbers do not."""
+    """Hypothesis strategy: shapes shrink towards the simplest market, numbers do not."""
     flags: dict[str, Any] = {name: draw(st.booleans()) for name in FLAGS}
     shape = Shape(
         seed=draw(st.integers(0, 2**32)),

@@ -1,7 +1,7 @@
 """The oracle: a second simulator, naive and slow, that the compiled fold must equal to the last 1e-8.
 
-It is written from docs/semantics.md alone. `run` takes rows grouped by known_at and gives everything the real fold
-reports. It does not validate its input and keeps every row of an instant in memory, nothing more.
+It is written from docs/semantics.md alone. `run` takes rows grouped by known_at and returns all figures of the real
+fold. It does not validate its input and keeps every row of an instant in memory, nothing more.
 """
 
 from collections import defaultdict
@@ -15,7 +15,7 @@ from carryfold.domain.instruments import Instrument, Listing, Pair
 from carryfold.domain.params import Parameters
 from carryfold.domain.rows import Kind
 
-from .naive_book import Book, Fill, Order, Payment, Seat, SizeOutOfRange
+from .naive_book import Book, BookedPair, Fill, Order, Payment, SizeOutOfRange
 from .naive_market import PairMarket
 from .naive_pairs import pair_order, pairs_among
 from .naive_rates import DAY, GROUP, HOUR, PHASE, SECOND, Counters, Row, canonical, clip
@@ -39,7 +39,7 @@ Decision = tuple[int, Pair, str, int]
 
 @dataclass
 class VenueResult:
-    """What a run leaves in the account at one venue, in 1e-8."""
+    """A run's account at one venue at its end, in 1e-8."""
 
     capital: int
     funding: int
@@ -54,7 +54,7 @@ class VenueResult:
 
 @dataclass
 class Result:
-    """All that a run leaves; amounts in whole 1e-8."""
+    """The result of a run; amounts in whole 1e-8."""
 
     decisions: list[Decision] = field(default_factory=list)
     fills: list[Fill] = field(default_factory=list)
@@ -129,7 +129,7 @@ class Simulation:
         views = {instrument: View(instrument, params, self.counters) for instrument in named}
         self.views = {subject: views[instrument] for subject, instrument in enumerate(instruments)}
         self.markets = [PairMarket(p, views[p.long], views[p.short], params, self.counters) for p in pairs]
-        self.book = Book(params, [Seat(market) for market in self.markets])
+        self.book = Book(params, [BookedPair(market) for market in self.markets])
         self.accepted: set[Pair] = set()  # pairs with an accepted pair row in this instant
         self.capital = sum(account.capital for account in self.book.accounts.values())
         self.halted = False
@@ -180,7 +180,7 @@ class Simulation:
     # Phases 1 to 3 --------------------------------------------------------------------------------------------
 
     def _watch_prices(self, ordered: dict[int, list[Row]], counting: bool) -> None:
-        """Prices of instruments, then pair rows, then what depends on whether these are suspect."""
+        """Prices of instruments, then pair rows, then the updates that depend on suspect pair rows."""
         for view in self.views.values():
             view.begin_instant()
         for subject, rows in ordered.items():
@@ -204,7 +204,7 @@ class Simulation:
         for subject, rows in ordered.items():
             for row in rows:
                 if row.kind == Kind.FUNDING_SETTLED:
-                    settled[row.event_at].append((self.views[subject], row, told_hours(row, rows)))
+                    settled[row.event_at].append((self.views[subject], row, given_hours(row, rows)))
         for settled_at in sorted(settled):
             raw = {}
             for view, row, hours in settled[settled_at]:
@@ -235,29 +235,29 @@ class Simulation:
 
     def _fill(self, t: int) -> None:
         """Liquidations, exits of one leg, exits, entries, each in pair order."""
-        seats = [seat for seat in self.book.seats if seat.pair in self.accepted]
+        booked_pairs = [booked for booked in self.book.booked_pairs if booked.pair in self.accepted]
         if self.params.account == "split":
-            for seat in seats:
-                self.book.liquidate_legs(t, seat)
+            for booked in booked_pairs:
+                self.book.liquidate_legs(t, booked)
         else:
             self.book.liquidate_accounts(t)
-        for seat in self.book.seats:
-            position = seat.position
+        for booked in self.book.booked_pairs:
+            position = booked.position
             if position is not None and position.last_leg is not None and is_due(position.last_leg, t):
                 (leg,) = position.legs
-                if seat.market.view(leg).priced_row is not None:
-                    self.book.close_last_leg(t, seat)
-        for seat in seats:
-            position = seat.position
+                if booked.market.view(leg).priced_row is not None:
+                    self.book.close_last_leg(t, booked)
+        for booked in booked_pairs:
+            position = booked.position
             if position is None:
                 continue
             if position.exit is not None and is_due(position.exit, t):
-                self.book.close(t, seat)
+                self.book.close(t, booked)
             elif position.liquidated_at is not None and t > position.liquidated_at:
-                self.book.close(t, seat, "leg closed")
-        for seat in seats:
-            if seat.entry is not None and is_due(seat.entry, t):
-                self.book.open(t, seat, seat.entry, unpriced=False)
+                self.book.close(t, booked, "leg closed")
+        for booked in booked_pairs:
+            if booked.entry is not None and is_due(booked.entry, t):
+                self.book.open(t, booked, booked.entry, unpriced=False)
 
     def _delist(self, t: int, ordered: dict[int, list[Row]], running: bool) -> None:
         gone = []
@@ -267,20 +267,20 @@ class Simulation:
                     self.views[subject].delisted_at = row.event_at
                     gone.append(self.views[subject])
         if running:
-            for seat in self.book.seats:
-                if any(view in gone for view in seat.market.views):
-                    self._end(t, seat, "delisted")
+            for booked in self.book.booked_pairs:
+                if any(view in gone for view in booked.market.views):
+                    self._end(t, booked, "delisted")
 
     def _bury_dead(self, t: int) -> None:
-        for seat in self.book.seats:
-            if seat.market.dead_views(t, self.heard_since):
-                self._end(t, seat, "data ended")
+        for booked in self.book.booked_pairs:
+            if booked.market.dead_views(t, self.heard_since):
+                self._end(t, booked, "data ended")
 
-    def _end(self, t: int, seat: Seat, reason: str) -> None:
-        """A leg trades no more, which ends the pair: another leg closes at its own price if it still trades."""
-        dead = seat.market.dead_views(t, self.heard_since)
-        gone = [view for view in seat.market.views if view.delisted_at is not None or view in dead]
-        self.book.end(t, seat, reason, gone)
+    def _end(self, t: int, booked: BookedPair, reason: str) -> None:
+        """A leg stopped trading, which ends the pair: the other leg closes at its own price if it still trades."""
+        dead = booked.market.dead_views(t, self.heard_since)
+        gone = [view for view in booked.market.views if view.delisted_at is not None or view in dead]
+        self.book.end(t, booked, reason, gone)
 
     def _charge_borrow(self, t: int) -> None:
         hour = t // HOUR
@@ -291,40 +291,40 @@ class Simulation:
     # Phase 8 --------------------------------------------------------------------------------------------------
 
     def _decide(self, t: int) -> None:
-        for seat in self.book.seats:
-            if seat.entry is not None and t - seat.entry.decided_at > seat.market.stale_ns():
-                seat.entry = None
+        for booked in self.book.booked_pairs:
+            if booked.entry is not None and t - booked.entry.decided_at > booked.market.stale_ns():
+                booked.entry = None
                 self.book.dropped += 1
         self._throttle()
-        for seat in self.book.seats:
-            if wants_exit(self.params, seat, t):
-                self._exit(t, seat)
+        for booked in self.book.booked_pairs:
+            if wants_exit(self.params, booked, t):
+                self._exit(t, booked)
         moment = Moment(t, self.theta, self.halted, self.day_start_equity, self.heard_since)
-        for candidate in candidates(self.params, self.book.seats, t):
-            seat = candidate.seat
+        for candidate in candidates(self.params, self.book.booked_pairs, t):
+            booked = candidate.booked
             size = entry_size(self.book, candidate, moment)
-            lots = lots_of(size, sizing_mid(seat.market), seat.market.lot())
+            lots = lots_of(size, sizing_mid(booked.market), booked.market.lot())
             failed = failed_gates(self.book, candidate, moment, size, lots)
             for gate in failed:
                 self.result.refused[gate] += 1
             if not failed:
-                self._enter(t, seat, size, lots)
+                self._enter(t, booked, size, lots)
 
-    def _enter(self, t: int, seat: Seat, size: float, lots: int) -> None:
-        self.result.decisions.append((t, seat.pair, "enter", lots))
-        order = Order(lots, seat.market.lot(), size, t, self._due(t))
-        unpriced = not seat.market.priced
+    def _enter(self, t: int, booked: BookedPair, size: float, lots: int) -> None:
+        self.result.decisions.append((t, booked.pair, "enter", lots))
+        order = Order(lots, booked.market.lot(), size, t, self._due(t))
+        unpriced = not booked.market.priced
         if unpriced or self.params.fill == "same":
-            self.book.open(t, seat, order, unpriced)
+            self.book.open(t, booked, order, unpriced)
         else:
-            seat.entry = order
+            booked.entry = order
 
-    def _exit(self, t: int, seat: Seat) -> None:
-        position = seat.position
+    def _exit(self, t: int, booked: BookedPair) -> None:
+        position = booked.position
         assert position is not None
-        self.result.decisions.append((t, seat.pair, "exit", position.lots))
+        self.result.decisions.append((t, booked.pair, "exit", position.lots))
         if position.unpriced or self.params.fill == "same":
-            self.book.close(t, seat)
+            self.book.close(t, booked)
         else:
             position.exit = Order(position.lots, position.lot, position.size, t, self._due(t))
 
@@ -395,14 +395,14 @@ class Simulation:
         return result
 
 
-def told_hours(settled: Row, rows: list[Row]) -> float:
+def given_hours(settled: Row, rows: list[Row]) -> float:
     """The interval that a settlement gives, or another source for the same rate in the same instant; 0: none does."""
-    told = [
+    given = [
         row.b
         for row in rows
         if row.kind == Kind.FUNDING_REVISED and row.event_at == settled.event_at and row.a == row.c == settled.a
     ]
-    return settled.b or max(told, default=0.0)
+    return settled.b or max(given, default=0.0)
 
 
 def is_due(order: Order, t: int) -> bool:

@@ -1,4 +1,4 @@
-"""What one pair looks like: pair rows of both legs' prices, the basis and volume signals, and both legs' rates."""
+"""The market of one pair: pair rows of both legs' prices, the basis and volume signals, and both legs' rates."""
 
 from dataclasses import dataclass, field
 from math import sqrt
@@ -17,7 +17,7 @@ BASIS_SAMPLES_BEFORE_SCORE = 48
 
 @dataclass(frozen=True)
 class LegPrice:
-    """What a leg showed, per coin."""
+    """The price of a leg, per coin."""
 
     mid: float
     quoted: bool
@@ -28,7 +28,7 @@ class LegPrice:
 
 @dataclass(frozen=True)
 class PairPrice:
-    """The last accepted pair row: what fills and the value of the pair are made from."""
+    """The last accepted pair row, the source of fills and of the pair's value."""
 
     event_at: int
     long: LegPrice
@@ -47,7 +47,7 @@ def leg_price(view: View) -> LegPrice:
 
 @dataclass
 class PairMarket:
-    """One pair as the rows of its two instruments show it. An assumed leg has a view that nothing ever reaches."""
+    """One pair, as of the rows of its two instruments. The view of an assumed leg stays empty."""
 
     pair: Pair
     long: View
@@ -107,7 +107,7 @@ class PairMarket:
     # Facts ----------------------------------------------------------------------------------------------------
 
     def lot(self) -> float:
-        """In coins; 0: not known. Of a long leg that is not listed nothing is known: the lot is the short leg's own."""
+        """In coins; 0: unknown. While the long leg is not listed, the lot is the short leg's own."""
         lots = [lot_in_coins(view.lot, view.multiplier) for view in self._views_with_facts()]
         return smallest_common_lot(lots)
 
@@ -140,7 +140,7 @@ class PairMarket:
         return [view for view in self.views if view.instrument in ended]
 
     def born_at(self) -> int | None:
-        """Since when the pair's age counts; None where that is not known."""
+        """The time from which the pair's age counts; None if unknown."""
         listed = [view.listed_at for view in self.views if view.listed_at > 0]
         if self.is_one_venue_carry:
             if listed:

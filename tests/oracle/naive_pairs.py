@@ -1,4 +1,4 @@
-"""Which pairs there are among instruments, and how the oracle reads the parameters that are texts."""
+"""The pairs among instruments, and the oracle's parsing of text parameters."""
 
 from collections.abc import Iterable
 from fractions import Fraction
@@ -59,7 +59,7 @@ def is_one_account(quote: str, other: str) -> bool:
 
 
 def pair_order(pair: Pair) -> tuple[bytes | int, ...]:
-    """What ties go by: short symbol, short venue, long venue, long symbol, long kind, listing numbers."""
+    """The sort key that breaks ties: short symbol, short venue, long venue, long symbol, long kind, listing numbers."""
     long, short = pair
     texts = (short.symbol, short.venue, long.venue, long.symbol, long.kind)
     return (*(text.encode() for text in texts), short.listing, long.listing)
@@ -88,7 +88,7 @@ def smallest_common_lot(lots: list[Fraction]) -> float:
 
 
 def capital_by_venue(params: Parameters, venues: list[str]) -> dict[str, int]:
-    """The capital in 1e-8 of each venue: its share, rounded down, and for the first what that leaves."""
+    """The capital in 1e-8 of each venue: its share, rounded down, and the remainder for the first."""
     whole = round(params.capital * 1e8)
     given = numbers_by_name(params.split)
     parts = {venue: int(whole * given[venue]) if given else whole // len(venues) for venue in venues}

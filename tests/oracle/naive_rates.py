@@ -1,4 +1,4 @@
-"""Funding rates: what one perpetual settles and predicts, and the averages that a pair makes of its legs' rates.
+"""Funding rates: settlements and predictions of one perpetual, and the averages of a pair's rates.
 
 Also the row type and the few helpers that every part of the oracle needs. Plain Python on purpose: every method follows
 docs/semantics.md line by line, and nothing is shared with the compiled fold but the numbering of the row kinds.
@@ -35,7 +35,7 @@ GROUP = {int(kind): spec.group for kind, spec in KINDS.items()}
 
 
 def canonical(rows: list[Row]) -> list[Row]:
-    """The rows of one instrument and instant in the only order that counts."""
+    """The rows of one instrument and instant in canonical order."""
     return sorted(rows, key=lambda r: (PHASE[r.kind], r.event_at, r.kind, r.a, r.b, r.c, r.slot))
 
 
@@ -89,11 +89,11 @@ class PerpRates:
     def predict(self, row: Row) -> None:
         self.prediction = Prediction(row.a, row.slot / 60.0, row.event_at, int(row.c) * 10**6)
 
-    def settle(self, row: Row, told_h: float, counting: bool) -> bool:
-        """True: the settlement gave a rate. `told_h`: the interval that the row or another source gives, 0: none."""
+    def settle(self, row: Row, given_h: float, counting: bool) -> bool:
+        """True: the settlement gave a rate. `given_h`: the interval that the row or another source gives, 0: none."""
         before = self.settled_at
         self.settled_at = row.event_at
-        self._learn_interval(told_h, None if before is None else row.event_at - before)
+        self._learn_interval(given_h, None if before is None else row.event_at - before)
         if self.interval_h <= 0:
             return False
         if before is not None and row.event_at - before > interval_ns(self.interval_h) + 10 * MINUTE:
@@ -127,17 +127,17 @@ class PerpRates:
         x = self.x
         if x is None or self.params.rate_source == "settled" or self.prediction is None:
             return x
-        said = self.prediction
-        hours = said.interval_h if said.interval_h > 0 else self.interval_h
+        prediction = self.prediction
+        hours = prediction.interval_h if prediction.interval_h > 0 else self.interval_h
         if hours <= 0:
             return x
-        start = said.next_at - interval_ns(hours)
-        if said.event_at < start + 60 * SECOND or t < start + 60 * SECOND:
+        start = prediction.next_at - interval_ns(hours)
+        if prediction.event_at < start + 60 * SECOND or t < start + 60 * SECOND:
             return x
-        if t > said.next_at - 10 * SECOND or t - said.event_at > 300 * SECOND:
+        if t > prediction.next_at - 10 * SECOND or t - prediction.event_at > 300 * SECOND:
             return x
         f = float(t - start) / float(interval_ns(hours))
-        rate = said.rate * 8.0 / hours
+        rate = prediction.rate * 8.0 / hours
         if self.params.rate_source == "predicted":
             return rate if f >= 0.5 else x
         return f * f * rate + (1.0 - f * f) * x

@@ -1,11 +1,11 @@
-"""What the three strategies want, how large an entry may be, and every gate it has to pass."""
+"""The three strategies: candidates, entry sizes, and gates."""
 
 from dataclasses import dataclass
 from math import floor, sqrt
 
 from carryfold.domain.params import Parameters
 
-from .naive_book import EXACT, Book, Seat, SizeOutOfRange, whole
+from .naive_book import EXACT, Book, BookedPair, SizeOutOfRange, whole
 from .naive_market import PairMarket
 from .naive_pairs import venues_of
 from .naive_rates import clip
@@ -38,14 +38,14 @@ HEALTH_MIN = 3.0
 class Candidate:
     """A pair the strategy wants, with what was known when the entries of this decision began."""
 
-    seat: Seat
+    booked: BookedPair
     q: float
     conviction: float
 
 
 @dataclass
 class Moment:
-    """What gates and sizes need beside the book and the pair."""
+    """The inputs of gates and sizes besides the book and the pair."""
 
     t: int
     theta: float
@@ -54,25 +54,25 @@ class Moment:
     heard_since: int
 
 
-def candidates(params: Parameters, seats: list[Seat], t: int) -> list[Candidate]:
-    """Pairs wanted at t, best first; `seats` come in pair order and sorting is stable."""
+def candidates(params: Parameters, booked_pairs: list[BookedPair], t: int) -> list[Candidate]:
+    """Pairs wanted at t, best first; `booked_pairs` come in pair order and sorting is stable."""
     found = []
-    for seat in seats:
-        if seat.taken:
+    for booked in booked_pairs:
+        if booked.taken:
             continue
-        q = seat.market.estimate(t)
+        q = booked.market.estimate(t)
         if params.strategy == "hold":
-            if not seat.ever_entered and not seat.market.is_spread:
-                found.append(Candidate(seat, 0.0, 0.0))
+            if not booked.ever_entered and not booked.market.is_spread:
+                found.append(Candidate(booked, 0.0, 0.0))
         elif q is None:
             continue
         elif params.strategy == "simple":
             if q >= params.enter:
-                found.append(Candidate(seat, q, 0.0))
+                found.append(Candidate(booked, q, 0.0))
         else:
-            conviction = seat.market.conviction(q)
+            conviction = booked.market.conviction(q)
             if conviction is not None and conviction >= params.conviction_enter:
-                found.append(Candidate(seat, q, conviction))
+                found.append(Candidate(booked, q, conviction))
     if params.strategy == "simple":
         found.sort(key=lambda c: -c.q)
     if params.strategy == "composite":
@@ -80,16 +80,16 @@ def candidates(params: Parameters, seats: list[Seat], t: int) -> list[Candidate]
     return found
 
 
-def wants_exit(params: Parameters, seat: Seat, t: int) -> bool:
+def wants_exit(params: Parameters, booked: BookedPair, t: int) -> bool:
     """Whether a position with both legs and without an exit on its way is to be closed."""
-    position = seat.position
+    position = booked.position
     if position is None or position.exit is not None or not position.is_whole:
         return False
-    if seat.market.delisting():
+    if booked.market.delisting():
         return True
     if params.strategy == "hold":
         return False
-    q = seat.market.estimate(t)
+    q = booked.market.estimate(t)
     return q is not None and q < params.exit
 
 
@@ -107,7 +107,7 @@ def correlation_room(sizes: list[float], rho: float, k: float) -> float:
 
 
 def sizing_mid(market: PairMarket) -> float | None:
-    """What sizes are divided by, the long leg's price: 1 without prices, None while a price is missing."""
+    """The divisor of sizes, the long leg's price: 1 for an unpriced pair, None while a price is missing."""
     if not market.priced:
         return 1.0
     return market.price.long.mid if market.price is not None else None
@@ -116,13 +116,15 @@ def sizing_mid(market: PairMarket) -> float | None:
 def entry_size(book: Book, candidate: Candidate, moment: Moment) -> float:
     p = book.params
     if p.strategy == "simple":
-        return p.notional
+        return p.in_quote("notional")
     if p.strategy == "hold":
         known = sum(
-            not seat.market.is_spread and seat.market.known() and all(view.in_universe for view in seat.market.perps)
-            for seat in book.seats
+            not booked.market.is_spread
+            and booked.market.known()
+            and all(view.in_universe for view in booked.market.perps)
+            for booked in book.booked_pairs
         )
-        return float(p.max_positions) * p.notional / float(max(known, 1))
+        return float(p.max_positions) * p.in_quote("notional") / float(max(known, 1))
     return min(composite_sizes(book, candidate, moment).values())
 
 
@@ -132,29 +134,29 @@ def composite_sizes(book: Book, candidate: Candidate, moment: Moment) -> dict[st
     over = clip((candidate.conviction - p.conviction_enter) / (1.0 - p.conviction_enter))
     gross = 0.0
     decided = []
-    for seat in book.seats:
-        position = seat.position
+    for booked in book.booked_pairs:
+        position = booked.position
         if position is not None:
             if position.unpriced:
                 gross += position.quantity
             else:
-                assert seat.market.price is not None
-                gross += position.quantity * seat.market.price.long.mid
+                assert booked.market.price is not None
+                gross += position.quantity * booked.market.price.long.mid
             decided.append(position.size)
-        elif seat.entry is not None:
-            gross += seat.entry.size
-            decided.append(seat.entry.size)
+        elif booked.entry is not None:
+            gross += booked.entry.size
+            decided.append(booked.entry.size)
     sizes = {
-        "conviction": p.notional * (p.size_floor + (p.size_cap - p.size_floor) * over) * moment.theta,
-        "pair": p.pair_cap,
-        "book": p.book_cap - gross,
-        "correlation": correlation_room(decided, p.funding_corr, p.corr_cap),
+        "conviction": p.in_quote("notional") * (p.size_floor + (p.size_cap - p.size_floor) * over) * moment.theta,
+        "pair": p.in_quote("pair_cap"),
+        "book": p.in_quote("book_cap") - gross,
+        "correlation": correlation_room(decided, p.funding_corr, p.in_quote("corr_cap")),
     }
-    for venue in venues_of([candidate.seat.pair]):
-        of_one = book.need(candidate.seat, venue, 1.0)
+    for venue in venues_of([candidate.booked.pair]):
+        of_one = book.need(candidate.booked, venue, 1.0)
         if of_one != 0:
             sizes["capital " + venue] = float(book.free(venue)) / 1e8 / of_one
-    turnover = candidate.seat.market.smaller_turnover()
+    turnover = candidate.booked.market.smaller_turnover()
     if turnover is not None:
         sizes["liquidity"] = p.liquidity_cap * turnover
     return sizes
@@ -184,13 +186,13 @@ def break_even(q: float, phi: float, mu: float, cost: float) -> tuple[int, float
     return None
 
 
-def round_trip_cost(book: Book, seat: Seat, size: float) -> float:
+def round_trip_cost(book: Book, booked: BookedPair, size: float) -> float:
     """Fees, spreads, slippage and impact of both legs in and out, as a fraction of the size."""
     p = book.params
-    long_impact = seat.market.impact_bp("long", max(size, 0.0))
-    short_impact = seat.market.impact_bp("short", max(size, 0.0))
+    long_impact = booked.market.impact_bp("long", max(size, 0.0))
+    short_impact = booked.market.impact_bp("short", max(size, 0.0))
     cost_bp = (
-        2.0 * (book.taker(seat, "long") + book.taker(seat, "short"))
+        2.0 * (book.taker(booked, "long") + book.taker(booked, "short"))
         + 4.0 * (p.half_spread_bp + p.slippage_bp)
         + 2.0 * (long_impact + short_impact)
     )
@@ -199,9 +201,9 @@ def round_trip_cost(book: Book, seat: Seat, size: float) -> float:
 
 def failed_gates(book: Book, candidate: Candidate, moment: Moment, size: float, lots: int) -> list[str]:
     """The names of all gates that forbid this entry, in the order of `GATES`."""
-    p, seat, market, t = book.params, candidate.seat, candidate.seat.market, moment.t
-    price, mid, venues = market.price, sizing_mid(market), venues_of([seat.pair])
-    taken = [other.pair for other in book.seats if other.taken]
+    p, booked, market, t = book.params, candidate.booked, candidate.booked.market, moment.t
+    price, mid, venues = market.price, sizing_mid(market), venues_of([booked.pair])
+    taken = [other.pair for other in book.booked_pairs if other.taken]
     passed = {
         "listed": is_listed(market, moment),
         "prices": not market.priced or price is not None,
@@ -212,10 +214,10 @@ def failed_gates(book: Book, candidate: Candidate, moment: Moment, size: float, 
         "daily_loss": float(moment.day_start_equity - book.equity()) < p.daily_loss_limit * p.capital * 1e8,
         "margin": all(book.health(venue) >= HEALTH_MIN for venue in venues),
         "capital": p.strategy == "composite"
-        or all(book.free(venue) >= whole(book.need(seat, venue, size) * 1e8) for venue in venues),
+        or all(book.free(venue) >= whole(book.need(booked, venue, size) * 1e8) for venue in venues),
         "min_notional": lots >= 1 and mid is not None and lots * market.lot() * mid >= market.min_notional(),
         "slots": p.strategy == "hold" or len(taken) < p.max_positions,
-        "busy": not any(leg in pair for pair in taken for leg in seat.pair),
+        "busy": not any(leg in pair for pair in taken for leg in booked.pair),
         "universe": all(view.in_universe for view in market.perps),
         "break_even": True,
         "age": True,
@@ -225,10 +227,10 @@ def failed_gates(book: Book, candidate: Candidate, moment: Moment, size: float, 
     if p.strategy == "composite":
         phi, mu = market.rates.regression.phi_mu()
         since, hours = market.born_at(), market.interval_h()
-        passed["break_even"] = break_even(candidate.q, phi, mu, round_trip_cost(book, seat, size)) is not None
+        passed["break_even"] = break_even(candidate.q, phi, mu, round_trip_cost(book, booked, size)) is not None
         passed["age"] = since is not None and float(t - since) / 86400e9 >= p.min_age_d
         passed["interval"] = hours > 0 and hours >= p.min_interval_h
-        passed["too_small"] = size >= 0.5 * p.size_floor * p.notional
+        passed["too_small"] = size >= 0.5 * p.size_floor * p.in_quote("notional")
     return [name for name in GATES if not passed[name]]
 
 

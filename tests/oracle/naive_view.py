@@ -1,4 +1,4 @@
-"""What one instrument looks like to somebody who only watches: listing, prices, marks, turnover, rates."""
+"""The view of one instrument: listing, prices, marks, turnover, rates."""
 
 from dataclasses import dataclass, field, replace
 from math import sqrt
@@ -74,7 +74,7 @@ class Turnover:
 
 @dataclass
 class View:
-    """One instrument as its rows show it."""
+    """One instrument, as of its rows."""
 
     instrument: Instrument
     params: Parameters
@@ -118,7 +118,7 @@ class View:
         self.price_rows, self.priced_row, self.turnover_entered = [], None, False
 
     def is_late(self, row: Row, counting: bool) -> bool:
-        """Whether a row comes after a newer one of its group; else it is the newest now."""
+        """True if the row is older than the newest of its group; otherwise it becomes the newest."""
         group = GROUP[row.kind]
         if group in self.newest and row.event_at <= self.newest[group]:
             self.counters.late += counting
@@ -127,7 +127,7 @@ class View:
         return False
 
     def live(self, row: Row) -> None:
-        """A market row came."""
+        """Note a market row."""
         if self.first_market_at is None:
             self.first_market_at = row.event_at
         self.last_market_known_at = row.known_at

@@ -94,8 +94,8 @@ def simulated(rows: Rows, listings: list[Listing] = CARRY, **settings: Any) -> R
     return result
 
 
-def watched(rows: Rows, listings: list[Listing], **settings: Any) -> Simulation:
-    """The inside of a simulation after the rows."""
+def simulation_after(rows: Rows, listings: list[Listing], **settings: Any) -> Simulation:
+    """The state of a simulation after the rows."""
     params = Parameters(**settings)
     simulation = Simulation([one.instrument for one in listings], pairs_among(listings, params), params)
     for t, instant in instants(in_order(rows), set(range(len(listings))), None):
@@ -335,7 +335,7 @@ def test_a_spread_whose_long_leg_costs_more_is_never_entered_and_its_opposite_ea
     rows = [*both_listed(), *prices([100.0] * 26), *(settled(8 * n, 1 * BP) for n in range(4))]
     rows += [settled(hour, 0.25 * BP, 0, 1.0) for hour in range(26)]
 
-    inside = watched(rows, SPREAD, legs="spread")
+    inside = simulation_after(rows, SPREAD, legs="spread")
     q = {market.pair: market.estimate(BEGIN + 26 * HOUR) for market in inside.markets}
 
     assert q[UP] == pytest.approx(-1 * BP)
@@ -367,8 +367,8 @@ def test_a_spread_of_6_bp_breaks_even_at_the_4th_settlement_held() -> None:
 def test_q_moves_when_the_long_leg_settles_before_the_short_one_does_again() -> None:
     rows = [*both_listed(), settled(0, 4 * BP), settled(0, 0.1 * BP, 0, 1.0)]
 
-    before = watched(rows, SPREAD, legs="spread")
-    after = watched([*rows, settled(1, 0.3 * BP, 0, 1.0)], SPREAD, legs="spread")
+    before = simulation_after(rows, SPREAD, legs="spread")
+    after = simulation_after([*rows, settled(1, 0.3 * BP, 0, 1.0)], SPREAD, legs="spread")
 
     (market,) = (one for one in before.markets if one.pair == UP)
     assert market.estimate(BEGIN + HOUR) == pytest.approx(3.2 * BP)

@@ -1,4 +1,4 @@
-"""Events to bytes and back, and the keys under which the log recognises an observation it already has."""
+"""Encoding and decoding of events, and the keys by which the log recognises an observation that it has already."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -19,25 +19,25 @@ _BATCH_DECODER: Final = msgspec.msgpack.Decoder(list[tuple[int, Stored]])
 _LEGACY: Final = frozenset(LEGACY)
 
 TAGS: Final = frozenset(ev.tag_of(cls).encode() for cls in Stored.__args__)
-"""The first word of every event that this version can read."""
+"""The tag of every event class that this version can read."""
 
 encode = _ENCODER.encode
 """One event as msgpack bytes; equal events give equal bytes."""
 
 decode = _DECODER.decode
-"""The event of `encode`d bytes as it was written, of today's or of an older class. Raises msgspec.ValidationError for
-an unknown kind or a malformed event."""
+"""The event in `encode`d bytes as it was written, of a current or an older class. Raises msgspec.ValidationError for an
+unknown class or a malformed event."""
 
 
 def read(data: bytes | msgspec.Raw) -> tuple[ev.Event, ...]:
-    """What the bytes of one event say in today's events: mostly one, of older classes also several or none."""
+    """Decode one event into current classes. An event of an older class may become several events, or none."""
     event = decode(data)
     return upcast(event) if type(event) in _LEGACY else (event,)
 
 
 def decode_batch(payload: bytes, first_seq: int) -> Iterator[tuple[int, int, ev.Event]]:
-    """(seq, known_at, event) of a log batch's payload, [(known_at, event), ...], in today's events: several may share
-    a seq. Raises msgspec.ValidationError."""
+    """(seq, known_at, event) of a log batch's payload, [(known_at, event), ...], in current classes. Several events may
+    share a seq. Raises msgspec.ValidationError."""
     event: Any
     for seq, (known_at, event) in enumerate(_BATCH_DECODER.decode(payload), first_seq):
         if type(event) in _LEGACY:
@@ -48,7 +48,7 @@ def decode_batch(payload: bytes, first_seq: int) -> Iterator[tuple[int, int, ev.
 
 
 _KEY_KIND: Final[dict[type, bytes]] = {
-    # b"\x01" to b"\x03", b"\x06", b"\x07" and b"\x09" were those of pairs.
+    # Release 0.1.0 used b"\x01" to b"\x03", b"\x06", b"\x07" and b"\x09" for events of pairs.
     ev.FundingSettled: b"\x04",
     ev.FundingPredicted: b"\x05",
     ev.FundingRevised: b"\x08",
@@ -67,16 +67,16 @@ _KEY_KIND: Final[dict[type, bytes]] = {
 
 
 def event_key(event: Stored) -> bytes | None:
-    """The identity of an observation, or None for events that are never observed twice (quotes, decisions, ticks), and
-    for those of older classes, which nobody writes any more.
+    """The identity of an observation. None for events that cannot be observed twice (quotes, decisions, ticks) and for
+    older classes, which are no longer written.
 
-    Kinds of which an instrument may have several at one time carry what tells them apart at the end.
+    Where an instrument may have several events of a class at one time, the end of the key distinguishes them.
     """
     kind = _KEY_KIND.get(type(event))
     if kind is None:
         return None
     match event:
-        case ev.InstrumentListed():  # one with a known time and one assumed by an importer, whenever it was
+        case ev.InstrumentListed():  # a listing with its time and one assumed by an importer differ
             known = b"\x01" if event.event_at else b"\x00"
             return instrument_key_prefix(kind, event.instrument) + known
         case ev.InstrumentChanged():
@@ -119,7 +119,7 @@ def event_key(event: Stored) -> bytes | None:
 
 
 def instrument_key_prefix(kind: bytes, name: Instrument) -> bytes:
-    """The common beginning of an instrument's keys of one kind. Venue and symbol hold no NUL (checked at the door)."""
+    """The common prefix of an instrument's keys of one class. Venue and symbol contain no NUL (checked on input)."""
     spot_or_perp = name.kind[0].encode()
     return b"%b%b\0%b\0%b%b" % (
         kind, name.venue.encode(), name.symbol.encode(), spot_or_perp, name.listing.to_bytes(2, "big"),
@@ -131,7 +131,7 @@ def _time_key(kind: bytes, name: Instrument, event_at: int) -> bytes:
 
 
 def _perp_key(kind: bytes, venue: str, symbol: str, listing: int, event_at: int) -> bytes:
-    """Funding is of perpetuals alone: its keys name no kind and are as old as the log."""
+    """Only perpetuals have funding, so these keys have no kind. Release 0.1.0 wrote the same keys."""
     head = b"%b%b\0%b\0%b" % (kind, venue.encode(), symbol.encode(), listing.to_bytes(2, "big"))
     return head + event_at.to_bytes(8, "big", signed=True)
 

@@ -1,15 +1,14 @@
-"""The event vocabulary: everything that was ever observed, decided or done, as immutable values in the past tense.
+"""The event vocabulary: everything observed, decided or done, as immutable values in the past tense.
 
-Market events are of one instrument each; trading events name the pair and its leg. Events are array-like and tagged:
-a class keeps its tag for ever, fields are only ever added at the end, with defaults, and a class whose fields had to
-change has a new tag (`Quoted.2`), while the old one is read for ever (legacy.py). So every log ever written decodes
-(tests/domain/golden keeps one of each release).
+A market event is about one instrument; a trading event names the pair and its leg. Events are array-like and tagged. A
+class never changes its tag, and new fields are added at the end, with defaults. A class whose other fields change gets
+a new tag (`Quoted.2`), and the old class stays readable (legacy.py). So every log of every release decodes
+(tests/domain/golden has one of each).
 
-Market observations carry floats (lossless for a venue's decimals up to 15 digits); our own money and quantities carry
-`Decimal`. `event_at` is UTC nanoseconds, when it happened at the venue; a settlement's is its nominal time. When we
-could know it is not part of an event: the log stamps it. Every trading and operation event carries `run`, the sequence
-number of its RunStarted (0 where no run is concerned); `caused_by` is the seq of the event that it answers, 0 where
-that is not known.
+Market observations are floats (lossless for a venue's decimals up to 15 digits); our own money and quantities are
+`Decimal`. `event_at` is UTC nanoseconds, the time at the venue; a settlement's is its nominal time. The time from which
+an event is known is not a field: the log stores it. Every trading and operation event has `run`, the seq of its
+RunStarted (0: no particular run). `caused_by` is the seq of the event that led to this one, 0 if that is unknown.
 """
 
 from decimal import Decimal
@@ -35,7 +34,7 @@ class _Event(msgspec.Struct, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class _InstrumentEvent(_Event, frozen=True, array_like=True, tag=True, gc=False):
-    """An event of one instrument at one time."""
+    """An event about one instrument."""
 
     venue: str
     symbol: str
@@ -50,7 +49,7 @@ class _InstrumentEvent(_Event, frozen=True, array_like=True, tag=True, gc=False)
 
 
 class _PerpEvent(_Event, frozen=True, array_like=True, tag=True, gc=False):
-    """An event of one perpetual at one time."""
+    """An event about one perpetual."""
 
     venue: str
     symbol: str
@@ -64,26 +63,26 @@ class _PerpEvent(_Event, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class _RunEvent(_Event, frozen=True, array_like=True, tag=True, gc=False):
-    """An event of one run at one time."""
+    """An event of one run."""
 
     run: int
     event_at: int
 
 
 class _PairEvent(_RunEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """An event of one run about one pair."""
+    """An event of a run about one pair."""
 
     pair: Pair
 
 
 class _LegEvent(_PairEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """An event of one run about one leg of a pair."""
+    """An event of a run about one leg of a pair."""
 
     leg: Leg
 
     @property
     def instrument(self) -> Instrument:
-        """What is traded."""
+        """The instrument of the leg."""
         return self.pair.leg(self.leg)
 
 
@@ -91,10 +90,10 @@ class _LegEvent(_PairEvent, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class InstrumentListed(_InstrumentEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """An instrument became tradable. `event_at` 0: the listing time is unknown. One unit of its quantity is
-    `multiplier` coins of `base` (1000PEPE: 1000); `lot` is the step of its quantity, `tick` of its price (0: not told),
-    `min_notional` in quote. Of a perpetual: hours between settlements (0: not told) and the cap of its rate (0: not
-    told)."""
+    """An instrument became tradable. `event_at` 0: the listing time is unknown. One unit of quantity is `multiplier`
+    coins of `base` (1000PEPE: 1000). `lot` is the step of the quantity, `tick` of the price (0: unknown),
+    `min_notional` in quote. Of a perpetual: hours between settlements (0: unknown) and the cap of the rate (0:
+    unknown)."""
 
     base: str
     quote: str
@@ -107,7 +106,7 @@ class InstrumentListed(_InstrumentEvent, frozen=True, array_like=True, tag=True,
 
 
 class InstrumentChanged(_InstrumentEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """A fact of the listing changed; None: as before. `delist_at` announces a delisting, 0 withdraws it."""
+    """Trading rules changed; None: as before. `delist_at` announces a delisting, 0 withdraws it."""
 
     lot: float | None = None
     min_notional: float | None = None
@@ -133,15 +132,16 @@ class FundingPredicted(_PerpEvent, frozen=True, array_like=True, tag="FundingPre
 
 
 class FundingSettled(_PerpEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """The rate that was settled at `event_at`, its nominal time; `interval_hours` 0: the source does not say."""
+    """The rate that was settled at `event_at`, its nominal time; `interval_hours` 0: unknown to the source."""
 
     rate: float
     interval_hours: float = 0.0
 
 
 class FundingRevised(_PerpEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """Another source gave another rate for a settlement that is in the log as `replaces`. With the same rate: it told
-    the interval, which the first source had not, and is known from the same moment as the settlement."""
+    """Another source has another rate for a settlement; the log has it with the rate `replaces`. With an equal rate,
+    the source adds the interval that the first one lacked; the revision is then known from the same time as the
+    settlement."""
 
     rate: float
     replaces: float
@@ -175,8 +175,8 @@ class ActivityObserved(_InstrumentEvent, frozen=True, array_like=True, tag="Acti
 
 
 class ObservationCorrected(_InstrumentEvent, frozen=True, array_like=True, tag="ObservationCorrected.2", gc=False):
-    """Another source gave other values for an `observation` (the name of its event) that is in the log as `caused_by`;
-    the first one stays in force."""
+    """Another source has other values for an `observation` (the name of its event) with the seq `caused_by`. The values
+    in the log stay in force."""
 
     observation: str
     values: tuple[float, ...]
@@ -184,7 +184,7 @@ class ObservationCorrected(_InstrumentEvent, frozen=True, array_like=True, tag="
 
 
 class DataRejected(_Event, frozen=True, array_like=True, tag=True, gc=False):
-    """Input that was refused: from where, which line, why, and how many such."""
+    """Input was refused: its source, line, reason, and the number of such lines."""
 
     event_at: int
     source: str
@@ -226,7 +226,7 @@ class OrderIntended(_LegEvent, frozen=True, array_like=True, tag="OrderIntended.
 
 
 class OrderAccepted(_LegEvent, frozen=True, array_like=True, tag="OrderAccepted.2", gc=False):
-    """The venue took the order."""
+    """The venue accepted the order."""
 
     client_id: str
     venue_id: str = ""
@@ -234,7 +234,7 @@ class OrderAccepted(_LegEvent, frozen=True, array_like=True, tag="OrderAccepted.
 
 
 class OrderRejected(_LegEvent, frozen=True, array_like=True, tag="OrderRejected.2", gc=False):
-    """The venue refused the order for certain."""
+    """The venue refused the order."""
 
     client_id: str
     reason: str
@@ -242,7 +242,7 @@ class OrderRejected(_LegEvent, frozen=True, array_like=True, tag="OrderRejected.
 
 
 class OrderUnknown(_LegEvent, frozen=True, array_like=True, tag="OrderUnknown.2", gc=False):
-    """It is not known whether the venue has the order; it has to be asked."""
+    """It is unknown whether the venue has the order; the venue must be queried."""
 
     client_id: str
     reason: str
@@ -250,8 +250,8 @@ class OrderUnknown(_LegEvent, frozen=True, array_like=True, tag="OrderUnknown.2"
 
 
 class OrderFilled(_LegEvent, frozen=True, array_like=True, tag="OrderFilled.2", gc=False):
-    """A fill as the venue booked it. `units` of the pair's holding unit, bought > 0, net of a fee taken in the coin
-    itself; `value` of those units and `fee` in quote: their sum is what a purchase cost. `qty` (bought > 0) and
+    """A fill as the venue booked it. `units` are holding units of the pair, bought > 0, net of a fee taken in the coin
+    itself. `value` (of those units) and `fee` are in quote; their sum is the cost of a purchase. `qty` (bought > 0) and
     `fee_qty` are the venue's own figures: base coins before fees, and the fee in `fee_coin`."""
 
     client_id: str
@@ -266,7 +266,7 @@ class OrderFilled(_LegEvent, frozen=True, array_like=True, tag="OrderFilled.2", 
 
 
 class OrderCancelled(_LegEvent, frozen=True, array_like=True, tag="OrderCancelled.2", gc=False):
-    """What was left of the order is gone."""
+    """The open remainder of the order was cancelled."""
 
     client_id: str
     reason: str = ""
@@ -274,9 +274,10 @@ class OrderCancelled(_LegEvent, frozen=True, array_like=True, tag="OrderCancelle
 
 
 class HedgeEnded(_PairEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """The two-leg process that answered `caused_by` is over. `process` is the common beginning of its orders' ids,
-    `outcome` one of execution.plans.Outcome or "given up", `reason` why it achieved no more; `fees` of all its orders
-    in quote; how long, and with how much in quote, one leg stood alone. A repair answers no decision."""
+    """The two-leg process of the decision `caused_by` ended; a repair has no decision. `process` is the common prefix
+    of its client ids. `outcome` is one of execution.actions.Outcome or "given up", `reason` why it achieved no more.
+    `fees` of all its orders in quote. Then the seconds for which one leg was unhedged, in all and at a stretch, and the
+    largest unhedged amount in quote."""
 
     process: str
     work: str  # entry | exit | repair
@@ -300,7 +301,7 @@ class FundingPaid(_LegEvent, frozen=True, array_like=True, tag="FundingPaid.2", 
 
 
 class FundingCorrected(_LegEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """The venue says otherwise of a payment that is booked: `amount` more was received for the settlement at
+    """The venue reported another amount for a booked payment: `amount` more was received for the settlement at
     `settled_at` than the `booked` amount."""
 
     settled_at: int
@@ -311,7 +312,7 @@ class FundingCorrected(_LegEvent, frozen=True, array_like=True, tag=True, gc=Fal
 
 
 class BorrowCharged(_RunEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """Interest charged on a negative balance; charged > 0. `venue` "": the run's only one."""
+    """Interest on a negative balance; charged > 0. `venue` "": the run's only venue."""
 
     amount: Decimal
     venue_id: str = ""
@@ -319,15 +320,15 @@ class BorrowCharged(_RunEvent, frozen=True, array_like=True, tag=True, gc=False)
 
 
 class MarginObserved(_RunEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """Account margin health as the venue shows it. `venue` "": the run's only one."""
+    """Margin health of the account as the venue reports it. `venue` "": the run's only venue."""
 
     health: float
     venue: str = ""
 
 
 class FillSimulated(_PairEvent, frozen=True, array_like=True, tag="FillSimulated.2", gc=False):
-    """The simulated venue booked something in a paper run: `action` is one of fold.codes.BOOKINGS, `values` every
-    figure of it by name. A class of its own, so that nothing can take it for a real fill."""
+    """A booking of the simulated venue in a paper run: `action` is one of fold.codes.BOOKINGS, `values` has its figures
+    by name. The separate class keeps it apart from real fills."""
 
     action: str
     trade: int
@@ -335,8 +336,8 @@ class FillSimulated(_PairEvent, frozen=True, array_like=True, tag="FillSimulated
 
 
 class ReconciliationCorrected(_RunEvent, frozen=True, array_like=True, tag="ReconciliationCorrected.2", gc=False):
-    """The venue's books differed from ours and were adopted: holding differences in units of a pair (None: the account
-    alone), cash in quote."""
+    """Our books were corrected to the venue's: differences of a pair's holding in units (`pair` None: of the account
+    alone), and of cash in quote."""
 
     pair: Pair | None
     long_units: int
@@ -347,8 +348,8 @@ class ReconciliationCorrected(_RunEvent, frozen=True, array_like=True, tag="Reco
 
 
 class HoldingAdopted(_LegEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """The run takes over what `from_run`, a run of another version or other parameters, holds of a leg: so many units
-    (a short leg counted positive) of `unit` coins each, which cost, or were sold for, `value` in quote."""
+    """The run takes over a leg held by `from_run`, a run of another version or with other parameters: `units` (positive
+    for a short leg as well) of `unit` coins each, bought or sold for `value` in quote."""
 
     from_run: int
     units: int
@@ -361,8 +362,8 @@ class HoldingAdopted(_LegEvent, frozen=True, array_like=True, tag=True, gc=False
 
 
 class RunStarted(_Event, frozen=True, array_like=True, tag="RunStarted.2", gc=False):
-    """A run began; its own sequence number is the run's id. `group` joins runs that shadow each other; `adopts` is the
-    run whose holdings it takes over (0: none)."""
+    """A run began; its seq is the run's id. Runs of one `group` are compared with each other (A/B). `adopts` is the run
+    whose holdings it takes over (0: none)."""
 
     event_at: int
     mode: str  # observe | paper | live
@@ -374,11 +375,11 @@ class RunStarted(_Event, frozen=True, array_like=True, tag="RunStarted.2", gc=Fa
 
 
 class RunArmed(_RunEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """Reconciliation agreed: the run may open positions."""
+    """Reconciliation found no difference: the run may open positions."""
 
 
 class RunStopped(_RunEvent, frozen=True, array_like=True, tag=True, gc=False):
-    """The run was stopped in order, and why; `state_hash` is that of its fold. A run may be taken up again later."""
+    """The run was stopped in order. `state_hash` is the hash of its fold. A run may be resumed later."""
 
     reason: str = ""
     state_hash: str = ""
@@ -424,7 +425,7 @@ class ClockTicked(_Event, frozen=True, array_like=True, tag=True, gc=False):
 
 
 class ClockStepped(_Event, frozen=True, array_like=True, tag=True, gc=False):
-    """Wall clock and monotonic clock disagree by `step_ns`; 0: they agree again."""
+    """Wall clock and monotonic clock differ by `step_ns`; 0: they agree again."""
 
     event_at: int
     step_ns: int
@@ -462,7 +463,7 @@ Event = MarketEvent | TradingEvent | OperationEvent
 
 
 def tag_of(kind: type[msgspec.Struct]) -> str:
-    """The word by which encoded events of a class are told."""
+    """The tag of an event class: the first value of its encoded events."""
     tag = kind.__struct_config__.tag
     assert isinstance(tag, str), "every event class is tagged by a text"
     return tag

@@ -1,9 +1,9 @@
 """What is traded: instruments, and pairs of two of them.
 
-An instrument is one tradable thing of one venue: a spot market or a linear perpetual, under the venue's own symbol. A
-relisting under an old symbol is listing 2, 3, ... A pair is two legs of one base coin, the long one first. Listing 0
-marks the assumed spot leg of a perpetual whose venue has no spot market of its coin in the log: nothing is observed of
-it, and its pair is unpriced.
+An instrument is a spot market or a linear perpetual of one venue, under the venue's own symbol. A relisting under an
+old symbol is listing 2, 3, ... A pair is two legs of one base coin, the long one first. Listing 0 marks an assumed spot
+leg: the log has no spot market of the perpetual's coin at its venue. Such a leg has no observations, and its pair is
+unpriced.
 """
 
 from collections.abc import Iterable
@@ -26,7 +26,8 @@ ASSUMED: Final = 0
 """The listing number of an assumed spot leg."""
 
 LOT_UNITS: Final = 1_000_000
-"""Units of a live holding in a pair's lot: coins left after a fee that is taken in coins are counted to a millionth."""
+"""Units of a live holding in a pair's lot. A fee taken in coins leaves fractions of a lot, which are counted in
+units."""
 
 _ONE_ACCOUNT: Final = frozenset({"USDT", "USDC", "USD"})
 _MINUTE = 60_000_000_000
@@ -50,7 +51,7 @@ class Instrument(NamedTuple):
 
     @property
     def is_assumed(self) -> bool:
-        """True for a spot leg that stands for a market the log knows nothing of."""
+        """True for a spot leg without a market in the log."""
         return self.listing == ASSUMED
 
 
@@ -67,7 +68,7 @@ class Pair(NamedTuple):
 
     @property
     def is_one_venue(self) -> bool:
-        """Both legs lie in one account."""
+        """True if both legs are in one account."""
         return self.long.venue == self.short.venue
 
     @property
@@ -77,7 +78,8 @@ class Pair(NamedTuple):
 
     @property
     def order(self) -> tuple[bytes, bytes, bytes, bytes, bytes, int, int]:
-        """What ties between pairs go by: short symbol, short venue, long venue, long symbol, long kind, listings."""
+        """The sort key that breaks ties between pairs: short symbol, short venue, long venue, long symbol, long kind,
+        listings."""
         long, short = self.long, self.short
         symbol = short.symbol if long.is_assumed else long.symbol
         return (
@@ -96,7 +98,7 @@ class Pair(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """What never changes of an instrument: its coins."""
+    """The facts of an instrument that never change: its coins."""
 
     instrument: Instrument
     base: str
@@ -104,9 +106,9 @@ class Listing(NamedTuple):
 
 
 def pairs_of(listings: Iterable[Listing], legs: Legs = "carry", *, carry_across: bool = False) -> list[Pair]:
-    """Every pair that the instruments can form, in the order of ties. `carry`: spot and perpetual of one venue, and
-    with `carry_across` of two; `spread`: perpetuals of two venues, in both directions; `both`. A perpetual whose venue
-    has no spot market of its coin gets an assumed spot leg."""
+    """Every pair of these instruments, in tie order. `carry`: spot and perpetual of one venue, with `carry_across` also
+    of two; `spread`: perpetuals of two venues, in both directions; `both`. A perpetual without a spot market of its
+    coin at its venue gets an assumed spot leg."""
     listings = list(listings)
     spots = [one for one in listings if one.instrument.kind == "spot"]
     perps = [one for one in listings if one.instrument.kind == "perp"]
@@ -126,7 +128,7 @@ def pairs_of(listings: Iterable[Listing], legs: Legs = "carry", *, carry_across:
 
 
 def _match(a: Listing, b: Listing) -> bool:
-    """One base coin, and quotes that are one unit of account (an assumption that reports print)."""
+    """True for the same base coin and quotes of one unit of account (an assumption, stated in reports)."""
     return a.base == b.base and (a.quote == b.quote or {a.quote, b.quote} <= _ONE_ACCOUNT)
 
 
@@ -148,8 +150,8 @@ def carry_pair(venue: str, symbol: str, listing: int = 1, spot_symbol: str | Non
 
 
 def labels(pairs: Iterable[Pair], *, several_venues: bool) -> dict[Pair, str]:
-    """How people name pairs: a carry pair of one venue by its perpetual's symbol, with the venue where the log has
-    several; any other pair, and one of several with the same short leg, by both legs."""
+    """The short names of pairs. A carry pair of one venue has its perpetual's symbol, with the venue where the log has
+    several. Any other pair, and one of several pairs with the same short leg, has the names of both legs."""
     pairs = list(pairs)
     shorts = [pair.short for pair in pairs if pair.is_carry and pair.is_one_venue]
     named: dict[Pair, str] = {}
@@ -164,6 +166,6 @@ def labels(pairs: Iterable[Pair], *, several_venues: bool) -> dict[Pair, str]:
 
 def nominal_settlement(at: int) -> int:
     """The nominal time of a settlement stamped `at` (UTC ns): the whole UTC hour within 5 minutes of the stamp, else
-    the stamp rounded down to the minute. Venues stamp late and with jitter; two stamps of one settlement are one."""
+    the stamp rounded down to the minute. Venues stamp late and with jitter; two stamps of a settlement become one."""
     hour = (at + _HOUR // 2) // _HOUR * _HOUR
     return hour if abs(at - hour) <= 5 * _MINUTE else at // _MINUTE * _MINUTE

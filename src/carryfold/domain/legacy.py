@@ -1,8 +1,8 @@
-"""Event classes of release 0.1.0 that were of pairs, and how they are read today: as events of instruments.
+"""The event classes of release 0.1.0 for pairs, and their conversion to current events of instruments.
 
-A pair of 0.1.0 was the carry pair of one venue under its perpetual's symbol, its prices per coin of the spot leg. The
-classes keep their tags and their bytes for ever; nothing writes them any more. `upcast` gives what an old event says in
-today's words, which may be several events (a quote had both legs) or none.
+A pair of 0.1.0 was the carry pair of one venue under its perpetual's symbol, with prices per coin of the spot leg. The
+classes keep their tags and their encoding and are no longer written. `upcast` converts an old event to current events:
+mostly one, sometimes several (a quote had both legs) or none.
 """
 
 import re
@@ -13,7 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from carryfold.domain import events as ev
-from carryfold.domain.instruments import Instrument, Pair
+from carryfold.domain.instruments import Instrument, Leg, Pair
 
 __all__ = ["LEGACY", "Legacy", "coin_of", "spot_of", "upcast"]
 
@@ -24,9 +24,11 @@ _FUNDING: Final = re.compile(r"funding (\d+) is (\S+), not (\S+)", re.ASCII)
 
 
 def spot_of(symbol: str) -> tuple[str, float]:
-    """(spot symbol, coins of the spot market in one unit of the perpetual), told from the perpetual's name alone: a
-    perpetual on a thousand coins has the thousand in its name (1000PEPEUSDT, SHIB1000USDT); only one with at least
-    three zeros counts, so 1INCHUSDT is what it says."""
+    """(spot symbol, coins of the spot market in one unit of the perpetual), from the perpetual's symbol alone.
+
+    A perpetual on a thousand coins has the factor in its symbol (1000PEPEUSDT, SHIB1000USDT). A factor has at least
+    three zeros, so 1INCHUSDT has none.
+    """
     before = _BEFORE.fullmatch(symbol)
     if before is not None:
         return before[2], float(before[1])
@@ -37,7 +39,7 @@ def spot_of(symbol: str) -> tuple[str, float]:
 
 
 def coin_of(symbol: str) -> tuple[str, str]:
-    """(base, quote) of a symbol that ends with its quote coin; a bare coin is quoted in USD."""
+    """(base, quote) of a symbol that ends with its quote coin; a symbol without one is quoted in USD."""
     for quote in ("USDT", "USDC", "USD"):
         if symbol.endswith(quote) and len(symbol) > len(quote):
             return symbol.removesuffix(quote), quote
@@ -235,7 +237,7 @@ LEGACY: Final[tuple[type[msgspec.Struct], ...]] = Legacy.__args__
 
 
 def upcast(event: Any) -> tuple[ev.Event, ...]:
-    """What an event of release 0.1.0 says, in today's events."""
+    """Convert an event of release 0.1.0 to current events."""
     return _UPCASTS[type(event)](event)
 
 
@@ -253,7 +255,7 @@ def _spot(e: _OldPair, event_at: int | None = None) -> tuple[str, str, Any, int,
 def _listed(e: PairListed) -> tuple[ev.Event, ...]:
     spot_symbol, multiplier = spot_of(e.symbol)
     base, quote = coin_of(spot_symbol)
-    # The lot was the pair's, in coins; in the perpetual's own quantity it is that over the multiplier.
+    # The lot was the pair's, in coins; divided by the multiplier it is in the perpetual's own quantity.
     perp = ev.InstrumentListed(
         *_perp(e), base, quote, e.lot / multiplier, e.min_notional, multiplier, 0.0, e.interval_hours, e.rate_cap
     )
@@ -336,12 +338,12 @@ def _leg(word: str) -> Any:
 
 
 def _leg_of_order(client_id: str) -> Any:
-    """The leg in an order's id, which ends with -s1 or -p1."""
+    """The leg in a client id, which ends with -s1 or -p1."""
     return "long" if client_id.rpartition("-")[2][:1] == "s" else "short"
 
 
 def _decision_of(process: str) -> tuple[str, int]:
-    """(entry | exit | repair, seq of the decision) in the name of a process; of anything else ("", 0)."""
+    """(entry | exit | repair, seq of the decision) in the id of a process; of any other text ("", 0)."""
     number = process.rpartition("-")[2]
     work = {"e": "entry", "x": "exit", "r": "repair"}.get(number[-1:], "")
     return (work, int(number[:-1])) if work and number[:-1].isdigit() else ("", 0)
@@ -370,13 +372,13 @@ def _filled(e: OldOrderFilled) -> tuple[ev.Event, ...]:
 
 
 def _cancelled(e: OldOrderCancelled) -> tuple[ev.Event, ...]:
-    if e.ended or _decision_of(e.client_id)[0]:  # repairs ended without saying so
+    if e.ended or _decision_of(e.client_id)[0]:  # a repair had no `ended`
         return (_hedge_ended(e, e.client_id, e.reason),)
     return (ev.OrderCancelled(*_of_pair(e), _leg_of_order(e.client_id), e.client_id, e.reason),)
 
 
 def _reconciled(e: OldReconciliationCorrected) -> tuple[ev.Event, ...]:
-    """A payment that the venue told otherwise was a correction whose sentence named the settlement."""
+    """0.1.0 recorded a corrected payment as a reconciliation whose reason names the settlement."""
     told = _FUNDING.match(e.reason)
     if told is not None and not e.spot_units and not e.perp_units:
         booked = Decimal(told[3])
@@ -389,6 +391,20 @@ def _started(e: OldRunStarted) -> tuple[ev.Event, ...]:
     named = (_LABEL.fullmatch(label) for label in e.pairs)
     pairs = tuple(_pair(name[1], name[2], int(name[3])) for name in named if name is not None)
     return (ev.RunStarted(e.event_at, e.mode, e.parameters, e.code_digest, e.group, pairs),)
+
+
+_LEG_OF_BOOKING: Final[dict[str, Leg]] = {"funding": "short", "liquidated": "short", "spot sold": "long"}
+
+
+def _simulated(e: OldFillSimulated) -> tuple[ev.Event, ...]:
+    """The figures of spot and perpetual are those of the long and the short leg; some bookings were of one leg."""
+    values = {
+        name.replace("spot_", "long_", 1).replace("perp_", "short_", 1): value for name, value in e.values.items()
+    }
+    if e.action in _LEG_OF_BOOKING:
+        values["leg"] = _LEG_OF_BOOKING[e.action]
+    action = "leg closed" if e.action == "spot sold" else e.action
+    return (ev.FillSimulated(*_of_pair(e), action, e.trade, values),)
 
 
 _UPCASTS: Final[dict[type, Callable[[Any], tuple[ev.Event, ...]]]] = {
@@ -418,7 +434,7 @@ _UPCASTS: Final[dict[type, Callable[[Any], tuple[ev.Event, ...]]]] = {
     OldFundingPaid: lambda e: (ev.FundingPaid(*_of_pair(e), "short", e.settled_at, e.amount, e.venue_id),),
     TradeOpened: lambda _: (),
     TradeClosed: lambda _: (),
-    OldFillSimulated: lambda e: (ev.FillSimulated(*_of_pair(e), e.action, e.trade, e.values),),
+    OldFillSimulated: _simulated,
     OldReconciliationCorrected: _reconciled,
     OldRunStarted: _started,
 }  # fmt: skip

@@ -18,13 +18,15 @@ from carryfold.domain.instruments import InstrumentKind, Legs
 from carryfold.domain.strategies.registry import READS, Strategy, StrategyError, registered, strategy_named
 
 __all__ = [
-    "LIMITS_OF_EXECUTION", "SHARED_GATES", "ParameterError", "Parameters", "parameter_names", "params_dtype",
-    "parse_settings",
+    "LIMITS_OF_EXECUTION", "SHARED_GATES", "SIZES", "ParameterError", "Parameters", "Size", "parameter_names",
+    "params_dtype", "parse_settings",
 ]  # fmt: skip
 
 RateSource = Literal["settled", "predicted", "blend"]
 FillRule = Literal["next", "same"]
 Account = Literal["uta", "split"]
+Size = float | str
+"""An amount in quote, or a share of the capital as text: `10%`."""
 
 
 class ParameterError(ValueError):
@@ -34,13 +36,14 @@ class ParameterError(ValueError):
 class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Every parameter of the built-in strategies and of the simulated venue. Units are in the names: `_bp` basis
     points, `_s` seconds, `_ms` milliseconds, `_d` days, `_h` hours; rates are 8 h-equivalent fractions, amounts are
-    quote. `fees`: taker fees in bp that differ, as `venue:kind=bp,...`; `split`: shares of the capital by venue, as
-    `venue=share,...` (default equal ones); `own`: parameters of a user's strategy."""
+    quote. A `Size` is kept as it was written, so that a share follows the capital; `in_quote` resolves it.
+    `fees`: taker fees in bp that differ, as `venue:kind=bp,...`; `split`: shares of the capital by venue, as
+    `venue=share,...` (default: equal ones); `own`: parameters of a user's strategy."""
 
     strategy: str = "simple"
     enter: float = 0.0003
     exit: float = 0.0001
-    notional: float = 1000.0
+    notional: Size = 1000.0
     max_positions: int = 5
     cadence_s: int = 60
     capital: float = 10000.0
@@ -74,11 +77,11 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     min_interval_h: float = 2.0
     size_floor: float = 0.3
     size_cap: float = 1.0
-    pair_cap: float = 1000.0
-    book_cap: float = 5000.0
+    pair_cap: Size = 1000.0
+    book_cap: Size = 5000.0
     liquidity_cap: float = 0.001
     funding_corr: float = 0.45
-    corr_cap: float = 3750.0
+    corr_cap: Size = 3750.0
     drawdown_limit: float = 0.05
     daily_loss_limit: float = 0.02
     legs: Legs = "carry"
@@ -90,7 +93,7 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
     def __post_init__(self) -> None:
         for name, (low, high) in _BOUNDS.items():
-            value = getattr(self, name)
+            value = self.in_quote(name) if name in SIZES else getattr(self, name)
             if not low <= value <= high:
                 shown = f"{value:g}" if abs(value) < _SHOWN_MAX else "a number of more than 300 digits"
                 raise ParameterError(f"{name} = {shown} is out of range: {low:g} to {high:g}")
@@ -112,6 +115,13 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
                 raise ParameterError(f"{name} = {value:g} is out of range: {low:g} to {high:g}")
         self.taker_bp("", "spot")
         self.shares([])
+
+    def in_quote(self, name: str) -> float:
+        """The size `name` in quote, a share taken of the capital. Raises ParameterError."""
+        value: Size = getattr(self, name)
+        if isinstance(value, str):
+            return float(_share(name, value) * Decimal(repr(self.capital)))
+        return value
 
     def taker_bp(self, venue: str, kind: InstrumentKind) -> float:
         """The taker fee of an instrument of this venue and kind, in bp."""
@@ -140,8 +150,8 @@ class Parameters(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
         """The parameters as an array of one `PARAMS` record, for the fold; choices become their index."""
         image = np.zeros(1, params_dtype())
         for name in _IMAGED:
-            value = getattr(self, name)
-            image[name] = CHOICES[name].index(value) if isinstance(value, str) else value
+            value = self.in_quote(name) if name in SIZES else getattr(self, name)
+            image[name] = CHOICES[name].index(value) if name in CHOICES else value
         for name, (default, _, _) in _own_bounds().items():
             image[name] = self.own.get(name, default)
         strategies = registered()
@@ -175,6 +185,9 @@ CHOICES: Final[dict[str, tuple[str, ...]]] = {
 }
 """Parameters that are a choice of words, and the words in the order of their code in the fold."""
 
+SIZES: Final = ("notional", "pair_cap", "book_cap", "corr_cap")
+"""Parameters that are an amount in quote or a share of the capital."""
+
 _INTEGERS: Final = frozenset(
     {"max_positions", "cadence_s", "latency_ms", "stale_s", "dead_s", "ema_fast", "ema_slow", "leg_skew_s"}
 )
@@ -190,6 +203,7 @@ SHARED_GATES: Final = (
 """The gates that all strategies share, in the order of their bits; a strategy's own follow."""
 
 _MONEY_MAX: Final = 1e12
+_PERCENT_MAX: Final = 1_000_000
 _SHOWN_MAX: Final = 1e300
 _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "enter": (-1, 1),
@@ -244,7 +258,7 @@ def params_dtype() -> np.dtype[np.void]:
 
 @cache
 def _image_dtype(own: tuple[str, ...]) -> np.dtype[np.void]:
-    """Made once: the compiled fold knows the types of its arguments by their identity, and compares equal ones field by
+    """Cached because the compiled fold recognises a type by its identity. Two equal types would be compared field by
     field, which takes as long as folding a row."""
     whole = _INTEGERS | _BOOLEANS | set(CHOICES)
     fields = [(name, "i8" if name in whole else "f8") for name in _IMAGED]
@@ -288,6 +302,14 @@ def _by_name(text: str, name: str, form: str, low: float, high: float) -> dict[s
     return found
 
 
+def _share(name: str, text: str) -> Decimal:
+    """The fraction that `10%` says. Raises ParameterError."""
+    number = _number(text.removesuffix("%").strip())
+    if not text.endswith("%") or number is None or not 0 <= number <= _PERCENT_MAX:
+        raise ParameterError(f"{name} = '{text}' is neither an amount nor a share of the capital such as 10%")
+    return number / 100
+
+
 def _number(text: str) -> Decimal | None:
     """A finite decimal, or None."""
     try:
@@ -315,7 +337,7 @@ def parse_settings(settings: Iterable[str], base: Parameters | None = None) -> P
 
 
 LIMITS_OF_EXECUTION: Final = {"max_unhedged_notional": "max_unhedged_notional", "max_unhedged_s": "deadline_s"}
-"""What is looked for here and set elsewhere."""
+"""Limits that users look for among the parameters, and their name in [execution]."""
 
 
 def _parse_value(name: str, text: str) -> Any:
@@ -334,6 +356,8 @@ def _parse_value(name: str, text: str) -> Any:
         if text not in CHOICES[name]:
             raise ParameterError(f"{name} must be one of {', '.join(CHOICES[name])}, not '{text}'")
         return text
+    if name in SIZES and text.endswith("%"):
+        return f"{(_share(name, text) * 100).normalize():f}%"
     try:
         number = Decimal(text)
     except InvalidOperation:

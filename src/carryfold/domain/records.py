@@ -1,7 +1,6 @@
-"""What a fold brought out, as events: the record of a run's decisions and, on paper, of its simulated bookings.
+"""Records: a run's decisions and, on paper, its simulated bookings, as events.
 
-The same functions make the records of a run while it lives and again when it is verified, so that equal folds give
-equal bytes. Nothing here is ever folded.
+The same functions create them live and in verification, so that equal folds give equal bytes. Records are never folded.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +28,7 @@ _FIGURES: Final = tuple(name for name in FILL.names or () if name not in {"t", "
 
 
 def decisions_recorded(run: int, state: State, decisions: Records) -> list[EntryDecided | ExitDecided]:
-    """Entries and exits among state.DECISION records of a run's `state`, with their full working."""
+    """The entries and exits among state.DECISION records of a run's `state`, with their full working."""
     strategy = strategy_named(state.params.strategy)
     events: list[EntryDecided | ExitDecided] = []
     recorded = np.isin(decisions["action"], (_ENTER, _EXIT))
@@ -57,19 +56,19 @@ def gate_names(strategy: Strategy) -> tuple[str, ...]:
 
 
 def named_scores(strategy: Strategy, scores: Sequence[float], caps: Sequence[float]) -> dict[str, dict[str, Any]]:
-    """A strategy's scores and caps by name; -1, not known or not applying, as null."""
+    """A strategy's scores and caps by name; -1 (unknown, or not applicable) becomes None."""
     named = {"scores": zip(strategy.scores, scores, strict=False), "caps": zip(strategy.caps, caps, strict=False)}
     return {kind: {name: None if value == -1.0 else float(value) for name, value in of} for kind, of in named.items()}
 
 
 def _by_name(records: Records) -> Iterator[dict[str, Any]]:
-    """Records as Python's own values: all at once, because numpy takes long over a single one."""
+    """Records as Python values. All are converted at once, because numpy is slow for single records."""
     fields = records.dtype.names or ()
     return (dict(zip(fields, record, strict=True)) for record in records.tolist())
 
 
 def _working(strategy: Strategy, d: dict[str, Any]) -> dict[str, Any]:
-    """Every figure of a decision by name, the strategy's scores and caps, and the gates that it passed."""
+    """The figures of a decision by name, the strategy's scores and caps, and the gates that it passed."""
     gates = gate_names(strategy)
     passed = [gate for i, gate in enumerate(gates) if d["applied"] >> i & 1 and not d["failed"] >> i & 1]
     named = named_scores(strategy, d["scores"], d["caps"])

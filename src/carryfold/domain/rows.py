@@ -1,8 +1,8 @@
-"""What a log event looks like to the fold: one fixed-width row, 56 bytes.
+"""Rows: log events in the form that the fold reads, 56 bytes each.
 
-This is the single table of row kinds: their role, what they are about, the phase of an instant in which the fold takes
-them, the group in which they can come late, and the meaning of the values a, b and c. Times are int64 UTC nanoseconds.
-A price of 0 and a turnover or open interest of -1 mean "not in this observation"; a row never holds NaN.
+This is the one table of row kinds: role, subject, the phase of an instant in which the fold processes them, their
+lateness group, and the meaning of the values a, b and c. Times are int64 UTC nanoseconds. A price of 0 and a turnover
+or open interest of -1 mean "not in this observation"; a row never contains NaN.
 """
 
 from collections.abc import Callable
@@ -42,7 +42,7 @@ assert ROW.itemsize == 56
 
 
 class Role(IntEnum):
-    """Who sees an event: every fold, the folds of its own run, or no fold at all."""
+    """Which folds read an event: all (input), those of its own run (outcome), or none (record)."""
 
     INPUT = 0
     OUTCOME = 1
@@ -50,7 +50,7 @@ class Role(IntEnum):
 
 
 class Subject(IntEnum):
-    """What a row's subject is the id of."""
+    """The kind of id in a row's subject."""
 
     NONE = 0
     INSTRUMENT = 1
@@ -163,9 +163,9 @@ for _kind, _spec in KINDS.items():
 
 
 def in_canonical_order(rows: Rows) -> Rows:
-    """Rows sorted by known_at, with those of each instant in the fold's canonical order: phase, event time, subject,
-    kind, then everything a row says, of two prices the one that has a value first. Returns `rows` itself where they
-    are so already. The order does not depend on how the log came by them."""
+    """Rows sorted by known_at, and within an instant in the fold's canonical order: phase, event time, subject, kind,
+    then the values, with a missing price last. Returns `rows` itself if they are sorted. The order does not depend on
+    the order in which the log recorded them."""
     if len(rows) < 2:
         return rows
     keys = (
@@ -184,7 +184,7 @@ def in_canonical_order(rows: Rows) -> Rows:
 
 
 def to_e8(amount: Decimal) -> int:
-    """A quote amount in 1e-8, half-even. The venue's own figures have at most 8 decimals and are exact."""
+    """A quote amount in units of 1e-8, rounded half-even. A venue's figures have at most 8 decimals and stay exact."""
     return int((amount * E8).to_integral_value())
 
 
@@ -200,7 +200,7 @@ def _plain(kind: Kind) -> Callable[[Any], tuple[int, int, float, float, float]]:
     return lambda _: (kind, 0, 0.0, 0.0, 0.0)
 
 
-# event class -> (kind, slot, a, b, c) of an event. Events that are not here are records: no fold ever sees them.
+# event class -> (kind, slot, a, b, c) of an event. Classes that are not here are records, which no fold reads.
 _ROW_OF: Final[dict[type, Callable[[Any], tuple[int, int, float, float, float]]]] = {
     ev.Quoted: lambda e: (Kind.QUOTED, 0, e.bid, e.ask, 0.0),
     ev.BarClosed: lambda e: (Kind.BAR_CLOSED, e.minutes, e.close, e.mark, e.turnover),
@@ -249,19 +249,19 @@ _OUTCOMES: Final = frozenset(_ROW_OF).intersection((*ev.TRADING, ev.Halted, ev.R
 
 
 def classes_of(subject: Subject) -> frozenset[type]:
-    """The event classes with rows whose subject is of this sort."""
+    """The event classes whose rows have this kind of subject."""
     names = {Subject.INSTRUMENT: "listing", Subject.PAIR: "pair"}
     return frozenset(cls for cls in _ROW_OF if names.get(subject, "") in cls.__struct_fields__)  # type: ignore[attr-defined]
 
 
 def row_values(event: ev.Event) -> tuple[int, int, float, float, float] | None:
-    """(kind, slot, a, b, c) of an event, or None for a record that no fold sees."""
+    """(kind, slot, a, b, c) of an event, or None for a record, which no fold reads."""
     rule = _ROW_OF.get(type(event))
     return None if rule is None else rule(event)
 
 
 def role_of(event: ev.Event) -> Role:
-    """Who sees `event`."""
+    """Which folds read `event`."""
     if type(event) not in _ROW_OF:
         return Role.RECORD
     return Role.OUTCOME if type(event) in _OUTCOMES else Role.INPUT

@@ -1,4 +1,4 @@
-"""The daemon's part in tests: logs, applies, sends, delivers what the venue says, and lets time pass."""
+"""Plays the daemon in tests: logs and applies events, sends requests, delivers answers, and advances the time."""
 
 import heapq
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from carryfold.domain.events import Event
-from carryfold.domain.execution import Alert, Execution, Ledger, ProcessSpec, Quotes
+from carryfold.domain.execution import Alert, Execution, ProcessSpec, ProcessState, Quotes
 from carryfold.domain.execution.reports import FillReport, OrderReport, OrderRequest
 from tests.domain.execution.facts import SECOND, quotes
 from tests.domain.execution.venue import Behaviour, Venue
@@ -17,11 +17,11 @@ STEPS_MAX = 20_000
 
 
 class Crashed(Exception):
-    """The process is gone; what is in the log stays."""
+    """The process is gone; the log stays."""
 
 
 class Driver:
-    """Runs one process against its venue, or against two: `long_venue` is that of the long leg. `behave` says what
+    """Runs one process against its venue, or against two: `long_venue` is that of the long leg. `behave` decides what
     becomes of each request; `delay` how long each message takes (ns) and `copies` how often it comes (0: never). At
     each number of `crash_at` the process dies right after so many events were logged. A twin that knows the log alone
     has to be equal after every event."""
@@ -43,7 +43,7 @@ class Driver:
         self.behave, self.delay, self.copies, self.quoted = behave, delay, copies, quoted
         self.crash_at = crash_at
         self.process = Execution.start(spec)
-        self.twin = Ledger.begin(spec)
+        self.twin = ProcessState.begin(spec)
         self.now = spec.started_at
         self.log: list[tuple[int, int, Event]] = []
         self.alerts: list[Alert] = []
@@ -53,7 +53,7 @@ class Driver:
         self._count = 0
 
     def run(self, *, until: int | None = None) -> "Driver":
-        """Until the process has ended and every message is delivered, or until a time."""
+        """Run until the process has ended and every message is delivered, or until a time."""
         for _ in range(STEPS_MAX):
             try:
                 if self._round(until):
@@ -63,7 +63,7 @@ class Driver:
         raise AssertionError(f"it never ends: {self.process.summary()}")
 
     def _round(self, until: int | None) -> bool:
-        """Step, let time pass until something is due, deliver it. True if it is over."""
+        """Step, advance to the next due time, deliver what is due. True if everything is over."""
         wake = self._turn()
         coming = self._inbox[0][0] if self._inbox else 2**62
         if self.process.ended and not self._inbox:
@@ -79,9 +79,9 @@ class Driver:
         return False
 
     def crash(self) -> None:
-        """Lose everything but the log and the venue. Messages under way are lost, too."""
+        """Lose everything except the log and the venue, including messages on their way."""
         self._inbox.clear()
-        self.process = Execution.restore(self.spec, self.log)
+        self.process = Execution.recover(self.spec, self.log)
 
     def deliver(self, report: OrderReport | FillReport, at: int) -> None:
         """The private stream brings a report at `at`."""
@@ -100,7 +100,7 @@ class Driver:
         return [event for _, _, event in self.log if isinstance(event, kind)]
 
     def _turn(self) -> int:
-        """Step until nothing new is to be logged; gives when to wake."""
+        """Step until there is nothing to log; gives the time to wake."""
         while True:
             actions = self.process.step(self.now, self.quoted(self.now))
             self.alerts += actions.alerts
@@ -152,10 +152,10 @@ class Driver:
             self.log.append((seq, known_at, event))
             self.process.apply(event, known_at, seq)
             self.twin.apply(event, known_at, seq)
-            assert self.twin == self.process.ledger, "the state is a fold of the log"
+            assert self.twin == self.process.state, "the state is a fold of the log"
             if len(self.log) in self.crash_at:
                 raise Crashed
 
     def books(self) -> tuple[Decimal, Decimal]:
-        """(coins long, coins short) as the process has them."""
-        return self.process.ledger.long_coins, -self.process.ledger.short_coins
+        """(coins long, coins short) in the process's state."""
+        return self.process.state.long_coins, -self.process.state.short_coins

@@ -63,7 +63,7 @@ def quotes(at: int, mid: float = 100.0, *, long: bool = True, short: bool = True
 
 
 def spec(kind: str = "entry", **changed: Any) -> ProcessSpec:
-    """1000 of a coin that costs 100, in one slice, the perpetual first."""
+    """1000 of a coin that costs 100, in one child order, the perpetual first."""
     facts: dict[str, Any] = {
         "tag": "t1",
         "run": RUN,

@@ -1,4 +1,4 @@
-"""The real fold over a market that wants one pair, so that what a process logs meets what the run would make of it."""
+"""The compiled fold over a market where it wants one pair, to apply the events of a process as a run would."""
 
 from decimal import Decimal
 from typing import Any

@@ -45,7 +45,7 @@ seeds = st.integers(0, 2**32).map(Random)
 
 
 class World:
-    """One seeded misfortune: how bad it is, what fills, how prices move, how often quotes fail."""
+    """One seeded scenario: how often requests fail, how much fills, how prices move, how often quotes are missing."""
 
     def __init__(self, rng: Random, pair: TradedPair = PAIR) -> None:
         self.rng, self.pair = rng, pair
@@ -102,7 +102,7 @@ def started(rng: Random, kind: str, *, crashes: bool = False) -> Driver:
 
 def check(driver: Driver, cash_before: Decimal = Decimal(0)) -> None:
     """What holds at the end of every run."""
-    venue, ledger, summary = driver.venue, driver.process.ledger, driver.process.summary()
+    venue, ledger, summary = driver.venue, driver.process.state, driver.process.summary()
     fills, mine = driver.of(OrderFilled), driver.process.owns
     assert sorted(f.fill_id for f in fills) == sorted(f.fill_id for f in venue.fills() if mine(f.client_id))
     written_off = sum((driver.spec.pair.coins(e.long_units) for e in driver.of(ReconciliationCorrected)), Decimal(0))
@@ -123,7 +123,7 @@ def check(driver: Driver, cash_before: Decimal = Decimal(0)) -> None:
 
 
 def check_causes(driver: Driver) -> None:
-    """Every event answers what it answers: an intent its decision, all else of an order the intent."""
+    """Every event names its cause: an OrderIntended its decision, other events of an order their OrderIntended."""
     intents = {event.client_id: seq for seq, _, event in driver.log if isinstance(event, OrderIntended)}
     for _, _, event in driver.log:
         if isinstance(event, OrderIntended):
@@ -152,7 +152,7 @@ def test_dying_after_any_event_changes_none_of_it(kind: str, rng: Random) -> Non
     driver = started(rng, kind, crashes=True).run()
 
     check(driver)
-    assert Execution.restore(driver.spec, driver.log).ledger == driver.process.ledger
+    assert Execution.recover(driver.spec, driver.log).state == driver.process.state
 
 
 @settings(max_examples=60, deadline=None)
@@ -182,8 +182,8 @@ def compare(fold: LiveFold, driver: Driver) -> None:
     assert fold.pending != 0
     for _, known_at, event in driver.log:
         fold.apply(event, known_at)
-    ledger = driver.process.ledger
-    assert fold.holding == (ledger.booked_long, -ledger.booked_short)
+    ledger = driver.process.state
+    assert fold.holding == (ledger.booked("long")[1], -ledger.booked("short")[1])
     assert fold.pending == 0
 
 

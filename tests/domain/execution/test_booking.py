@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carryfold.domain.execution.booking import Booking, book_fill, filled_event
+from carryfold.domain.execution.books import Booking, book_fill, filled_event
 from carryfold.domain.execution.reports import FillReport
 from tests.domain.execution.facts import PAIR, RUN, START, pair
 

@@ -60,7 +60,7 @@ def test_a_partial_purchase_is_hedged_in_whole_lots_rounded_down_and_the_rest_is
     # Half of 10.0101 is 5.0050, net 4.999995 coins: 499 lots.
     assert legs(driver)[:2] == [("long", "buy", D("10.0101")), ("short", "sell", D("4.99"))]
     assert driver.process.summary().outcome == "opened"
-    assert abs(driver.process.ledger.gap) < LOT
+    assert abs(driver.process.state.gap) < LOT
 
 
 def test_what_cannot_be_had_of_the_first_leg_shrinks_the_target() -> None:
@@ -197,7 +197,7 @@ def test_coins_too_few_to_be_sold_are_written_off_before_the_end() -> None:
     assert isinstance(correction, ReconciliationCorrected)
     assert (correction.long_units, correction.short_units, correction.cash) == (-2997, 0, D(0))
     assert isinstance(end, HedgeEnded)
-    assert driver.process.ledger.long_units == 0
+    assert driver.process.state.long_units == 0
     assert end.caused_by == driver.spec.decision_seq
 
 
@@ -231,7 +231,7 @@ def test_a_halt_opens_no_further_slice_and_leaves_what_is_on_hedged() -> None:
 
     assert [leg_of(order) for order in driver.orders] == ["short", "long"]
     assert driver.process.summary().outcome == "partial"
-    assert abs(driver.process.ledger.gap) < LOT
+    assert abs(driver.process.state.gap) < LOT
 
 
 def test_a_fee_that_is_not_taken_in_coins_leaves_more_spot_which_is_said() -> None:

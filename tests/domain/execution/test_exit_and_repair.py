@@ -1,4 +1,4 @@
-"""Leaving a pair and bringing its legs together again: both only ever take away."""
+"""Exits and repairs: both only reduce."""
 
 from decimal import Decimal
 
@@ -55,7 +55,7 @@ def test_what_an_exit_cannot_sell_is_written_off_so_that_the_holding_can_close()
     assert isinstance(end, HedgeEnded)
     assert correction.long_units == -2  # 0.00012 coins were held, 0.0001 is a step
     assert end.caused_by == driver.spec.decision_seq
-    assert driver.process.ledger.booked_long == 0
+    assert driver.process.state.booked("long")[1] == 0
 
 
 def test_an_exit_that_stops_half_way_leaves_matched_legs() -> None:
@@ -64,8 +64,8 @@ def test_an_exit_that_stops_half_way_leaves_matched_legs() -> None:
     driver.run()
 
     assert driver.process.summary().outcome == "partial"
-    assert abs(driver.process.ledger.gap) < LOT
-    assert 0 < driver.process.ledger.short_units < 1000 * LOT
+    assert abs(driver.process.state.gap) < LOT
+    assert 0 < driver.process.state.short_units < 1000 * LOT
     assert driver.of(HedgeEnded)[-1].caused_by == driver.spec.decision_seq
 
 
@@ -93,7 +93,7 @@ def test_a_holding_below_the_minimum_is_left_by_its_short_and_the_coins_are_writ
 
     assert legs(driver) == [("short", "buy", D("0.04"), True)]
     assert driver.process.summary().long_units == driver.process.summary().short_units == 0
-    assert driver.process.ledger.booked_long == 0
+    assert driver.process.state.booked("long")[1] == 0
 
 
 def test_f20_a_repair_sells_coins_that_no_short_covers() -> None:
@@ -181,7 +181,7 @@ def test_fills_of_others_count_for_a_process_under_way() -> None:
 
 
 def test_an_exit_closes_what_trades_when_the_spot_market_has_closed_and_says_what_is_left() -> None:
-    """The coins cannot be sold: the short is bought back in slices, and the coins stay on the books."""
+    """The coins cannot be sold: the short is bought back in child orders, and the coins stay on the books."""
     closed = pair(long=msgspec.structs.replace(PAIR.long, trading=False))
     limits = ExecutionLimits(max_unhedged_notional=300.0)
     driver = leave(1000 * LOT, 1000 * LOT, pair=closed, limits=limits).run()

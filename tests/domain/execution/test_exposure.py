@@ -1,8 +1,8 @@
-"""The unhedged meter against sums done by hand."""
+"""Measured exposure against sums by hand."""
 
 from decimal import Decimal
 
-from carryfold.domain.execution.exposure import Exposure
+from carryfold.domain.execution.process_state import Exposure
 from tests.domain.execution.facts import SECOND
 
 D = Decimal

@@ -18,8 +18,8 @@ from carryfold.domain.execution import (
     process_id,
     run_tag,
 )
-from carryfold.domain.execution.ids import CLIENT_ID_MAX, Kind, OrderName, client_id
-from carryfold.domain.execution.quotes import limit_price
+from carryfold.domain.execution.client_ids import CLIENT_ID_MAX, Kind, OrderName, client_id
+from carryfold.domain.execution.pricing import limit_price
 from carryfold.domain.instruments import LOT_UNITS, Leg
 from tests.domain.execution.facts import PAIR, SECOND, START, quotes
 

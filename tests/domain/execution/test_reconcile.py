@@ -1,4 +1,4 @@
-"""Our books against the venue's: what is booked, what is adopted, what is left alone, and that twice is once."""
+"""Books against the venue: what is booked, what is corrected, what is left alone; and a second time gives nothing."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -22,10 +22,10 @@ from carryfold.domain.events import (
     ReconciliationCorrected,
 )
 from carryfold.domain.execution import (
-    OurBooks,
     PairBooks,
     Predecessor,
     Reconciliation,
+    RunBooks,
     VenueBooks,
     funding_paid,
     reconcile,
@@ -56,7 +56,7 @@ COINS, SHORT = D("10.0000899"), D(10)
 class Sides:
     """1000 lots on each leg, and a venue that agrees."""
 
-    books: PairBooks = field(default_factory=lambda: PairBooks(PAIR, 1000 * LOT + 8, 1000 * LOT))
+    books: PairBooks = field(default_factory=lambda: PairBooks.of(PAIR, 1000 * LOT + 8, 1000 * LOT))
     coins: Decimal = COINS
     short: Decimal = SHORT
     fills: list[FillReport] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Sides:
     predecessor: Predecessor | None = None
 
     def __post_init__(self) -> None:
-        self.ours = OurBooks("t1", RUN, START, {"AAAUSDT": self.books}, self.predecessor)
+        self.ours = RunBooks("t1", RUN, START, {"AAAUSDT": self.books}, self.predecessor)
 
     def theirs(self) -> VenueBooks:
         position = PositionReport("AAAUSDT", -self.short, D(100), D(100))
@@ -227,7 +227,7 @@ def test_a_sale_by_hand_larger_than_what_is_missing_is_not_ours_to_book(qty: int
 def test_pairs_that_share_a_coin_share_its_wallet() -> None:
     sides = Sides(coins=D(12))
     other = pair(name="AAAUSDC", pair=carry("AAAUSDC"))
-    sides.ours.pairs["AAAUSDC"] = PairBooks(other, 300_000, 0)
+    sides.ours.pairs["AAAUSDC"] = PairBooks.of(other, 300_000, 0)
 
     found = reconcile(sides.ours, [sides.theirs()], NOW)
 
@@ -317,7 +317,7 @@ def test_an_open_order_of_nobody_keeps_the_run_from_trading() -> None:
     found = Sides(orders=[stranger]).reconcile()
 
     assert found.events == ()
-    assert found.reasons == ("AAAUSDT: an open order of 4 (sell perp) is not ours",)
+    assert found.reasons == ("AAAUSDT: an open order of 4 (sell perp) is not of this run",)
 
 
 def test_a_pair_at_work_is_not_judged_and_its_own_fills_are_left_to_its_process() -> None:
@@ -347,7 +347,7 @@ def test_the_money_of_adopted_fills_is_the_venue_s_to_the_last_digit() -> None:
     for _, known_at, event in entry.log:
         fold.apply(event, known_at)
     sides = Sides(
-        books=PairBooks(LIVE, *fold.holding),
+        books=PairBooks.of(LIVE, *fold.holding),
         coins=venue.coins["long"] - D(4),
         short=D(6),
         fills=[
@@ -375,7 +375,7 @@ def test_whatever_was_missed_the_books_come_to_the_venue_s_holdings_and_stay(see
     )  # fmt: skip
     driver.run(until=START + rng.randint(0, 3 * SECOND))
     sides = Sides(
-        books=PairBooks(PAIR), coins=venue.coins["long"], short=-venue.coins["short"], fills=venue.fills(),
+        books=PairBooks.of(PAIR), coins=venue.coins["long"], short=-venue.coins["short"], fills=venue.fills(),
         answers={name: venue.query(name) for name in (r.client_id for r in driver.orders)},
     )  # fmt: skip
     for _, _, event in driver.log:
@@ -407,7 +407,7 @@ def test_a_run_that_takes_over_another_one_s_holdings_knows_what_that_one_has_bo
     """Its fills and payments are not booked again, its orders are ours, and holdings come with HoldingAdopted alone."""
     before, name = RUN - 1, f"t0-{RUN - 1}-7e-p1"
     known = OrderFilled(before, START, PAIR.pair, "short", name, "f1", -1_000_000, D(1000), D(0), qty=D(-10))
-    sides = Sides(books=PairBooks(PAIR), predecessor=Predecessor("t0", before))
+    sides = Sides(books=PairBooks.of(PAIR), predecessor=Predecessor("t0", before))
     log: tuple[Event, ...] = (
         OrderIntended(before, START, PAIR.pair, "short", name, "sell", D(14), D(100)),
         known,

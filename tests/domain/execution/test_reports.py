@@ -47,8 +47,8 @@ def told(messages: tuple[object, ...]) -> Execution:
 
 
 def books(process: Execution) -> tuple[object, ...]:
-    order = process.ledger.orders[NAME]
-    return process.ledger.short_coins, process.ledger.booked_short, process.ledger.fees, order.filled, order.done
+    order = process.state.orders[NAME]
+    return process.state.short_coins, process.state.booked("short")[1], process.state.fees, order.filled, order.done
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_f18_repeated_messages_change_nothing(times: int) -> None:
 
 def test_an_end_is_not_believed_before_every_fill_it_speaks_of_is_here() -> None:
     process = told((Accepted("v"), CLOSED, fill(1, "3")))
-    assert not process.ledger.orders[NAME].done
+    assert not process.state.orders[NAME].done
     actions = process.step(START + SECOND, quotes(START))
     assert actions.fetch_fills_since == START - 60 * SECOND
 
@@ -94,8 +94,8 @@ def test_reports_of_other_orders_and_pairs_give_nothing() -> None:
     stranger = OrderIntended(42, START, carry("BBBUSDT"), "short", "t1-42-7e-p9", "sell", D(1), D(1))
     process.apply(stranger, START)
     process.apply(OrderFilled(41, START, PAIR.pair, "short", NAME, "x", -5, D(1), D(0)), START)
-    assert list(process.ledger.orders) == [NAME]
-    assert process.ledger.short_coins == 0
+    assert list(process.state.orders) == [NAME]
+    assert process.state.short_coins == 0
 
 
 def test_f20_a_fill_after_the_end_is_booked_reported_and_asks_for_a_repair() -> None:
@@ -110,7 +110,7 @@ def test_f20_a_fill_after_the_end_is_booked_reported_and_asks_for_a_repair() -> 
     process.apply(event, later)
     assert process.reported(late, later) == ()
     assert [alert.code for alert in process.step(later, quotes(later)).alerts] == ["late_fill", "overfilled"]
-    ledger = process.ledger
+    ledger = process.state
     assert needs_repair(PAIR, ledger.long_units, ledger.short_units, price=D(100))
 
 
@@ -124,13 +124,13 @@ def test_f20_a_fill_of_an_order_believed_absent_is_booked_and_its_excess_hedged(
         for event in process.answered(NAME, NotFound(), now):
             driver.now = now
             driver._log((event,))
-    assert process.ledger.orders[NAME].reason == "absent"
+    assert process.state.orders[NAME].reason == "absent"
 
     driver.deliver(driver.venue.orders[NAME].fills[0], now + SECOND // 50)
     driver.run()
 
     assert driver.books()[1] == -driver.venue.coins["short"]
-    assert abs(process.ledger.gap) < PAIR.lot_units
+    assert abs(process.state.gap) < PAIR.lot_units
     assert "late_fill" in {alert.code for alert in driver.alerts}
 
 

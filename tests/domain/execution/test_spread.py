@@ -9,9 +9,9 @@ import pytest
 from carryfold.domain.events import FundingPaid, HedgeEnded, OrderFilled, OrderIntended, ReconciliationCorrected
 from carryfold.domain.execution import (
     ExecutionLimits,
-    OurBooks,
     PairBooks,
     Reconciliation,
+    RunBooks,
     VenueBooks,
     funding_paid,
     needs_repair,
@@ -72,7 +72,7 @@ def test_a_hedge_is_whole_lots_of_what_the_first_leg_filled() -> None:
     # 4.015 coins in steps of 0.005 are 401 lots; the half lot goes with the next slice.
     assert orders(driver)[:2] == [("long", "buy", D(10), False), ("short", "sell", D("4.01"), False)]
     assert driver.process.summary().outcome == "opened"
-    assert abs(driver.process.ledger.gap) < LOT
+    assert abs(driver.process.state.gap) < LOT
 
 
 @pytest.mark.parametrize(("thin", "other"), [("long", "short"), ("short", "long")])
@@ -186,9 +186,9 @@ def test_whatever_goes_wrong_the_books_are_the_venues_and_there_is_one_end(kind:
 # --- reconciliation ---------------------------------------------------------------------------------------------------
 
 
-def our_books(pair: Pair = SPREAD.pair, long: int = 1000 * LOT, short: int = 1000 * LOT) -> OurBooks:
-    books = PairBooks(msgspec.structs.replace(SPREAD, pair=pair), long, short)
-    return OurBooks("t1", RUN, START, {SPREAD.name: books})
+def run_books(pair: Pair = SPREAD.pair, long: int = 1000 * LOT, short: int = 1000 * LOT) -> RunBooks:
+    books = PairBooks.of(msgspec.structs.replace(SPREAD, pair=pair), long, short)
+    return RunBooks("t1", RUN, START, {SPREAD.name: books})
 
 
 def says(venue: str, symbol: str, qty: str, **more: object) -> VenueBooks:
@@ -202,7 +202,7 @@ def says(venue: str, symbol: str, qty: str, **more: object) -> VenueBooks:
 
 
 def test_each_leg_is_compared_with_the_position_of_its_own_venue() -> None:
-    ours = our_books()
+    ours = run_books()
 
     assert reconcile(ours, [says(HYPERLIQUID, "AAA", "10"), says(BYBIT, "AAAUSDT", "-10")], NOW) == Reconciliation(
         (), (), (), ()
@@ -215,13 +215,13 @@ def test_each_leg_is_compared_with_the_position_of_its_own_venue() -> None:
 
 
 def test_a_wallet_says_nothing_about_a_leg_that_is_a_perpetual() -> None:
-    found = reconcile(our_books(), [says(HYPERLIQUID, "AAA", "10"), says(BYBIT, "AAAUSDT", "-10")], NOW)
+    found = reconcile(run_books(), [says(HYPERLIQUID, "AAA", "10"), says(BYBIT, "AAAUSDT", "-10")], NOW)
 
     assert found.agreed
 
 
 def test_a_long_leg_that_is_short_is_refused() -> None:
-    found = reconcile(our_books(), [says(HYPERLIQUID, "AAA", "-1"), says(BYBIT, "AAAUSDT", "-10")], NOW)
+    found = reconcile(run_books(), [says(HYPERLIQUID, "AAA", "-1"), says(BYBIT, "AAAUSDT", "-10")], NOW)
 
     assert f"{SPREAD.name}: the perpetual is short" in found.reasons
 
@@ -230,7 +230,7 @@ def test_a_liquidated_long_leg_is_booked_and_asks_for_a_repair() -> None:
     fill = FillReport("f", "", "v", "AAA", "perp", "sell", D(10), D(900), D(1), "USDT", START + 1, "liquidation")
     venues = [says(HYPERLIQUID, "AAA", "0", fills=(fill,)), says(BYBIT, "AAAUSDT", "-10")]
 
-    found = reconcile(our_books(), venues, NOW)
+    found = reconcile(run_books(), venues, NOW)
 
     (event,) = found.events
     assert isinstance(event, OrderFilled)
@@ -241,7 +241,7 @@ def test_a_liquidated_long_leg_is_booked_and_asks_for_a_repair() -> None:
 
 def test_funding_is_booked_to_the_leg_that_was_paid() -> None:
     at = START + 8 * 3600 * SECOND
-    ours = our_books()
+    ours = run_books()
     there = says(HYPERLIQUID, "AAA", "10", funding=(FundingReport("AAA", at, D("-0.25"), "a"),))
     here = says(BYBIT, "AAAUSDT", "-10", funding=(FundingReport("AAAUSDT", at, D("0.5"), "b"),))
 
@@ -263,18 +263,18 @@ def test_interest_and_open_orders_belong_to_the_venue_that_tells_of_them() -> No
     there = says(HYPERLIQUID, "AAA", "10", interest=(charge,), orders=(stranger,))
     here = says(BYBIT, "AAAUSDT", "-10", interest=(charge,), orders=(stranger,))
 
-    found = reconcile(our_books(), [there, here], NOW)
+    found = reconcile(run_books(), [there, here], NOW)
 
     assert [(e.venue, e.amount) for e in found.events] == [(HYPERLIQUID, D("0.25")), (BYBIT, D("0.25"))]  # type: ignore[union-attr]
-    assert found.reasons == (f"{SPREAD.name}: an open order of 4 (sell perp) is not ours",)
+    assert found.reasons == (f"{SPREAD.name}: an open order of 4 (sell perp) is not of this run",)
 
 
 def test_one_instrument_in_two_pairs_is_compared_by_their_sum() -> None:
     """The same perpetuals in both directions: the one that holds them has the difference."""
     there, here = SPREAD.pair.long, SPREAD.pair.short
     other = spread(pair=Pair(here, there), name="other")
-    ours = our_books()
-    ours.pairs["other"] = PairBooks(other)
+    ours = run_books()
+    ours.pairs["other"] = PairBooks.of(other)
 
     assert reconcile(ours, [says(HYPERLIQUID, "AAA", "10"), says(BYBIT, "AAAUSDT", "-10")], NOW).agreed
     found = reconcile(ours, [says(HYPERLIQUID, "AAA", "9"), says(BYBIT, "AAAUSDT", "-10")], NOW)

@@ -1,4 +1,4 @@
-"""Orders nobody knows the fate of, restarts in the middle, and venues that ask for patience. Numbers: fault cards."""
+"""Orders whose state is not known, restarts in the middle, and venues that ask to retry later. Numbers: fault cards."""
 
 from decimal import Decimal
 
@@ -62,9 +62,9 @@ def test_an_order_is_placed_only_after_its_intent_was_logged_and_applied() -> No
 
 def test_f02_f03_an_intent_found_in_the_log_is_asked_for_and_never_sent() -> None:
     process, name = begun()
-    log = [(8, START, process.ledger.orders[name].intent)]
+    log = [(8, START, process.state.orders[name].intent)]
 
-    restored = Execution.restore(spec(), log)
+    restored = Execution.recover(spec(), log)
 
     actions = restored.step(START + SECOND, quotes(START))
     assert actions.place == ()

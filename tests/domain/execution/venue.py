@@ -1,5 +1,5 @@
-"""The venue of a pair's legs, or of one of them, that misbehaves as told: what it has is the truth, what it says may be
-late, lost or repeated."""
+"""A venue of a pair's legs, or of one of them, that misbehaves on request: its orders are the truth, and its answers
+may be late, lost or repeated."""
 
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -24,7 +24,7 @@ __all__ = ["Behaviour", "Truth", "Venue", "leg_of"]
 
 
 def leg_of(request: OrderRequest) -> Leg:
-    """The leg that an order's name says."""
+    """The leg in an order's client id."""
     name = parse_client_id(request.client_id)
     assert name is not None
     return name.leg

@@ -1,31 +1,34 @@
-"""Two-leg execution as a pure process: an intent, reports of the venue, quotes and time in; orders to send out."""
+"""Two-leg execution as a pure process: a decision, reports of venues, quotes and time in; events and orders out."""
 
 from carryfold.domain.execution.actions import Actions, Alert
-from carryfold.domain.execution.books import OurBooks, PairBooks, Predecessor, VenueBooks
-from carryfold.domain.execution.ids import parse_client_id, process_id, run_tag
-from carryfold.domain.execution.ledger import Ledger, ProcessEvent, ProcessSpec
+from carryfold.domain.execution.books import PairBooks, Predecessor, RunBooks, VenueBooks
+from carryfold.domain.execution.client_ids import parse_client_id, process_id, run_tag
+from carryfold.domain.execution.holdings import Holdings, LegHolding, PairHolding
 from carryfold.domain.execution.limits import ExecutionLimits
-from carryfold.domain.execution.pair import LegRules, TradedPair
-from carryfold.domain.execution.process import Execution
-from carryfold.domain.execution.quotes import LegQuote, Quotes
-from carryfold.domain.execution.reconcile import Reconciliation, funding_paid, needs_repair, reconcile
-from carryfold.domain.execution.summary import Summary
+from carryfold.domain.execution.pricing import LegQuote, Quotes
+from carryfold.domain.execution.process import Execution, Summary
+from carryfold.domain.execution.process_state import ProcessEvent, ProcessSpec, ProcessState
+from carryfold.domain.execution.reconciliation import Reconciliation, funding_paid, needs_repair, reconcile
+from carryfold.domain.execution.traded_pair import LegRules, TradedPair
 
 __all__ = [
     "Actions",
     "Alert",
     "Execution",
     "ExecutionLimits",
-    "Ledger",
+    "Holdings",
+    "LegHolding",
     "LegQuote",
     "LegRules",
-    "OurBooks",
     "PairBooks",
+    "PairHolding",
     "Predecessor",
     "ProcessEvent",
     "ProcessSpec",
+    "ProcessState",
     "Quotes",
     "Reconciliation",
+    "RunBooks",
     "Summary",
     "TradedPair",
     "VenueBooks",

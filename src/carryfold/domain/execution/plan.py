@@ -1,257 +1,260 @@
-"""What a process wants to do next, as a function of what it knows, the quotes and the time. It remembers nothing.
+"""The next step of a process, as a pure function of its state, the quotes and the time.
 
-The order of things: where the legs are apart by a lot or more, bring them together; else open or close the next slice
-of the thin leg; else sell what is left of the long leg; else end. The short is always matched to whole lots of the long
-leg that is really held. An order on a leg waits for the leg's open one, and an unwind for both: what is not known to be
-filled is never undone.
+If the legs differ by a lot or more, match them. Otherwise open or close the next child order of the thin leg; otherwise
+sell the residual of the long leg; otherwise end. The short leg is always matched to whole lots of the coins that are
+really held. An order on a leg waits for the open one on that leg, and an unwind waits for both legs, so that nothing is
+undone before its fill is certain.
 """
 
 from decimal import Decimal
-from typing import Literal
+from typing import Final, Literal
 
-from carryfold.domain.execution.ledger import Ledger
+from carryfold.domain.execution.actions import NEVER, End, Plan, ProposedOrder, Purpose, Wait
 from carryfold.domain.execution.limits import nanoseconds
-from carryfold.domain.execution.pair import other_leg
-from carryfold.domain.execution.plans import NEVER, End, OrderWanted, Plan, Purpose, Wait
-from carryfold.domain.execution.pricing import NoQuote, TooSmall, View, order_at
+from carryfold.domain.execution.pricing import MarketView, NoQuote, TooSmall, next_child_order, priced_order
+from carryfold.domain.execution.process_state import ProcessState
 from carryfold.domain.execution.reports import Side
-from carryfold.domain.execution.slices import next_slice
+from carryfold.domain.execution.traded_pair import other_leg
 from carryfold.domain.instruments import Leg
 
 __all__ = ["plan"]
 
-Move = tuple[Leg, Side, Decimal, Purpose]
+LegTrade = tuple[Leg, Side, Decimal, Purpose]
+
+_UNDER_WAY: Final = "an order is under way"
+_NO_QUOTE: Final = "there is no quote"
 
 
-def plan(ledger: Ledger, view: View) -> Plan:
+def plan(state: ProcessState, view: MarketView) -> Plan:
     """The next thing to do."""
-    if abs(ledger.gap) >= ledger.spec.pair.lot_units:
-        return _together(ledger, view)
-    if _any_live(ledger):
-        return Wait(NEVER, "an order is under way")
-    return _further(ledger, view) or _rest(ledger, view) or _end(ledger, view)
+    if abs(state.gap) >= state.spec.pair.lot_units:
+        return _match_legs(state, view)
+    if _any_live(state):
+        return Wait(NEVER, _UNDER_WAY)
+    return _trade_thin_leg(state, view) or _sell_residual(state, view) or _end(state, view)
 
 
-def _any_live(ledger: Ledger) -> bool:
-    return ledger.live("long") is not None or ledger.live("short") is not None
+def _any_live(state: ProcessState) -> bool:
+    return state.live("long") is not None or state.live("short") is not None
 
 
-# --- bringing the legs together ---------------------------------------------------------------------------------------
+# --- matching the legs ------------------------------------------------------------------------------------------------
 
 
-def _together(ledger: Ledger, view: View) -> Plan:
-    """The legs are apart: hedge while there is time, then unwind, each within its budget."""
-    move = _hedge(ledger, view.now) or _unwind(ledger)
-    if move is None:
-        if _any_live(ledger):
-            return Wait(NEVER, "an order is under way")
-        return End("unhedged", _budgets(ledger))
-    held_up = _held_up(ledger, move, view.now)
-    if held_up is not None:
-        return held_up
-    order = order_at(ledger, view, *move)
-    if isinstance(order, OrderWanted):
+def _match_legs(state: ProcessState, view: MarketView) -> Plan:
+    """Hedge while there is time, then unwind, each within its budget of orders."""
+    trade = _hedge(state, view.now) or _unwind(state)
+    if trade is None:
+        if _any_live(state):
+            return Wait(NEVER, _UNDER_WAY)
+        return End("unhedged", _budgets(state))
+    wait = _wait_before(state, trade, view.now)
+    if wait is not None:
+        return wait
+    order = priced_order(state, view, *trade)
+    if isinstance(order, ProposedOrder):
         return order
     if isinstance(order, NoQuote):
-        return _without_quote(ledger, view)
-    if _any_live(ledger):
-        return Wait(NEVER, "an order is under way")
-    return _too_small(ledger, view, move[3])
+        return _without_quote(state, view)
+    if _any_live(state):
+        return Wait(NEVER, _UNDER_WAY)
+    return _too_small(state, view, trade[3])
 
 
-def _held_up(ledger: Ledger, move: Move, now: int) -> Wait | None:
-    """What a move has to wait for: its leg's open order, the other leg's, a pause."""
-    leg, _, _, purpose = move
+def _wait_before(state: ProcessState, trade: LegTrade, now: int) -> Wait | None:
+    """What the trade has to wait for: an open order on its leg or on the other, or a pause."""
+    leg, _, _, purpose = trade
     other = other_leg(leg)
-    if ledger.live(leg) is not None or (purpose == "unwind" and ledger.live(other) is not None):
-        deadline = _deadline(ledger)
-        return Wait(deadline if now < deadline else NEVER, "an order is under way")
-    settled_at = ledger.exposure.since + nanoseconds(ledger.spec.limits.settle_s)
-    if ledger.live(other) is not None and now < settled_at:
+    if state.live(leg) is not None or (purpose == "unwind" and state.live(other) is not None):
+        deadline = _deadline(state)
+        return Wait(deadline if now < deadline else NEVER, _UNDER_WAY)
+    settled_at = state.exposure.since + nanoseconds(state.spec.limits.settle_s)
+    if state.live(other) is not None and now < settled_at:
         return Wait(settled_at, "the other leg's order is under way")
-    return _pause(ledger, ("hedge", "unwind"), now)
+    return _pause(state, ("hedge", "unwind"), now)
 
 
-def _without_quote(ledger: Ledger, view: View) -> Plan:
-    """There never was a quote since the process began or was restored."""
-    give_up_at = max(ledger.exposure.since, ledger.spec.started_at) + nanoseconds(ledger.spec.limits.give_up_s)
+def _without_quote(state: ProcessState, view: MarketView) -> Plan:
+    """Wait for a quote, but not for ever."""
+    give_up_at = max(state.exposure.since, state.spec.started_at) + nanoseconds(state.spec.limits.give_up_s)
     if view.now < give_up_at:
-        return Wait(give_up_at, "there is no quote")
-    return Wait(NEVER, "an order is under way") if _any_live(ledger) else End("unhedged", "there is no quote")
+        return Wait(give_up_at, _NO_QUOTE)
+    return Wait(NEVER, _UNDER_WAY) if _any_live(state) else End("unhedged", _NO_QUOTE)
 
 
-def _too_small(ledger: Ledger, view: View, purpose: Purpose) -> Plan:
-    """The difference is too small for the leg that should trade it: trade more of the first leg, or take it away."""
-    if purpose == "hedge" or ledger.spec.kind == "exit":
-        further, deadline = _further(ledger, view), _deadline(ledger)
+def _too_small(state: ProcessState, view: MarketView, purpose: Purpose) -> Plan:
+    """The venue does not trade the difference: trade more of the first leg, or unwind the difference."""
+    if purpose == "hedge" or state.spec.kind == "exit":
+        further, deadline = _trade_thin_leg(state, view), _deadline(state)
         if isinstance(further, Wait) and view.now < deadline:
             return Wait(min(further.until, deadline), further.why)
         if further is not None:
             return further
-    if purpose == "hedge" and ledger.spec.kind == "entry":
-        unwind = _unwind(ledger)
-        order = order_at(ledger, view, *unwind) if unwind is not None else None
-        if isinstance(order, OrderWanted):
+    if purpose == "hedge" and state.spec.kind == "entry":
+        unwind = _unwind(state)
+        order = priced_order(state, view, *unwind) if unwind is not None else None
+        if isinstance(order, ProposedOrder):
             return order
-    return _rest(ledger, view) or _end(ledger, view)
+    return _sell_residual(state, view) or _end(state, view)
 
 
-def _deadline(ledger: Ledger) -> int:
-    return ledger.exposure.since + nanoseconds(ledger.spec.limits.deadline_s)
+def _deadline(state: ProcessState) -> int:
+    return state.exposure.since + nanoseconds(state.spec.limits.deadline_s)
 
 
-def _hedge(ledger: Ledger, now: int) -> Move | None:
-    """The order that hedges the excess, if there is time and budget for it. An entry adds to the leg that lags, never
-    beyond its target; an exit and a repair only ever take away."""
-    spec, gap = ledger.spec, ledger.gap
-    spent = ledger.misses("hedge") > spec.limits.retries or ledger.misses("unwind") > 0
-    if now >= _deadline(ledger) or spent or len(ledger.orders) >= spec.limits.orders_max:
+def _hedge(state: ProcessState, now: int) -> LegTrade | None:
+    """The order that hedges the excess, if time and budget allow. An entry adds to the smaller leg, up to its target;
+    an exit and a repair only reduce."""
+    spec, gap = state.spec, state.gap
+    spent = state.incomplete_count("hedge") > spec.limits.retries or state.incomplete_count("unwind") > 0
+    if now >= _deadline(state) or spent or len(state.orders) >= spec.limits.orders_max:
         return None
     if spec.kind != "entry":
-        return (*_reduction(ledger), "hedge")
+        return (*_reduction(state), "hedge")
     pair = spec.pair
-    lagging: Leg = "short" if gap > 0 else "long"
-    units = min(abs(gap), spec.lots * pair.lot_units - ledger.held(lagging))
-    if units < pair.lot_units or ledger.intended("unwind"):
+    smaller: Leg = "short" if gap > 0 else "long"
+    units = min(abs(gap), spec.lots * pair.lot_units - state.held(smaller))
+    if units < pair.lot_units or state.intended("unwind"):
         return None
-    if lagging == "short":
+    if smaller == "short":
         return "short", "sell", pair.short.floor(pair.coins(pair.whole_lots(units))), "hedge"
     return "long", "buy", pair.gross(pair.coins(units)), "hedge"
 
 
-def _unwind(ledger: Ledger) -> Move | None:
-    """The order that takes the excess away, if there is budget for it."""
-    limits = ledger.spec.limits
-    if ledger.misses("unwind") > limits.unwind_retries or len(ledger.orders) >= limits.orders_max:
+def _unwind(state: ProcessState) -> LegTrade | None:
+    """The order that reduces the larger leg, if the budget allows."""
+    limits = state.spec.limits
+    if state.incomplete_count("unwind") > limits.unwind_retries or len(state.orders) >= limits.orders_max:
         return None
-    return (*_reduction(ledger), "unwind")
+    return (*_reduction(state), "unwind")
 
 
-def _reduction(ledger: Ledger) -> tuple[Leg, Side, Decimal]:
-    """What takes the excess away: the long leg sold down to the short one, or the short one bought back to whole lots
-    of the long one. A perpetual on the wrong side of zero has no business there and is brought back to it."""
-    pair = ledger.spec.pair
-    if ledger.short_coins > 0:
-        return "short", "sell", pair.short.floor(ledger.short_coins)
-    if ledger.long_coins < 0 and not pair.is_spot("long"):
-        return "long", "buy", pair.long.floor(-ledger.long_coins)
-    if ledger.gap > 0:
-        return "long", "sell", pair.long.floor(max(ledger.long_coins + ledger.short_coins, Decimal(0)))
-    wanted = pair.coins(pair.whole_lots(max(ledger.long_units, 0)))
-    return "short", "buy", pair.short.floor(-ledger.short_coins - wanted)
+def _reduction(state: ProcessState) -> tuple[Leg, Side, Decimal]:
+    """How to reduce the excess: sell the long leg down to the short one, or buy the short leg back to whole lots of the
+    long one. A perpetual on the wrong side of zero is first brought back to zero."""
+    pair = state.spec.pair
+    if state.short_coins > 0:
+        return "short", "sell", pair.short.floor(state.short_coins)
+    if state.long_coins < 0 and not pair.is_spot("long"):
+        return "long", "buy", pair.long.floor(-state.long_coins)
+    if state.gap > 0:
+        return "long", "sell", pair.long.floor(max(state.long_coins + state.short_coins, Decimal(0)))
+    wanted = pair.coins(pair.whole_lots(max(state.long_units, 0)))
+    return "short", "buy", pair.short.floor(-state.short_coins - wanted)
 
 
-# --- the thin leg, and the rest ---------------------------------------------------------------------------------------
+# --- the thin leg, and the residual -----------------------------------------------------------------------------------
 
 
-def _further(ledger: Ledger, view: View) -> OrderWanted | Wait | None:
-    """The next slice of the first leg, a wait for it, or None: the process makes do with what it has."""
-    spec, limits, now = ledger.spec, ledger.spec.limits, view.now
-    if spec.kind == "repair" or (spec.kind == "entry" and (ledger.intended("unwind") or not view.may_open)):
+def _trade_thin_leg(state: ProcessState, view: MarketView) -> ProposedOrder | Wait | None:
+    """The next child order of the thin leg, or a wait for it; None: the process settles for what it has."""
+    spec, limits, now = state.spec, state.spec.limits, view.now
+    if spec.kind == "repair" or (spec.kind == "entry" and (state.intended("unwind") or not view.may_open)):
         return None
     purpose: Purpose = "open" if spec.kind == "entry" else "close"
     until = spec.started_at + nanoseconds(limits.work_s)
-    if now >= until or ledger.misses(purpose) > limits.retries or len(ledger.orders) >= limits.orders_max:
+    if now >= until or state.incomplete_count(purpose) > limits.retries or len(state.orders) >= limits.orders_max:
         return None
-    if not ledger.is_left(spec.thin) or _awaits_delivery(ledger):
+    if not state.is_incomplete(spec.thin) or _awaits_delivery(state):
         return None
     if not (view.fresh(limits, "long") and view.fresh(limits, "short")):
         return Wait(until, "no fresh quote of both legs")
-    piece = next_slice(ledger, view.quotes)
-    pause = _pause(ledger, (purpose,), now)
+    piece = next_child_order(state, view.quotes)
+    pause = _pause(state, (purpose,), now)
     if piece is None or pause is not None:
         return pause
-    order = order_at(ledger, view, piece.leg, piece.side, piece.coins, purpose)
-    return order if isinstance(order, OrderWanted) else None
+    order = priced_order(state, view, piece.leg, piece.side, piece.coins, purpose)
+    return order if isinstance(order, ProposedOrder) else None
 
 
-def _awaits_delivery(ledger: Ledger) -> bool:
-    """True while a perpetual is held that does not trade any more: its venue settles it, and until then the other leg
-    is its hedge. Coins that do not trade any more are settled by nobody, and keep no short open."""
-    pair = ledger.spec.pair
+def _awaits_delivery(state: ProcessState) -> bool:
+    """True while the pair holds a perpetual whose market is closed: the venue settles it, and until then the other leg
+    hedges it. Coins whose market is closed are never settled, so they keep no short open."""
+    pair = state.spec.pair
     legs: tuple[Leg, ...] = ("long", "short")
-    return any(ledger.position(leg) and not pair.rules(leg).trading and not pair.is_spot(leg) for leg in legs)
+    return any(state.position(leg) and not pair.rules(leg).trading and not pair.is_spot(leg) for leg in legs)
 
 
-def _rest(ledger: Ledger, view: View) -> OrderWanted | Wait | None:
-    """The short leg is flat and something of the long one is left: sell it if the venue takes so little."""
-    limits = ledger.spec.limits
-    if ledger.short_units != 0 or ledger.long_units <= 0:
+def _sell_residual(state: ProcessState, view: MarketView) -> ProposedOrder | Wait | None:
+    """Sell what is left of the long leg beside a flat short leg, if the venue trades so little."""
+    limits = state.spec.limits
+    if state.short_units != 0 or state.long_units <= 0:
         return None
-    if ledger.misses("unwind") > limits.unwind_retries or len(ledger.orders) >= limits.orders_max:
+    if state.incomplete_count("unwind") > limits.unwind_retries or len(state.orders) >= limits.orders_max:
         return None
-    order = order_at(ledger, view, "long", "sell", ledger.spec.pair.long.floor(ledger.long_coins), "unwind")
+    order = priced_order(state, view, "long", "sell", state.spec.pair.long.floor(state.long_coins), "unwind")
     if isinstance(order, NoQuote):
-        until = ledger.spec.started_at + nanoseconds(limits.work_s)
-        return Wait(until, "there is no quote") if view.now < until else None
+        until = state.spec.started_at + nanoseconds(limits.work_s)
+        return Wait(until, _NO_QUOTE) if view.now < until else None
     if isinstance(order, TooSmall):
         return None
-    return _pause(ledger, ("unwind",), view.now) or order
+    return _pause(state, ("unwind",), view.now) or order
 
 
-def _pause(ledger: Ledger, purposes: tuple[str, ...], now: int) -> Wait | None:
-    """A short wait after an order that ended incomplete."""
-    missed = [o.done_at for o in ledger.orders.values() if o.missed and o.intent.purpose in purposes]
-    until = max(missed, default=0) + nanoseconds(ledger.spec.limits.retry_wait_s)
-    return Wait(until, "pause after an incomplete order") if missed and now < until else None
+def _pause(state: ProcessState, purposes: tuple[str, ...], now: int) -> Wait | None:
+    """A short wait after an incomplete order."""
+    incomplete = [o.done_at for o in state.orders.values() if o.incomplete and o.intent.purpose in purposes]
+    until = max(incomplete, default=0) + nanoseconds(state.spec.limits.retry_wait_s)
+    return Wait(until, "pause after an incomplete order") if incomplete and now < until else None
 
 
 # --- the end ----------------------------------------------------------------------------------------------------------
 
 
-def _budgets(ledger: Ledger) -> str:
-    return f"{len(ledger.orders)} orders, {ledger.misses('hedge')} hedges and {ledger.misses('unwind')} unwinds failed"
+def _budgets(state: ProcessState) -> str:
+    hedges, unwinds = state.incomplete_count("hedge"), state.incomplete_count("unwind")
+    return f"{len(state.orders)} orders, {hedges} hedges and {unwinds} unwinds failed"
 
 
-def _end(ledger: Ledger, view: View) -> End:
-    """Nothing more is to be had: say what was achieved, and write coins off that nobody can sell."""
-    dust = _dust_units(ledger, view)
-    if abs(ledger.gap) - dust < ledger.spec.pair.lot_units:
-        return End(_achieved(ledger), "", dust)
-    outcome = _apart(ledger, view)
-    if outcome == "dust" and ledger.long_units > 0 and ledger.short_units > 0:
-        return End(_achieved(ledger), "a difference below what the venue trades is left")
-    return End(outcome, _obstacle(ledger))
+def _end(state: ProcessState, view: MarketView) -> End:
+    """The process is over: report what it achieved, and write off coins that cannot be sold."""
+    dust = _dust_units(state, view)
+    if abs(state.gap) - dust < state.spec.pair.lot_units:
+        return End(_achieved(state), "", dust)
+    outcome = _unmatched_outcome(state, view)
+    if outcome == "dust" and state.long_units > 0 and state.short_units > 0:
+        return End(_achieved(state), "a difference below what the venue trades is left")
+    return End(outcome, _obstacle(state))
 
 
-def _obstacle(ledger: Ledger) -> str:
-    """Why the difference between the legs cannot be traded."""
-    larger: Leg = "long" if ledger.gap > 0 else "short"
-    if ledger.spec.pair.rules(larger).trading:
+def _obstacle(state: ProcessState) -> str:
+    """Why the difference between the legs cannot be traded away."""
+    larger: Leg = "long" if state.gap > 0 else "short"
+    if state.spec.pair.rules(larger).trading:
         return "the difference cannot be traded"
-    return f"{ledger.spec.pair.pair.leg(larger).label} does not trade any more"
+    return f"{state.spec.pair.pair.leg(larger).label} does not trade any more"
 
 
-def _dust_units(ledger: Ledger, view: View) -> int:
-    """Units of coins beside a flat short leg that are below what the venue sells. Coins of a market that has closed are
-    no dust: they may be worth something elsewhere."""
-    pair = ledger.spec.pair
-    if ledger.short_units != 0 or not pair.is_spot("long") or not pair.long.trading:
+def _dust_units(state: ProcessState, view: MarketView) -> int:
+    """Units of coins beside a flat short leg that are too few to sell. Coins whose market is closed are not dust: they
+    may be sold elsewhere."""
+    pair = state.spec.pair
+    if state.short_units != 0 or not pair.is_spot("long") or not pair.long.trading:
         return 0
-    coins = pair.long.floor(max(ledger.long_coins, Decimal(0)))
-    small = coins == 0 or isinstance(order_at(ledger, view, "long", "sell", coins, "unwind"), TooSmall)
-    return ledger.booked_long if small else 0
+    coins = pair.long.floor(max(state.long_coins, Decimal(0)))
+    small = coins == 0 or isinstance(priced_order(state, view, "long", "sell", coins, "unwind"), TooSmall)
+    return state.booked("long")[1] if small else 0
 
 
-def _apart(ledger: Ledger, view: View) -> Literal["dust", "unhedged"]:
-    """A lot or more is on one leg alone, and no order can change it. Below the least notional it is dust."""
-    pair = ledger.spec.pair
+def _unmatched_outcome(state: ProcessState, view: MarketView) -> Literal["dust", "unhedged"]:
+    """One leg is larger by a lot or more, and no order can change that. Near the least notional it is dust."""
+    pair = state.spec.pair
     quote = view.quotes.reference("long")
     least = max(pair.long.notional_min, pair.short.notional_min)
-    value = pair.coins(abs(ledger.gap)) * (Decimal(repr(quote.bid)) if quote else ledger.price)
-    small = value <= 2 * least or pair.coins(abs(ledger.gap)) <= max(pair.long.qty_min, pair.short.qty_min)
+    value = pair.coins(abs(state.gap)) * (Decimal(repr(quote.bid)) if quote else state.price)
+    small = value <= 2 * least or pair.coins(abs(state.gap)) <= max(pair.long.qty_min, pair.short.qty_min)
     return "dust" if small else "unhedged"
 
 
-def _achieved(ledger: Ledger) -> Literal["nothing", "repaired", "unwound", "closed", "opened", "partial"]:
-    """Both legs match."""
-    spec = ledger.spec
-    if not ledger.fill_ids:
+def _achieved(state: ProcessState) -> Literal["nothing", "repaired", "unwound", "closed", "opened", "partial"]:
+    """The outcome where both legs match."""
+    spec = state.spec
+    if not state.fill_ids:
         return "nothing"
     if spec.kind == "repair":
         return "repaired"
-    if ledger.short_units == 0:
+    if state.short_units == 0:
         return "unwound" if spec.kind == "entry" else "closed"
-    if spec.kind == "entry" and not ledger.is_left(spec.thin):
+    if spec.kind == "entry" and not state.is_incomplete(spec.thin):
         return "opened"
     return "partial"

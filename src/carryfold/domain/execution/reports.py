@@ -1,9 +1,9 @@
-"""What is asked of a venue about orders, and what it answers. Values only.
+"""Requests to a venue, and its answers and reports, as values.
 
-A port speaks of its own venue: an instrument is named by the venue's own `symbol` and its `kind`, spot or perp; pairs
-and legs are not its business. Positions and funding are of perpetuals. Quantities are `Decimal` base coins, and prices
-are for one of them: where one unit of an instrument stands for 1000 coins (`InstrumentListed.multiplier`), the venue's
-adapter divides and multiplies, and nobody else knows. Values and fees are `Decimal`; times are int64 UTC nanoseconds.
+They name an instrument by the venue's own `symbol` and its `kind`, spot or perp, and know nothing of pairs and legs.
+Positions and funding are of perpetuals. Quantities are `Decimal` base coins, and prices are for one coin: where one
+unit of an instrument stands for 1000 coins (`InstrumentListed.multiplier`), the venue's adapter converts. Values and
+fees are `Decimal` quote; times are int64 UTC nanoseconds.
 """
 
 from decimal import Decimal
@@ -23,8 +23,8 @@ Side = Literal["buy", "sell"]
 
 
 class OrderRequest(msgspec.Struct, frozen=True):
-    """One order to place: limit immediate-or-cancel at `limit_price`. `client_id` names it for ever (at most 36 of
-    [A-Za-z0-9-_]); sending the same one again can never make a second order."""
+    """One order to place: limit immediate-or-cancel at `limit_price`. `client_id` (at most 36 of [A-Za-z0-9-_]) names
+    it for ever: sending the same id again never makes a second order."""
 
     client_id: str
     symbol: str
@@ -36,37 +36,37 @@ class OrderRequest(msgspec.Struct, frozen=True):
 
 
 class Accepted(msgspec.Struct, frozen=True):
-    """The venue has the order (or had it already: a duplicate client id). It says nothing about fills."""
+    """The venue has the order, or had it already (a duplicate client id). Fills are reported separately."""
 
     venue_id: str = ""
 
 
 class Rejected(msgspec.Struct, frozen=True):
-    """The venue refused for certain: there is no such order and there will be none."""
+    """The venue refused the order for certain: it does not exist and never will."""
 
     reason: str
 
 
 class Unknown(msgspec.Struct, frozen=True):
-    """It is not known whether the venue has done it. It has to be asked, never guessed."""
+    """It is not known whether the request took effect. Only a query can tell."""
 
     reason: str
 
 
 class Retry(msgspec.Struct, frozen=True):
-    """The venue certainly did nothing and wants to be asked again, not before `after_s` seconds."""
+    """The venue certainly did nothing. The request may be sent again after `after_s` seconds."""
 
     reason: str
     after_s: float
 
 
 class NotFound(msgspec.Struct, frozen=True):
-    """The venue answered, for open and closed orders alike, that it knows no such order."""
+    """The venue has no such order, neither open nor closed."""
 
 
 class OrderReport(msgspec.Struct, frozen=True):
-    """State of one order as the venue tells it. `filled` is cumulative; `open` False: it can fill no more. Act on
-    `filled`, never on a status word: a cancelled order may have filled."""
+    """The state of one order at the venue. `filled` is cumulative; `open` False: it can fill no more. A cancelled order
+    may have filled."""
 
     client_id: str
     venue_id: str
@@ -80,8 +80,9 @@ class OrderReport(msgspec.Struct, frozen=True):
 
 
 class FillReport(msgspec.Struct, frozen=True):
-    """One execution, named by the venue's id. `client_id` is empty where no order of ours made it: auto-deleveraging,
-    liquidation, delisting, a trade by hand. `value` in quote, positive; `fee` in `fee_coin`, paid > 0."""
+    """One execution, with the venue's id. `client_id` is empty for an execution without an order of ours:
+    auto-deleveraging, liquidation, delisting, a trade by hand. `value` in quote, positive; `fee` in `fee_coin`,
+    paid > 0."""
 
     fill_id: str
     client_id: str
@@ -124,8 +125,8 @@ class PositionReport(msgspec.Struct, frozen=True):
 
 
 class AccountReport(msgspec.Struct, frozen=True):
-    """The account at one time: spot coins held by coin name, quote cash, and
-    maintenance health = margin balance / maintenance margin (0: not told)."""
+    """The account at one time: spot coins by name, quote cash, and margin health = margin balance / maintenance margin
+    (0: not known, or no position needs margin)."""
 
     coins: dict[str, Decimal]
     cash: Decimal
@@ -133,15 +134,15 @@ class AccountReport(msgspec.Struct, frozen=True):
 
 
 class StreamReport(msgspec.Struct, frozen=True):
-    """The private stream came up or went down; between the two, reports may have been missed."""
+    """The private stream connected or broke. Reports of the time between may be missing."""
 
     up: bool
     reason: str = ""
 
 
 class AccountMoved(msgspec.Struct, frozen=True):
-    """Positions or balances changed, as a stream of that name says. How they stand now has to be asked: what is pushed
-    leaves out what funding and prices change."""
+    """Positions or balances changed; `stream` names the source. The new state has to be queried, because pushed states
+    omit changes by funding and prices."""
 
     stream: str
 

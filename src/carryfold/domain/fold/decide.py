@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from carryfold.domain.fold._compile import compiled, inlined
+from carryfold.domain.fold._compile import compiled, index, inlined
 from carryfold.domain.fold.arithmetic import clip, mixed, whole_lots
 from carryfold.domain.fold.codes import (
     DAY_NS,
@@ -58,19 +58,19 @@ OWN = len(GATES)
 
 
 @compiled
-def throttle(book: Any, params: Any) -> None:
-    """The drawdown throttle theta follows the equity down at once and comes back a quarter at a time."""
+def update_throttle(book: Any, params: Any) -> None:
+    """The drawdown throttle follows the equity down at once and comes back a quarter at a time."""
     now = float(equity(book))
     if now >= book.peak:
         book.peak = now
-        if book.theta == 1.0:
+        if book.throttle == 1.0:
             return
     raw = clip(1.0 - (book.peak - now) / book.peak / params.drawdown_limit)
     quarter = np.floor(4.0 * raw + 0.5) / 4.0
-    if quarter < book.theta:
-        book.theta = quarter
-    elif book.theta < 1.0 and raw >= book.theta + 0.2:
-        book.theta += 0.25
+    if quarter < book.throttle:
+        book.throttle = quarter
+    elif book.throttle < 1.0 and raw >= book.throttle + 0.2:
+        book.throttle += 0.25
 
 
 @compiled
@@ -128,7 +128,7 @@ def decide_exits(
             reason = R_FLATTEN
         elif gates_now(market, views, book, params, t, j, integers) & (G_DELISTING | ENDED):
             reason = R_DELISTING
-        elif v.x_count > 0 and leaves(v, params, rates[j]):
+        elif v.rate_count > 0 and leaves(v, params, rates[j]):
             reason = R_RATE
         if reason == R_WANTED:
             continue
@@ -167,9 +167,9 @@ def _interval_h(market: Any, v: Any) -> float:
 @compiled
 def _describe_rate(market: Any, v: Any, params: Any, t: int, d: Any) -> None:
     """The rate side of the working."""
-    d.q = pair_rate(market, v, params, t)
-    d.x = v.x
-    d.x_before = v.x_before
+    d.estimate_8h = pair_rate(market, v, params, t)
+    d.rate_8h = v.rate_8h
+    d.rate_8h_before = v.rate_8h_before
     d.interval_h = _interval_h(market, v)
     d.price_age = t - v.view_at if v.viewed != 0 else -1
     settled_at = market[v.short].settled_at
@@ -181,7 +181,7 @@ def _describe_rate(market: Any, v: Any, params: Any, t: int, d: Any) -> None:
 @compiled
 def _describe_book(v: Any, book: Any, accounts: Any, params: Any, d: Any) -> None:
     """The book side of the working."""
-    d.theta = book.theta
+    d.throttle = book.throttle
     d.free = free_capital(accounts[v.long_venue])
     d.equity = equity(book)
     d.health = margin_health(accounts[v.long_venue], book, params)
@@ -302,9 +302,9 @@ def order_by_rate(rates: Any, order: Any, pairs: int) -> None:
     sort, because they are nearly sorted already."""
     for n in range(1, pairs):
         j = order[n]
-        q = rates[j]
+        rate = rates[j]
         k = n
-        while k > 0 and (rates[order[k - 1]] < q or (rates[order[k - 1]] == q and order[k - 1] > j)):
+        while k > 0 and (rates[order[k - 1]] < rate or (rates[order[k - 1]] == rate and order[k - 1] > j)):
             order[k] = order[k - 1]
             k -= 1
         order[k] = j
@@ -330,11 +330,11 @@ def rank_candidates(
                 chosen[n] = j
                 n += 1
         return n
-    for j in range(len(pairs)):
-        q = rates[j]
-        if q == NOT_WANTED and params.needs_rate != 0:
+    for j in range(index(len(pairs))):
+        rate = rates[j]
+        if rate == NOT_WANTED and params.needs_rate != 0:
             continue
-        wanted = score(views[j], params, q)
+        wanted = score(views[j], params, rate)
         if wanted == NOT_WANTED or not _is_candidate(views[j], pairs[j], params):
             continue
         k = n

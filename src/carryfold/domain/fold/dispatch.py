@@ -25,13 +25,13 @@ _REASON_MAX: Final = 200
 
 
 @compiled
-def _no_gates(v: Any, p: Any, d: Any) -> int:
+def _no_gates(view: Any, params: Any, decision: Any) -> int:
     """For a strategy without gates of its own."""
     return 0
 
 
 @compiled
-def _no_words(v: Any, p: Any, d: Any) -> None:
+def _no_words(view: Any, params: Any, decision: Any) -> None:
     """For a strategy without scores."""
 
 
@@ -62,8 +62,8 @@ explain5, explain6 = _own2.explain, _own3.explain
 def compile_own() -> None:
     """Compile the functions of users' files by themselves, so that what is wrong in one is told by its name and not
     from the middle of the kernel. Raises CompileFailed."""
-    v, p, d = (numba.from_dtype(dtype) for dtype in (VIEW, params_dtype(), DECISION))
-    of_a_rate, of_a_decision = (v, p, numba.float64), (v, p, d)
+    view, params, decision = (numba.from_dtype(dtype) for dtype in (VIEW, params_dtype(), DECISION))
+    of_a_rate, of_a_decision = (view, params, numba.float64), (view, params, decision)
     arguments = dict.fromkeys(("score", "leaves"), of_a_rate) | dict.fromkeys(("size", "gates"), of_a_decision)
     for strategy in registered():
         if strategy.path:
@@ -89,85 +89,85 @@ def _compiled_alone(strategy: Strategy, name: str, types: tuple[Any, ...]) -> An
 
 
 @compiled
-def score(v: Any, p: Any, q: float) -> float:
+def score(view: Any, params: Any, rate: float) -> float:
     """How much the pair is wanted; NOT_WANTED: not at all."""
-    if p.strategy == 0:
-        return score0(v, p, q)
-    if p.strategy == 1:
-        return score1(v, p, q)
-    if p.strategy == 2:
-        return score2(v, p, q)
-    if p.strategy == 3:
-        return float(score3(v, p, q))
-    if p.strategy == 4:
-        return float(score4(v, p, q))
-    if p.strategy == 5:
-        return float(score5(v, p, q))
-    return float(score6(v, p, q))
+    if params.strategy == 0:
+        return score0(view, params, rate)
+    if params.strategy == 1:
+        return score1(view, params, rate)
+    if params.strategy == 2:
+        return score2(view, params, rate)
+    if params.strategy == 3:
+        return float(score3(view, params, rate))
+    if params.strategy == 4:
+        return float(score4(view, params, rate))
+    if params.strategy == 5:
+        return float(score5(view, params, rate))
+    return float(score6(view, params, rate))
 
 
 @compiled
-def entry_size(v: Any, p: Any, d: Any) -> float:
+def entry_size(view: Any, params: Any, decision: Any) -> float:
     """Quote amount of an entry."""
-    if p.strategy == 0:
-        return size0(v, p, d)
-    if p.strategy == 1:
-        return size1(v, p, d)
-    if p.strategy == 2:
-        return size2(v, p, d)
-    if p.strategy == 3:
-        return float(size3(v, p, d))
-    if p.strategy == 4:
-        return float(size4(v, p, d))
-    if p.strategy == 5:
-        return float(size5(v, p, d))
-    return float(size6(v, p, d))
+    if params.strategy == 0:
+        return size0(view, params, decision)
+    if params.strategy == 1:
+        return size1(view, params, decision)
+    if params.strategy == 2:
+        return size2(view, params, decision)
+    if params.strategy == 3:
+        return float(size3(view, params, decision))
+    if params.strategy == 4:
+        return float(size4(view, params, decision))
+    if params.strategy == 5:
+        return float(size5(view, params, decision))
+    return float(size6(view, params, decision))
 
 
 @compiled
-def leaves(v: Any, p: Any, q: float) -> bool:
+def leaves(view: Any, params: Any, rate: float) -> bool:
     """True if what is held is to be closed."""
-    if p.strategy == 0:
-        return leaves0(v, p, q)
-    if p.strategy == 1:
-        return leaves1(v, p, q)
-    if p.strategy == 2:
-        return leaves2(v, p, q)
-    if p.strategy == 3:
-        return bool(leaves3(v, p, q))
-    if p.strategy == 4:
-        return bool(leaves4(v, p, q))
-    if p.strategy == 5:
-        return bool(leaves5(v, p, q))
-    return bool(leaves6(v, p, q))
+    if params.strategy == 0:
+        return leaves0(view, params, rate)
+    if params.strategy == 1:
+        return leaves1(view, params, rate)
+    if params.strategy == 2:
+        return leaves2(view, params, rate)
+    if params.strategy == 3:
+        return bool(leaves3(view, params, rate))
+    if params.strategy == 4:
+        return bool(leaves4(view, params, rate))
+    if params.strategy == 5:
+        return bool(leaves5(view, params, rate))
+    return bool(leaves6(view, params, rate))
 
 
 @compiled
-def own_gates(v: Any, p: Any, d: Any) -> int:
+def own_gates(view: Any, params: Any, decision: Any) -> int:
     """The strategy's own gates that fail, as bits from 0."""
-    if p.strategy == 1:
-        return gates1(v, p, d)
-    if p.strategy == 3:
-        return int(gates3(v, p, d))
-    if p.strategy == 4:
-        return int(gates4(v, p, d))
-    if p.strategy == 5:
-        return int(gates5(v, p, d))
-    if p.strategy == 6:
-        return int(gates6(v, p, d))
+    if params.strategy == 1:
+        return gates1(view, params, decision)
+    if params.strategy == 3:
+        return int(gates3(view, params, decision))
+    if params.strategy == 4:
+        return int(gates4(view, params, decision))
+    if params.strategy == 5:
+        return int(gates5(view, params, decision))
+    if params.strategy == 6:
+        return int(gates6(view, params, decision))
     return 0
 
 
 @compiled
-def explain(v: Any, p: Any, d: Any) -> None:
+def explain(view: Any, params: Any, decision: Any) -> None:
     """The strategy's scores, into the decision record."""
-    if p.strategy == 1:
-        explain1(v, p, d)
-    elif p.strategy == 3:
-        explain3(v, p, d)
-    elif p.strategy == 4:
-        explain4(v, p, d)
-    elif p.strategy == 5:
-        explain5(v, p, d)
-    elif p.strategy == 6:
-        explain6(v, p, d)
+    if params.strategy == 1:
+        explain1(view, params, decision)
+    elif params.strategy == 3:
+        explain3(view, params, decision)
+    elif params.strategy == 4:
+        explain4(view, params, decision)
+    elif params.strategy == 5:
+        explain5(view, params, decision)
+    elif params.strategy == 6:
+        explain6(view, params, decision)

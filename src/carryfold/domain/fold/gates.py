@@ -31,7 +31,7 @@ ENDED = 1 << 40  # beside the gates that the market fails: a leg of the pair is 
 def _is_silent(known_at: int, book: Any, params: Any, t: int) -> bool:
     """True if what had market rows has had none for more than dead_s, while others went on. What nobody listened to
     (the daemon was down) is no end."""
-    return known_at != NEVER and t - max(known_at, book.heard_since) > params.dead_s * SECOND
+    return known_at != NEVER and t - max(known_at, book.data_since) > params.dead_s * SECOND
 
 
 @compiled

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from carryfold.domain.fold._compile import compiled, inlined, prefetch
+from carryfold.domain.fold._compile import compiled, index, inlined, prefetch
 from carryfold.domain.fold.arithmetic import common_lot
 from carryfold.domain.fold.codes import (
     ACTIVITY_OBSERVED,
@@ -117,25 +117,26 @@ def _observe_prices(
     rows, which come first in the instant."""
     t = rows[first].known_at
     prices = end
-    for k in range(first, end):
+    for k in range(index(first), index(end)):
         row = rows[k]
         if row.kind > BAR_CLOSED:
-            prices = k
+            prices = np.int64(k)  # type: ignore[assignment]
             break
-        prefetch(rows, k + PREFETCHED)
-        fresh[k] = observe_price(market[row.subject], tally, row)
+        prefetch(rows, np.int64(k) + PREFETCHED)
+        fresh[k] = observe_price(market[index(row.subject)], tally, row)
     reads_basis = params.reads & READS_BASIS != 0
-    for k in range(first, prices):
+    for k in range(index(first), index(prices)):
         if fresh[k] == NOTHING_NEW:
             continue
         row = rows[k]
-        m = market[row.subject]
+        subject = row.subject
+        m = market[index(subject)]
         if fresh[k] == LATE_BAR:
             measure_late_bar(m, row)
             continue
         if m.price_known_at == t:
-            for i in range(links[row.subject], links[row.subject + 1]):
-                v = views[links[i]]
+            for i in range(index(links[index(subject)]), index(links[index(subject + 1)])):
+                v = views[index(links[i])]
                 if v.tried_at != t:
                     observe_pair_row(market, v, tally, params, t, reads_basis)
         if m.suspect_at != t:
@@ -162,24 +163,25 @@ def _observe_others(
     t = rows[first].known_at
     group = first
     while group < end:
-        at = rows[group].event_at
+        at = rows[index(group)].event_at
         spreads = False
         stop = group
-        while stop < end and rows[stop].event_at == at:
-            row = rows[stop]
+        while stop < end and rows[index(stop)].event_at == at:
+            row = rows[index(stop)]
             kind = row.kind
             if kind == FUNDING_SETTLED:
                 tally.settlements += 1
                 later |= MONEY
                 interval_h = row.b if row.b > 0.0 else _told_interval(rows, stop, end)
-                if observe_settled(market[row.subject], tally, row, interval_h):
-                    for i in range(links[row.subject], links[row.subject + 1]):
-                        j = links[i]
+                subject = row.subject
+                if observe_settled(market[index(subject)], tally, row, interval_h):
+                    for i in range(index(links[index(subject)]), index(links[index(subject + 1)])):
+                        j = index(links[i])
                         v = views[j]
                         if v.carry == 0:
                             spreads = True
-                        elif v.short == row.subject and observe_pair_rate(market, v, params, t, at):
-                            rates[j] = v.x
+                        elif v.short == subject and observe_pair_rate(market, v, params, t, at):
+                            rates[j] = v.rate_8h
             elif kind == FUNDING_PREDICTED:
                 observe_predicted(market[row.subject], tally, row)
             elif kind == ACTIVITY_OBSERVED:
@@ -208,7 +210,7 @@ def _observe_others(
                     for i in range(links[row.subject], links[row.subject + 1]):
                         j = links[i]
                         if views[j].carry == 0 and observe_pair_rate(market, views[j], params, t, at):
-                            rates[j] = views[j].x
+                            rates[j] = views[j].rate_8h
         group = stop
     return later
 

@@ -3,7 +3,7 @@
 
 from typing import Any
 
-from carryfold.domain.fold._compile import compiled
+from carryfold.domain.fold._compile import compiled, index
 from carryfold.domain.fold.arithmetic import basis_score, clamp, e8, volume_score, weight
 from carryfold.domain.fold.codes import BAR_CLOSED, DAY_NS, HOUR, SECOND
 from carryfold.domain.fold.state import MARKS_BEFORE, NEVER, TURNOVERS_BEFORE
@@ -237,8 +237,8 @@ def observe_pair_row(market: Any, v: Any, tally: Any, params: Any, t: int, reads
     v.tried_at = t
     if v.long < 0:
         return
-    long = market[v.long]
-    short = market[v.short]
+    long = market[index(v.long)]
+    short = market[index(v.short)]
     if not (long.price > 0.0 and short.price > 0.0):
         return
     if abs(long.price_at - short.price_at) > params.leg_skew_s * SECOND:

@@ -3,7 +3,7 @@ takes them so. domain.rows has the same order for whole arrays, and sorts them."
 
 from typing import Any
 
-from carryfold.domain.fold._compile import compiled, inlined
+from carryfold.domain.fold._compile import compiled, index, inlined
 from carryfold.domain.fold.codes import (
     BAR_CLOSED,
     FUNDING_REVISED,
@@ -70,9 +70,11 @@ def ordered_end(rows: Any, first: int) -> int:
     """Where the instant that begins at `first` ends; less than 0 if its rows are not in canonical order. The rows are
     looked at for the first time here: a pass of its own would take as long as the memory needs to bring them."""
     t = rows[first].known_at
-    end = first + 1
-    while end < len(rows) and rows[end].known_at == t:
-        if not _surely_before(rows[end - 1], rows[end]) and _comes_before(rows[end], rows[end - 1]):
+    for k in range(first + 1, len(rows)):
+        row = rows[index(k)]
+        if row.known_at != t:
+            return k
+        before = rows[index(k - 1)]
+        if not _surely_before(before, row) and _comes_before(row, before):
             return OUT_OF_ORDER
-        end += 1
-    return end
+    return len(rows)

@@ -24,7 +24,7 @@ from carryfold.domain.fold.decide import (
     decide_exits,
     drop_stale_entries,
     find_held,
-    throttle,
+    update_throttle,
 )
 from carryfold.domain.fold.fills import (
     fill_entry,
@@ -73,7 +73,7 @@ def _close_day(book: Any, t: int, days: Any, day_n: int) -> int:
     r.borrow = book.borrow
     r.deployed = book.deployed
     r.held = book.held
-    r.theta = book.theta
+    r.throttle = book.throttle
     return day_n + 1
 
 
@@ -268,7 +268,7 @@ def act(
     already. Gives the new numbers of decisions, fills and days."""
     t = rows[first].known_at
     if t - book.now > params.dead_s * SECOND:
-        book.heard_since = t
+        book.data_since = t
     if book.started == 0:
         if t >= book.start:
             book.started = 1
@@ -307,7 +307,7 @@ def act(
         book.due_at = (t // period_ns + 1) * period_ns
         if book.pending_entries != 0 and book.simulated != 0:
             drop_stale_entries(market, views, pairs, book, accounts, params, t)
-        throttle(book, params)
+        update_throttle(book, params)
         if book.held != 0:
             dn, fn = decide_exits(
                 market, views, pairs, book, accounts, params, t, numbers[RATES], integers, run, decisions, dn, fills, fn

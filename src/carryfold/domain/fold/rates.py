@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from carryfold.domain.fold._compile import compiled
+from carryfold.domain.fold._compile import compiled, index
 from carryfold.domain.fold.arithmetic import trend_score, weight
 from carryfold.domain.fold.codes import HOUR, PREDICTED, SECOND, SETTLED
 from carryfold.domain.fold.observe import keep_mark, seen
@@ -40,9 +40,9 @@ def observe_settled(m: Any, tally: Any, row: Any, interval_h: float) -> bool:
         return False
     if before != NEVER and row.event_at - before > np.int64(m.interval_h * HOUR) + SNAP:
         tally.gaps += 1
-    m.x = row.a * 8.0 / m.interval_h
+    m.rate_8h = row.a * 8.0 / m.interval_h
     m.rate = row.a
-    m.x_count += 1
+    m.rate_count += 1
     m.set_at = row.known_at
     m.set_for = row.event_at
     return True
@@ -83,27 +83,27 @@ def observe_pair_rate(market: Any, v: Any, params: Any, t: int, settled_at: int)
     settlement at `settled_at`. Gives True if the pair's rate is known."""
     if v.seen_at == t and v.seen_for == settled_at:
         return False
-    short = market[v.short]
-    if short.x_count == 0:
+    short = market[index(v.short)]
+    if short.rate_count == 0:
         return False
-    x = short.x
+    rate_8h = short.rate_8h
     rate = short.rate if short.set_at == t and short.set_for == settled_at else 0.0
     interval_h = short.interval_h
     if v.carry == 0:
         long = market[v.long]
-        if long.x_count == 0:
+        if long.rate_count == 0:
             return False
-        x -= long.x
+        rate_8h -= long.rate_8h
         if long.set_at == t and long.set_for == settled_at:
             rate -= long.rate
         interval_h = min(interval_h, long.interval_h)
     v.seen_at = t
     v.seen_for = settled_at
     if params.reads & READS_AVERAGES:
-        _average_rate(v, params, x, interval_h)
-    v.x_before = v.x if v.x_count > 0 else x
-    v.x = x
-    v.x_count += 1
+        _average_rate(v, params, rate_8h, interval_h)
+    v.rate_8h_before = v.rate_8h if v.rate_count > 0 else rate_8h
+    v.rate_8h = rate_8h
+    v.rate_count += 1
     if params.reads & READS_AVERAGES:
         v.trend_score = trend_score(v)
     if params.reads & READS_FORECAST:
@@ -112,17 +112,17 @@ def observe_pair_rate(market: Any, v: Any, params: Any, t: int, settled_at: int)
 
 
 @compiled
-def _average_rate(v: Any, params: Any, x: float, interval_h: float) -> None:
-    """The averages behind trend and persistence; `v.x` is still the rate before."""
-    if v.x_count == 0:
-        v.ema_fast = x
-        v.ema_slow = x
-        v.dx = 0.0
+def _average_rate(v: Any, params: Any, rate_8h: float, interval_h: float) -> None:
+    """The averages behind trend and persistence; `v.rate_8h` is still the rate before."""
+    if v.rate_count == 0:
+        v.ema_fast = rate_8h
+        v.ema_slow = rate_8h
+        v.rate_step = 0.0
     else:
-        v.ema_fast += weight(float(params.ema_fast)) * (x - v.ema_fast)
-        v.ema_slow += weight(float(params.ema_slow)) * (x - v.ema_slow)
-        v.dx += weight(30.0) * (abs(x - v.x) - v.dx)
-    v.run_h8 = v.run_h8 + interval_h / 8.0 if x >= params.enter else 0.0
+        v.ema_fast += weight(float(params.ema_fast)) * (rate_8h - v.ema_fast)
+        v.ema_slow += weight(float(params.ema_slow)) * (rate_8h - v.ema_slow)
+        v.rate_step += weight(30.0) * (abs(rate_8h - v.rate_8h) - v.rate_step)
+    v.periods_above = v.periods_above + interval_h / 8.0 if rate_8h >= params.enter else 0.0
 
 
 @compiled
@@ -176,13 +176,13 @@ def observe_predicted(m: Any, tally: Any, row: Any) -> None:
 
 @compiled
 def rate_estimate(m: Any, params: Any, t: int) -> float:
-    """q of a perpetual: the 8 h-equivalent rate a strategy goes by at `t`. Only meaningful when a settled rate is
+    """The rate of a perpetual that a strategy goes by at `t`, an 8 h-equivalent. Only meaningful when a settled rate is
     known."""
     if params.rate_source == SETTLED or m.predicted_at == NEVER:
-        return m.x
+        return m.rate_8h
     hours = m.predicted_h if m.predicted_h > 0.0 else m.interval_h
     if hours <= 0.0:
-        return m.x
+        return m.rate_8h
     interval = np.int64(hours * HOUR)
     start = m.predicted_next - interval
     quiet_until = start + PREDICTION_QUIET
@@ -192,24 +192,25 @@ def rate_estimate(m: Any, params: Any, t: int) -> float:
         or t > m.predicted_next - PREDICTION_LEAD
         or t - m.predicted_at > PREDICTION_AGE
     ):
-        return m.x
+        return m.rate_8h
     f = float(t - start) / float(interval)
     predicted = m.predicted * 8.0 / hours
     if params.rate_source == PREDICTED:
-        return predicted if f >= 0.5 else m.x
-    return f * f * predicted + (1.0 - f * f) * m.x
+        return predicted if f >= 0.5 else m.rate_8h
+    return f * f * predicted + (1.0 - f * f) * m.rate_8h
 
 
 @compiled
 def is_rate_known(market: Any, v: Any) -> bool:
     """True once every perpetual of the pair has a rate."""
-    return market[v.short].x_count > 0 and (v.carry != 0 or market[v.long].x_count > 0)
+    return market[v.short].rate_count > 0 and (v.carry != 0 or market[v.long].rate_count > 0)
 
 
 @compiled
 def pair_rate(market: Any, v: Any, params: Any, t: int) -> float:
-    """q of a pair: the short leg's less the long leg's. Only meaningful when `is_rate_known`."""
-    q = rate_estimate(market[v.short], params, t)
+    """The rate of a pair that a strategy goes by: the short leg's less the long leg's. Only meaningful when
+    `is_rate_known`."""
+    rate = rate_estimate(market[v.short], params, t)
     if v.carry == 0:
-        q -= rate_estimate(market[v.long], params, t)
-    return q
+        rate -= rate_estimate(market[v.long], params, t)
+    return rate

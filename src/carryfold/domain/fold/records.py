@@ -49,9 +49,9 @@ def new_decision(decisions: Any, decision_n: int, t: int, pair: int, action: int
     d.applied = 0
     d.size = 0.0
     d.mid = 0.0
-    d.q = 0.0
-    d.x = 0.0
-    d.x_before = 0.0
+    d.estimate_8h = 0.0
+    d.rate_8h = 0.0
+    d.rate_8h_before = 0.0
     d.interval_h = 0.0
     d.score = 0.0
     d.known_pairs = 0
@@ -65,7 +65,7 @@ def new_decision(decisions: Any, decision_n: int, t: int, pair: int, action: int
     d.sigma_d = 0.0
     d.round_trip_bp = 0.0
     d.capital_room = 0.0
-    d.theta = 1.0
+    d.throttle = 1.0
     d.need = 0
     d.free = 0
     d.equity = 0

@@ -241,11 +241,11 @@ def _new_book(params: Parameters, pairs: Sequence[Pair], start: int, *, simulate
     book["simulated"] = simulated
     book["start"] = start
     book["across"] = any(not pair.is_one_venue for pair in pairs)
-    for name in ("due_at", "now", "heard_since"):
+    for name in ("due_at", "now", "data_since"):
         book[name] = NEVER
     for name in ("capital", "day_start_equity", "peak", "peak_equity"):
         book[name] = round(params.capital * 1e8)
-    book["theta"] = 1.0
+    book["throttle"] = 1.0
     return made
 
 

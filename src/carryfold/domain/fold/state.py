@@ -87,10 +87,10 @@ INSTRUMENT: Final = np.dtype(
         ("vol_m", "f8"),
         # settled rates
         ("settled_at", "i8"),  # newest event time
-        ("x_count", "i8"),  # settlements that gave a rate
-        ("x", "f8"),  # 8 h-equivalent of the last settled rate
+        ("rate_count", "i8"),  # settlements that gave a rate
+        ("rate_8h", "f8"),  # 8 h-equivalent of the last settled rate
         ("rate", "f8"),  # the last settled rate itself
-        ("set_at", "i8"),  # the instant and the settlement at which `x` was set
+        ("set_at", "i8"),  # the instant and the settlement at which `rate_8h` was set
         ("set_for", "i8"),
         ("interval_h", "f8"),  # 0: unknown
         ("longer_h", "f8"),  # a longer spacing seen once
@@ -132,9 +132,9 @@ VIEW: Final = np.dtype(
         ("short_venue", "i8"),
         ("shares_legs", "i8"),  # 1: an instrument of it is a leg of another pair too
         # what a decision looks at first
-        ("x_count", "i8"),  # observations of the pair's rate
-        ("x", "f8"),  # 8 h-equivalent: the short leg's less the long leg's
-        ("x_before", "f8"),
+        ("rate_count", "i8"),  # observations of the pair's rate
+        ("rate_8h", "f8"),  # 8 h-equivalent: the short leg's less the long leg's
+        ("rate_8h_before", "f8"),
         ("seen_at", "i8"),  # the instant and the settlement of the last observation
         ("seen_for", "i8"),
         ("priced", "i8"),
@@ -159,8 +159,8 @@ VIEW: Final = np.dtype(
         # averages of the rate
         ("ema_fast", "f8"),
         ("ema_slow", "f8"),
-        ("dx", "f8"),
-        ("run_h8", "f8"),  # how long x >= enter, in units of 8 h
+        ("rate_step", "f8"),
+        ("periods_above", "f8"),  # how long rate_8h >= enter, in units of 8 h
         ("trend_score", "f8"),
         # forecast
         ("ar_end", "i8"),  # end of the open 8 h bucket
@@ -264,7 +264,7 @@ BOOK: Final = np.dtype(
         ("start", "i8"),  # decisions begin at the first instant at or after it
         ("across", "i8"),  # 1: some pair has its legs at two venues
         ("now", "i8"),  # the last instant folded
-        ("heard_since", "i8"),  # the first instant after the last time that nothing at all was heard for dead_s
+        ("data_since", "i8"),  # the first instant after the last time that nothing at all was heard for dead_s
         ("due_at", "i8"),  # when the next decision is due: the end of the last one's period
         ("day_end", "i8"),  # end of the UTC day of the last instant
         ("hour_end", "i8"),  # end of the UTC hour up to which borrow interest is charged
@@ -296,7 +296,7 @@ BOOK: Final = np.dtype(
         ("flatten", "i8"),
         ("day_start_equity", "i8"),
         ("peak", "f8"),  # of the drawdown throttle, decays
-        ("theta", "f8"),
+        ("throttle", "f8"),
         ("observed_health", "f8"),
         # figures
         ("peak_equity", "i8"),
@@ -363,9 +363,9 @@ DECISION: Final = np.dtype(
         ("applied", "i8"),  # gates that apply to this strategy and pair
         ("size", "f8"),
         ("mid", "f8"),  # of the long leg
-        ("q", "f8"),
-        ("x", "f8"),
-        ("x_before", "f8"),
+        ("estimate_8h", "f8"),  # the rate that the strategy went by
+        ("rate_8h", "f8"),
+        ("rate_8h_before", "f8"),
         ("interval_h", "f8"),
         ("score", "f8"),
         ("known_pairs", "i8"),  # carry pairs known by then
@@ -379,7 +379,7 @@ DECISION: Final = np.dtype(
         ("sigma_d", "f8"),
         ("round_trip_bp", "f8"),  # fees, spread and slippage of both legs, in and out, without impact
         ("capital_room", "f8"),  # the largest size that free capital allows
-        ("theta", "f8"),
+        ("throttle", "f8"),
         ("need", "i8"),  # of the venue where free capital leaves least
         ("free", "i8"),
         ("equity", "i8"),
@@ -432,7 +432,7 @@ DAY: Final = np.dtype(
         ("borrow", "i8"),
         ("deployed", "i8"),
         ("held", "i8"),
-        ("theta", "f8"),
+        ("throttle", "f8"),
     ]
 )
 """The book at a UTC-day close."""

@@ -5,7 +5,7 @@
 
 from typing import Any
 
-from carryfold.domain.fold._compile import compiled
+from carryfold.domain.fold._compile import compiled, index
 from carryfold.domain.fold.codes import (
     SETTLED,
 )
@@ -37,9 +37,9 @@ def _is_due(books: Any, t: int) -> bool:
 
 @compiled
 def _estimate_rates(market: Any, views: Any, params: Any, t: int, rates: Any) -> None:
-    """Fill `rates` with q of every pair, NOT_WANTED where none is known yet."""
-    for j in range(len(views)):
-        rates[j] = pair_rate(market, views[j], params, t) if views[j].x_count > 0 else NOT_WANTED
+    """Fill `rates` with the rate of every pair, NOT_WANTED where none is known yet."""
+    for j in range(index(len(views))):
+        rates[j] = pair_rate(market, views[j], params, t) if views[j].rate_count > 0 else NOT_WANTED
 
 
 @compiled

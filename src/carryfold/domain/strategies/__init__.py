@@ -2,13 +2,14 @@
 
 A strategy is a module with
 
-    score(v, p, q)      how much the pair is wanted, higher first; NOT_WANTED: not at all
-    size(v, p, d)       quote amount of an entry; its caps go into d.caps
-    leaves(v, p, q)     True: close what is held
+    score(view, params, rate)        how much the pair is wanted, higher first; NOT_WANTED: not at all
+    size(view, params, decision)     quote amount of an entry; its caps go into decision.caps
+    leaves(view, params, rate)       True: close what is held
 
-and, where it has them, `gates(v, p, d)` (bits of its own failed gates), `explain(v, p, d)` (its scores, into d.scores)
-and the constants of `Strategy`. v is the pair's record (fold.state.VIEW), p the parameters by name, q the pair's rate
-estimate (8 h-equivalent), d the decision record under way (fold.state.DECISION). docs/strategies.md leads through one.
+and optionally `gates(view, params, decision)` (bits of its own failed gates), `explain(view, params, decision)` (its
+scores, into decision.scores) and the constants of `Strategy`. `view` is the pair's record (fold.state.VIEW), `params`
+the parameters by name, `rate` the pair's rate estimate (8 h-equivalent), `decision` the record of the decision being
+made (fold.state.DECISION). docs/strategies.md is the tutorial.
 
 Built-in ones and files of users are the same to the fold. Files have to be registered before a process folds for the
 first time, because they are compiled into the one kernel.

@@ -10,16 +10,16 @@ CARRY_ONLY = True
 EXEMPT = ("slots",)
 
 
-def score(v: Any, p: Any, q: float) -> float:
+def score(view: Any, params: Any, rate: float) -> float:
     """All alike: ties go by the order of pairs."""
     return 0.0
 
 
-def size(v: Any, p: Any, d: Any) -> float:
+def size(view: Any, params: Any, decision: Any) -> float:
     """An equal share for each carry pair that is known by now."""
-    return p.max_positions * p.notional / d.known_pairs  # type: ignore[no-any-return]
+    return params.max_positions * params.notional / decision.known_pairs  # type: ignore[no-any-return]
 
 
-def leaves(v: Any, p: Any, q: float) -> bool:
+def leaves(view: Any, params: Any, rate: float) -> bool:
     """Never."""
     return False

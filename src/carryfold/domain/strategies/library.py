@@ -47,47 +47,49 @@ def weight(span: float) -> float:
     return 2.0 / (span + 1.0)
 
 
-def level_score(q: float, low: float, full: float) -> float:
+def level_score(rate: float, low: float, full: float) -> float:
     """How far the rate is from `low` towards a `full` one."""
-    return clip((q - low) / (full - low))
+    return clip((rate - low) / (full - low))
 
 
-def trend_score(v: Any) -> float:
+def trend_score(view: Any) -> float:
     """Whether the rate rises, in units of its usual step; a flat plateau is exactly one half. The fold keeps it as
-    `v.trend_score`."""
-    scale = max(v.dx, 0.00005)
-    return clip(0.5 + 0.25 * (v.ema_fast - v.ema_slow) / scale + 0.25 * (v.x - v.x_before) / scale)
+    `view.trend_score`."""
+    scale = max(view.rate_step, 0.00005)
+    return clip(
+        0.5 + 0.25 * (view.ema_fast - view.ema_slow) / scale + 0.25 * (view.rate_8h - view.rate_8h_before) / scale
+    )
 
 
-def persistence_score(v: Any, full: float) -> float:
+def persistence_score(view: Any, full: float) -> float:
     """How long the rate has been at `enter` or above, `full` periods of 8 h making 1. Reads averages."""
-    return clip(v.run_h8 / full)
+    return clip(view.periods_above / full)
 
 
-def basis_score(v: Any) -> float:
+def basis_score(view: Any) -> float:
     """Whether the short leg is dearer than usual; UNKNOWN before the first sample. The fold keeps it as
-    `v.basis_score`."""
-    if v.basis_count == 0:
+    `view.basis_score`."""
+    if view.basis_count == 0:
         return UNKNOWN
-    return clip(0.5 + v.basis_z / 4.0)
+    return clip(0.5 + view.basis_z / 4.0)
 
 
-def volume_score(v: Any) -> float:
-    """Whether more is traded than usual; UNKNOWN without turnover. The fold keeps it as `v.volume_score`."""
-    if v.hourly_count == 0 or not v.hourly_week > 0.0:
+def volume_score(view: Any) -> float:
+    """Whether more is traded than usual; UNKNOWN without turnover. The fold keeps it as `view.volume_score`."""
+    if view.hourly_count == 0 or not view.hourly_week > 0.0:
         return UNKNOWN
-    return clip(v.hourly_day / v.hourly_week - 0.5)
+    return clip(view.hourly_day / view.hourly_week - 0.5)
 
 
-def forecast(v: Any) -> tuple[float, float]:
+def forecast(view: Any) -> tuple[float, float]:
     """(phi, mu) of the funding forecast: bias-corrected AR(1), shrunk to a prior of 30 observations. Reads forecast."""
-    if v.ar_count == 0:
+    if view.ar_count == 0:
         return _PRIOR_PHI, _PRIOR_MU
-    n = float(min(v.ar_count, _AR_KEPT))
-    phi = v.ar_cov / v.ar_var if v.ar_var > 1e-16 else _PRIOR_PHI
+    n = float(min(view.ar_count, _AR_KEPT))
+    phi = view.ar_cov / view.ar_var if view.ar_var > 1e-16 else _PRIOR_PHI
     phi += (1.0 + 3.0 * phi) / n
     phi = clamp((n * phi + _PRIOR_COUNT * _PRIOR_PHI) / (n + _PRIOR_COUNT), 0.0, 0.98)
-    mu = (n * v.ar_mean + _PRIOR_COUNT * _PRIOR_MU) / (n + _PRIOR_COUNT)
+    mu = (n * view.ar_mean + _PRIOR_COUNT * _PRIOR_MU) / (n + _PRIOR_COUNT)
     return phi, mu
 
 
@@ -98,9 +100,9 @@ def impact_bp(impact: float, sigma_d: float, notional: float, turnover: float) -
     return impact * sigma_d * sqrt(notional / turnover) * 1e4
 
 
-def periods_to_earn(cost: float, q: float, phi: float, mu: float) -> tuple[int, float]:
+def periods_to_earn(cost: float, rate: float, phi: float, mu: float) -> tuple[int, float]:
     """(n, S_n): the first number of 8 h periods whose forecast funding reaches `cost`; (0, 0.0) if 90 do not."""
-    gap = q - mu
+    gap = rate - mu
     total = 0.0
     if PERIODS_MAX * (mu + max(gap, 0.0)) < cost * 0.999999:  # not even without a decay
         return 0, total

@@ -1,12 +1,11 @@
-"""Which strategies there are: the built-in ones, and the files that a user named."""
+"""The strategies of this process: the built-in ones, then those of users' files.
 
-import ast
-import importlib.util
+Nothing here reads a file: adapters/strategy_files.py does, and passes the source text."""
+
 import sys
 from hashlib import blake2b
-from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -15,10 +14,10 @@ from carryfold.domain.strategies import composite, hold, simple
 __all__ = ["OWN_MAX", "READS", "Strategy", "StrategyError", "register", "registered", "strategy_named"]
 
 OWN_MAX: Final = 4
-"""So many files of users can be compiled into one kernel."""
+"""The most user strategies that one kernel can hold."""
 
 READS: Final = ("averages", "forecast", "basis", "volume")
-"""What a strategy may read of a pair beside its rate; only what some strategy of a run reads is kept up to date."""
+"""Groups of pair signals beside the rate. The fold keeps a group up to date only if a strategy of the run reads it."""
 
 _FUNCTIONS: Final = {"score": 3, "size": 3, "leaves": 3}
 _OPTIONAL: Final = {"gates": 3, "explain": 3}
@@ -26,22 +25,23 @@ _NAMES_MAX: Final = 8
 
 
 class StrategyError(ValueError):
-    """A strategy file cannot be used; the text is one line that says why."""
+    """A strategy cannot be used; the text is one line with the reason."""
 
 
 class Strategy(msgspec.Struct, frozen=True):
-    """A strategy as its module says it.
+    """A strategy and the constants of its module.
 
-    `scores`, `caps` and `gates` name what it leaves in a decision record; `exempt`: shared gates that do not apply to
-    it; `reads`: of READS; `once`: a pair is entered at most once; `needs_rate`: no score without a known rate;
-    `carry_only`: spreads are not for it; `by_rate`: of two pairs the one with the higher rate has the higher score, and
-    where one is not wanted no pair with a lower rate is (the fold then need not ask for every pair); `parameters`: its
-    own, (default, low, high) by name.
+    `scores`, `caps`, `gates`: names of its values in a decision record. `exempt`: shared gates that do not apply to it.
+    `reads`: groups of READS. `once`: a pair is entered at most once. `needs_rate`: no score without a known rate.
+    `carry_only`: it does not trade spreads. `by_rate`: its score rises with the rate, so that the fold can stop at the
+    first pair that is not wanted. `parameters`: (default, low, high) by name. A built-in strategy has neither `path`
+    nor `source`.
     """
 
     name: str
     module: ModuleType
     path: str = ""
+    source: bytes = b""
     scores: tuple[str, ...] = ()
     caps: tuple[str, ...] = ()
     gates: tuple[str, ...] = ()
@@ -54,16 +54,16 @@ class Strategy(msgspec.Struct, frozen=True):
     parameters: dict[str, tuple[float, float, float]] = {}
 
 
-def _strategy(module: ModuleType, name: str, path: str = "") -> Strategy:
-    """What a module says. Raises StrategyError."""
+def _strategy(module: ModuleType, name: str, path: str = "", source: bytes = b"") -> Strategy:
+    """Read and check the constants and functions of a module. Raises StrategyError."""
 
-    def words(constant: str, allowed: tuple[str, ...] | None = None) -> tuple[str, ...]:
+    def names(constant: str, allowed: tuple[str, ...] | None = None) -> tuple[str, ...]:
         found = getattr(module, constant, ())
-        if not isinstance(found, tuple) or not all(isinstance(word, str) for word in found):
+        if not isinstance(found, tuple) or not all(isinstance(one, str) for one in found):
             raise StrategyError(f"{path or name}: {constant} must be a tuple of texts")
         if len(found) > _NAMES_MAX:
             raise StrategyError(f"{path or name}: {constant} has more than {_NAMES_MAX} names")
-        unknown = [word for word in found if allowed is not None and word not in allowed]
+        unknown = [one for one in found if allowed is not None and one not in allowed]
         if unknown:
             raise StrategyError(f"{path or name}: {constant} names '{unknown[0]}'; known: {', '.join(allowed or ())}")
         return found
@@ -87,11 +87,12 @@ def _strategy(module: ModuleType, name: str, path: str = "") -> Strategy:
         name=name,
         module=module,
         path=path,
-        scores=words("SCORES"),
-        caps=words("CAPS"),
-        gates=words("GATES"),
-        exempt=words("EXEMPT"),
-        reads=words("READS", READS),
+        source=source,
+        scores=names("SCORES"),
+        caps=names("CAPS"),
+        gates=names("GATES"),
+        exempt=names("EXEMPT"),
+        reads=names("READS", READS),
         once=bool(getattr(module, "ONCE", False)),
         needs_rate=bool(getattr(module, "NEEDS_RATE", True)),
         carry_only=bool(getattr(module, "CARRY_ONLY", False)),
@@ -101,16 +102,16 @@ def _strategy(module: ModuleType, name: str, path: str = "") -> Strategy:
 
 
 _BUILT_IN: Final = [_strategy(module, module.NAME) for module in (simple, composite, hold)]
-_OWN: list[Strategy] = []
+_USER: list[Strategy] = []
 
 
 def registered() -> list[Strategy]:
     """All strategies, in the order of their codes in the fold."""
-    return [*_BUILT_IN, *_OWN]
+    return [*_BUILT_IN, *_USER]
 
 
 def strategy_named(name: str) -> Strategy:
-    """One of them. Raises StrategyError."""
+    """The strategy of this name. Raises StrategyError."""
     for strategy in registered():
         if strategy.name == name:
             return strategy
@@ -118,43 +119,44 @@ def strategy_named(name: str) -> Strategy:
     raise StrategyError(f"no strategy '{name}'; there are {known}, or name a file: ./mine.py")
 
 
-def register(path: Path) -> Strategy:
-    """Take a user's file in, under its own stem as name. The same file again changes nothing. Raises StrategyError."""
-    path = path.resolve()
-    for strategy in _OWN:
-        if strategy.path == str(path):
+def register(name: str, source: bytes, path: str) -> Strategy:
+    """Add a user's strategy: its source text, and the path of the file that the caller read it from.
+
+    The path stands in error messages and names the code for numba's cache, so the file has to exist. Registering a path
+    again changes nothing. Raises StrategyError.
+    """
+    for strategy in _USER:
+        if strategy.path == path:
             return strategy
-    name = path.stem
+    file = f"{name}.py"
     if "carryfold.domain.fold" in sys.modules:
-        raise StrategyError(f"{path.name}: strategy files have to be named before the first run of a process")
+        raise StrategyError(f"{file}: strategy files have to be named before the first run of a process")
     if name in {strategy.name for strategy in registered()}:
-        raise StrategyError(f"{path.name}: there is a strategy '{name}' already: give the file another name")
+        raise StrategyError(f"{file}: there is a strategy '{name}' already: give the file another name")
     if not name.isidentifier():
-        raise StrategyError(f"{path.name}: the file's name must be letters, digits and _ alone")
-    if len(_OWN) >= OWN_MAX:
-        raise StrategyError(f"{path.name}: at most {OWN_MAX} strategy files in one process")
-    strategy = _strategy(_loaded(path), name, str(path))
-    _OWN.append(strategy)
+        raise StrategyError(f"{file}: the file's name must be letters, digits and _ alone")
+    if len(_USER) >= OWN_MAX:
+        raise StrategyError(f"{file}: at most {OWN_MAX} strategy files in one process")
+    strategy = _strategy(_load(name, source, path), name, path, source)
+    _USER.append(strategy)
     return strategy
 
 
-def _loaded(path: Path) -> ModuleType:
-    """The module of a file, under a name of its content: two versions of one file never share compiled code."""
+def _load(name: str, source: bytes, path: str) -> ModuleType:
+    """Run the source as a module named by its content: two versions of one file never share compiled code."""
+    file = f"{name}.py"
     try:
-        source = path.read_bytes()
-        ast.parse(source, path.name)
-    except OSError as error:
-        raise StrategyError(f"{path}: cannot be read ({error.strerror or error})") from None
+        code = compile(source, path, "exec", dont_inherit=True)
     except (SyntaxError, ValueError) as error:
         line = getattr(error, "lineno", None)
-        raise StrategyError(f"{path.name}{f' line {line}' if line else ''}: {error}") from None
-    unique = f"carryfold_strategy_{path.stem}_{blake2b(source, digest_size=6).hexdigest()}"
-    spec = importlib.util.spec_from_file_location(unique, path)
-    assert spec is not None and spec.loader is not None
-    module: Any = importlib.util.module_from_spec(spec)
-    sys.modules[unique] = module
+        message = error.msg if isinstance(error, SyntaxError) else str(error)
+        raise StrategyError(f"{file}{f' line {line}' if line else ''}: {message}") from None
+    module = ModuleType(f"carryfold_strategy_{name}_{blake2b(source, digest_size=6).hexdigest()}")
+    module.__file__ = path
+    sys.modules[module.__name__] = module  # numba and dataclasses look a function's module up by its name
     try:
-        spec.loader.exec_module(module)
-    except Exception as error:  # noqa: BLE001 - whatever a user's file does wrong is told in one line
-        raise StrategyError(f"{path.name}: {type(error).__name__}: {error}") from None
-    return module  # type: ignore[no-any-return]
+        exec(code, module.__dict__)  # noqa: S102 - the user's own code, named by the user
+    except Exception as error:  # noqa: BLE001 - user code may raise anything; its user gets one line
+        del sys.modules[module.__name__]
+        raise StrategyError(f"{file}: {type(error).__name__}: {error}") from None
+    return module

@@ -8,16 +8,16 @@ NAME = "simple"
 BY_RATE = True
 
 
-def score(v: Any, p: Any, q: float) -> float:
+def score(view: Any, params: Any, rate: float) -> float:
     """The rate itself."""
-    return q if q >= p.enter else NOT_WANTED
+    return rate if rate >= params.enter else NOT_WANTED
 
 
-def size(v: Any, p: Any, d: Any) -> float:
+def size(view: Any, params: Any, decision: Any) -> float:
     """Always the same."""
-    return p.notional  # type: ignore[no-any-return]
+    return params.notional  # type: ignore[no-any-return]
 
 
-def leaves(v: Any, p: Any, q: float) -> bool:
+def leaves(view: Any, params: Any, rate: float) -> bool:
     """The rate no longer pays."""
-    return q < p.exit  # type: ignore[no-any-return]
+    return rate < params.exit  # type: ignore[no-any-return]

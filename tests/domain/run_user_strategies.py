@@ -1,4 +1,6 @@
-"""Fold a small market with strategies of two files, and print what came out: python -m tests.domain.run_own FOLDER
+"""Fold a small market with strategies of two files and print the results as JSON.
+
+    python -m tests.domain.run_user_strategies FOLDER
 
 A process of its own, because files have to be named before the fold is imported.
 """
@@ -10,8 +12,8 @@ from typing import Any
 
 import msgspec
 
+from carryfold.adapters.strategy_files import register_file
 from carryfold.domain.params import Parameters, parse_settings
-from carryfold.domain.strategies import register
 
 MINIMAL = '''
 """simple, written again."""
@@ -56,10 +58,10 @@ def leaves(v, p, q):
     return not wanted(v, p, q)
 
 def gates(v, p, d):
-    return 1 if v.x_count <= p.patience else 0
+    return 1 if v.rate_count <= p.patience else 0
 
 def explain(v, p, d):
-    d.scores[0] = d.q
+    d.scores[0] = d.estimate_8h
     d.scores[1] = trend_score(v)
 '''
 
@@ -77,7 +79,7 @@ SETS = (
 def main(folder: Path) -> None:
     for name, source in (("minimal", MINIMAL), ("patient", PATIENT)):
         (folder / f"{name}.py").write_text(source)
-        register(folder / f"{name}.py")
+        register_file(folder / f"{name}.py")
     print(json.dumps(run([parse_settings([*one, "max_positions=1"]) for one in SETS])))
 
 

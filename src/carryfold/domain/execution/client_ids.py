@@ -1,9 +1,8 @@
-"""Names of processes and of their orders: pure functions of what was decided, so that a restart finds the same ones.
+"""Names of processes and of their orders: pure functions of the decision, so that a restart finds the same names.
 
-A process is `TAG-RUN-DECISIONk`, k being e (entry), x (exit) or r (repair); its orders are `PROCESS-s1`, `PROCESS-p1`,
-`PROCESS-s2`, ... by leg and attempt: s is the long leg, which is mostly spot, p the short one, always a perpetual. The
-tag tells logs apart: sequence numbers begin anew in each log, and a venue remembers the ids of an account for longer
-than anybody keeps a log.
+A process is `TAG-RUN-DECISIONk`, where k is e (entry), x (exit) or r (repair). Its orders are `PROCESS-s1`,
+`PROCESS-p1`, `PROCESS-s2`, ... by leg and attempt: s is the long leg, p the short one. The tag tells logs apart:
+sequence numbers begin anew in each log, and a venue remembers the ids of an account for longer than most logs live.
 """
 
 import re
@@ -25,7 +24,7 @@ _NAME: Final = re.compile(r"([0-9a-z]+)-(\d+)-(\d+)([exr])-([sp])(\d+)")
 
 
 class OrderName(NamedTuple):
-    """What a client id order_events."""
+    """The parts of a client id."""
 
     process: str
     tag: str
@@ -37,7 +36,7 @@ class OrderName(NamedTuple):
 
 
 def run_tag(started_at: int) -> str:
-    """The tag of a run that started at `started_at` (UTC ns, as its RunStarted says): the second, in base 36."""
+    """The tag of a run that started at `started_at` (UTC ns, from its RunStarted): the second, in base 36."""
     number, tag = started_at // 1_000_000_000, ""
     assert number > 0
     while number:
@@ -53,14 +52,14 @@ def process_id(tag: str, run: int, decision_seq: int, kind: Kind) -> str:
 
 
 def client_id(process: str, leg: Leg, attempt: int) -> str:
-    """The name of a process's order, `attempt` counted from 1 for each leg."""
+    """The name of an order of a process; `attempt` counts from 1 on each leg."""
     name = f"{process}-{_LEG_LETTERS[leg]}{attempt}"
     assert len(name) <= CLIENT_ID_MAX, name
     return name
 
 
 def parse_client_id(name: str) -> OrderName | None:
-    """What a client id says, or None if it is not one of ours."""
+    """The parts of a client id; None for a name that is not of this form."""
     found = _NAME.fullmatch(name)
     if found is None:
         return None

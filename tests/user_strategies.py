@@ -1,7 +1,7 @@
-"""Strategy files for tests: the example that ships and the one that the documentation has people write.
+"""Strategy files for tests: the example of the package and the one of the documentation.
 
-They are always named together, so that every test that needs one shares one compiled kernel: its cache is named by the
-digest of all strategies of a process.
+They are always named together, because the cache of a kernel is named by the digest of all strategies of a process. So
+all tests with user strategies share one compiled kernel.
 """
 
 import os
@@ -22,12 +22,12 @@ MINE: Final = next(
 
 
 def write_mine(folder: Path) -> Path:
-    """mine.py in a folder."""
+    """Write mine.py to a folder."""
     path = folder / "mine.py"
     path.write_text(MINE)
     return path
 
 
 def naming_both(folder: Path) -> dict[str, str]:
-    """The environment of a process that knows both files, mine.py written to `folder`."""
+    """The environment variables that name both files; writes mine.py to `folder`."""
     return {"CARRYFOLD_STRATEGIES": os.pathsep.join((str(write_mine(folder)), str(PATIENT)))}

@@ -1,4 +1,4 @@
-"""A pair as its orders need it: what each leg's book takes, and coins counted in units of the holding."""
+"""A pair with the trading rules of its legs, and its holding counted in units of coins."""
 
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
@@ -10,7 +10,7 @@ __all__ = ["LegRules", "TradedPair", "decimal_of", "other_leg"]
 
 
 def decimal_of(value: float) -> Decimal:
-    """The decimal a float was written as: its shortest representation."""
+    """The shortest decimal that reads back as this float."""
     return Decimal(repr(float(value)))
 
 
@@ -20,8 +20,8 @@ def other_leg(leg: Leg) -> Leg:
 
 
 class LegRules(msgspec.Struct, frozen=True):
-    """What one leg's order book takes, in base coins and quote. `band`: how far from the market a limit price may be,
-    as a fraction; 0: not told. `trading` False: the book is closed and takes nothing."""
+    """The trading rules of one leg: quantities in base coins, `notional_min` in quote. `band`: how far from the market
+    a limit price may be, as a fraction; 0: not known. `trading` False: the market is closed."""
 
     qty_step: Decimal
     qty_min: Decimal
@@ -42,17 +42,17 @@ class LegRules(msgspec.Struct, frozen=True):
         return min(steps * self.qty_step, self.qty_max)
 
     def takes(self, qty: Decimal, price: Decimal, *, reduces: bool = False) -> bool:
-        """True if the book takes an order of `qty` at `price`. The least notional does not hold for an order that only
+        """True if the venue accepts an order of `qty` at `price`. The least notional does not apply to an order that
         `reduces` a perpetual."""
         enough = qty > 0 and qty >= self.qty_min and (reduces or qty * price >= self.notional_min)
         return enough and self.trading
 
 
 class TradedPair(msgspec.Struct, frozen=True):
-    """Two legs with their rules. `name` is how people and the books of a run call the pair; `coin` its base coin.
-    `unit`: base coins in a unit of the holding; `lot_units`: units in the step that both legs trade (a product of twos
-    and fives, so that a unit is an exact decimal). `long_fee`: the fraction of a purchase that the venue keeps in coins
-    (0: its fee is taken elsewhere, as on every perpetual)."""
+    """Two legs with their rules. `name`: the pair's label in its run; `coin`: its base coin; `unit`: base coins in a
+    unit of the holding; `lot_units`: units in a lot, the step that both legs trade (a product of twos and fives, so
+    that a unit is an exact decimal). `long_fee`: the fraction of a purchase on the long leg that the venue keeps in
+    coins (0 on every perpetual, and where the fee is taken in quote)."""
 
     pair: Pair
     name: str
@@ -78,8 +78,8 @@ class TradedPair(msgspec.Struct, frozen=True):
         quote_coin: str = "USDT",
         unit: Decimal | None = None,
     ) -> "TradedPair":
-        """The pair with a lot of so many coins. `unit`: of a holding that was opened under another lot. Raises
-        ValueError where the lot is not a whole number of units."""
+        """The pair with a lot of `lot` coins. `unit`: that of a holding which was opened under another lot; None: of
+        this lot. Raises ValueError if the lot is not a whole number of units."""
         size = lot / LOT_UNITS if unit is None else unit
         count = int(lot / size)
         if count < 1 or size * count != lot:
@@ -87,7 +87,7 @@ class TradedPair(msgspec.Struct, frozen=True):
         return cls(pair, name, coin, size, count, long, short, long_fee, quote_coin)
 
     def rules(self, leg: Leg) -> LegRules:
-        """What the leg's book takes."""
+        """The trading rules of a leg."""
         return self.long if leg == "long" else self.short
 
     def is_spot(self, leg: Leg) -> bool:
@@ -107,5 +107,5 @@ class TradedPair(msgspec.Struct, frozen=True):
         return units // self.lot_units * self.lot_units
 
     def gross(self, net: Decimal) -> Decimal:
-        """What has to be bought of the long leg so that `net` coins are left after the fee, as a tradable step."""
+        """How much of the long leg to buy so that `net` coins are left after the fee, rounded up to a tradable step."""
         return self.long.ceil(net / (1 - self.long_fee))
