@@ -1,4 +1,5 @@
-"""A backfill from a simulated Bybit: whole, resumable at any point, the same whenever and in how many goes it ran."""
+"""A backfill from a simulated Bybit: complete, resumable at any point, the same whenever and in how many parts it
+ran."""
 
 from __future__ import annotations
 
@@ -11,20 +12,14 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from carryfold.adapters.backfill import (
-    BackfillReport,
-    Wanted,
-    choose_pairs,
-    listing_changes,
-    record_listings,
-    run_backfill,
-    snapshot_registry,
-)
-from carryfold.adapters.backfill.entries import closed_bars
-from carryfold.adapters.backfill.registry import ListingEvent
-from carryfold.adapters.backfill.source import Candle, CandleKind, History, NotServed, Page, Settlement
-from carryfold.adapters.importing import Availability, agree_on_availability
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.backfill import BackfillReport, BackfillRequest, run_backfill
+from carryfold.adapters.bybit.facts import FACTS
+from carryfold.adapters.marketdata.bars import closed_bars
+from carryfold.adapters.marketdata.listings import ListingEvent, RecordedListings, listing_changes, record_listings
+from carryfold.adapters.marketdata.pair_choice import choose_pairs
+from carryfold.adapters.venues import PairSpec, VenueError
+from carryfold.adapters.venues.history import Candle, History, NotServed, Page, PriceKind, Settlement
+from carryfold.domain.availability import Availability, agree_on_availability
 from carryfold.domain.codec import encode, event_key
 from carryfold.domain.events import (
     BarClosed,
@@ -39,7 +34,9 @@ from carryfold.domain.events import (
     tag_of,
 )
 from carryfold.domain.instruments import Instrument
+from carryfold.domain.listings import ASSUMED_LOT, ASSUMED_MIN_NOTIONAL, assumed_listing, without_rules
 from carryfold.eventlog import EventLog, LogReader, verify
+from carryfold.projections.pair_choices import pair_choices
 from tests.adapters.bybit.test_history import START_MS, switched
 from tests.adapters.bybit.venue import DAY_MS, HOUR_MS, NOW_MS, events_of, exchange, run
 
@@ -60,13 +57,13 @@ class Fragile:
         self._breaks_at = breaks_at
         self.pages = 0
 
-    def settlements(self, symbol: str, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
-        return self._counted(self._history.settlements(symbol, since_ms, until_ms))
+    def settlements(self, perp: Instrument, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
+        return self._counted(self._history.settlements(perp, since_ms, until_ms))
 
     def candles(
-        self, kind: CandleKind, symbol: str, minutes: int, since_ms: int, until_ms: int
+        self, name: Instrument, price: PriceKind, minutes: int, since_ms: int, until_ms: int
     ) -> AsyncIterator[Page[Candle]]:
-        return self._counted(self._history.candles(kind, symbol, minutes, since_ms, until_ms))
+        return self._counted(self._history.candles(name, price, minutes, since_ms, until_ms))
 
     async def _counted(self, pages: AsyncIterator[Page[Any]]) -> AsyncIterator[Page[Any]]:
         async for page in pages:
@@ -76,28 +73,42 @@ class Fragile:
             yield page
 
 
-class Told:
-    """A history that says what it is told to."""
+class FixedHistory:
+    """A history of given settlements and no candles."""
 
     def __init__(self, rates: dict[int, str]) -> None:
         self.rates = rates
 
-    async def settlements(self, symbol: str, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
+    async def settlements(self, perp: Instrument, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
         rows = [Settlement(at, rate) for at, rate in sorted(self.rates.items()) if since_ms <= at < until_ms]
         yield Page(since_ms, until_ms, rows)
 
     async def candles(
-        self, kind: CandleKind, symbol: str, minutes: int, since_ms: int, until_ms: int
+        self, name: Instrument, price: PriceKind, minutes: int, since_ms: int, until_ms: int
     ) -> AsyncIterator[Page[Candle]]:
         yield Page(since_ms, until_ms, [])
 
 
 async def fill(
-    home: Path, market: Any, symbols: list[str], wanted: Wanted, history: History | None = None
+    home: Path, market: Any, symbols: list[str], request: BackfillRequest, history: History | None = None
 ) -> BackfillReport:
     with EventLog.open(home) as log:
         pairs = [pair for pair in await market.pairs() if pair.symbol in symbols]
-        return await run_backfill(log, history or market.history, pairs, wanted, await market.server_time())
+        now = await market.server_time()
+        return await run_backfill(log, history or market.history, FACTS, pairs, request, now)
+
+
+async def record_now(market: Any, log: EventLog, symbols: list[str] | None = None) -> RecordedListings:
+    pairs = [pair for pair in await market.pairs() if symbols is None or pair.symbol in symbols]
+    return record_listings(log, pairs, await market.server_time())
+
+
+def observed_rules(listed: InstrumentListed, at: int) -> InstrumentChanged:
+    """The change that a first observation of these rules makes."""
+    name = listed.instrument
+    hours, cap = listed.interval_hours or None, listed.rate_cap or None
+    delist_at = 0 if listed.kind == "perp" else None
+    return InstrumentChanged(*name, at, listed.lot, listed.min_notional, listed.tick, delist_at, hours, cap)
 
 
 def contents(home: Path) -> list[tuple[int, bytes]]:
@@ -117,7 +128,7 @@ def of_kind(home: Path, kind: type[Event]) -> list[Any]:
 def test_every_settlement_of_a_switched_interval_is_in_the_log_once(tmp_path: Path) -> None:
     async def work() -> BackfillReport:
         async with exchange(schedule=SWITCHED) as (_, market):
-            return await fill(tmp_path, market, ["SYN02USDT"], Wanted(START_MS, ENDLESS, 0))
+            return await fill(tmp_path, market, ["SYN02USDT"], BackfillRequest(START_MS, ENDLESS, 0))
 
     (pair,) = run(work()).pairs
     settled = of_kind(tmp_path, FundingSettled)
@@ -129,43 +140,43 @@ def test_every_settlement_of_a_switched_interval_is_in_the_log_once(tmp_path: Pa
     assert verify(tmp_path).ok
 
 
-def test_what_was_interrupted_anywhere_ends_as_if_it_had_not_been(tmp_path: Path) -> None:
+def test_an_interrupted_backfill_ends_like_an_uninterrupted_one(tmp_path: Path) -> None:
     """The export of both logs has the same events, known at the same times, and the same settings."""
-    symbols, wanted = ["SYN02USDT", "SYN06USDT"], Wanted(START_MS + 396 * DAY_MS, ENDLESS, 240, 240)
+    symbols, request = ["SYN02USDT", "SYN06USDT"], BackfillRequest(START_MS + 396 * DAY_MS, ENDLESS, 240, 240)
     rng = random.Random(20)
 
     async def work() -> int:
         async with exchange(pairs=7, schedule={"SYN02USDT": ((400, 1), (408, 8))}) as (_, market):
             whole = Fragile(market.history)
-            await fill(tmp_path / "whole", market, symbols, wanted, whole)
-            for go in range(4):
-                home = tmp_path / f"cut{go}"
-                breaks = sorted(rng.sample(range(1, whole.pages), 3)) if go else [1, 2, whole.pages]
+            await fill(tmp_path / "whole", market, symbols, request, whole)
+            for part in range(4):
+                home = tmp_path / f"cut{part}"
+                breaks = sorted(rng.sample(range(1, whole.pages), 3)) if part else [1, 2, whole.pages]
                 for breaks_at in breaks:
                     try:
-                        await fill(home, market, symbols, wanted, Fragile(market.history, breaks_at))
+                        await fill(home, market, symbols, request, Fragile(market.history, breaks_at))
                     except Cut:
                         continue
-                await fill(home, market, symbols, wanted)
+                await fill(home, market, symbols, request)
             return whole.pages
 
     assert run(work()) > 20
     assert {type(event) for _, event in events_of(tmp_path / "whole")} >= {
         InstrumentListed, InstrumentChanged, InstrumentDelisted, FundingSettled, BarClosed, FundingPredicted
     }  # fmt: skip
-    for go in range(4):
-        assert contents(tmp_path / f"cut{go}") == contents(tmp_path / "whole")
-        assert settings(tmp_path / f"cut{go}") == settings(tmp_path / "whole")
+    for part in range(4):
+        assert contents(tmp_path / f"cut{part}") == contents(tmp_path / "whole")
+        assert settings(tmp_path / f"cut{part}") == settings(tmp_path / "whole")
 
 
-def test_a_second_go_asks_for_next_to_nothing_and_adds_nothing(tmp_path: Path) -> None:
-    wanted = Wanted(START_MS + 240 * DAY_MS, ENDLESS, 60, 0)
+def test_a_second_backfill_fetches_next_to_nothing_and_adds_nothing(tmp_path: Path) -> None:
+    request = BackfillRequest(START_MS + 240 * DAY_MS, ENDLESS, 60, 0)
 
     async def work() -> tuple[int, int, BackfillReport]:
         async with exchange(schedule=SWITCHED) as (_, market):
             first, again = Fragile(market.history), Fragile(market.history)
-            await fill(tmp_path, market, ["BTCUSDT", "SYN02USDT"], wanted, first)
-            report = await fill(tmp_path, market, ["BTCUSDT", "SYN02USDT"], wanted, again)
+            await fill(tmp_path, market, ["BTCUSDT", "SYN02USDT"], request, first)
+            report = await fill(tmp_path, market, ["BTCUSDT", "SYN02USDT"], request, again)
             return first.pages, again.pages, report
 
     first, again, report = run(work())
@@ -176,14 +187,16 @@ def test_a_second_go_asks_for_next_to_nothing_and_adds_nothing(tmp_path: Path) -
     assert sum(pair.duplicates for pair in report.pairs) == 0
 
 
-def test_time_that_passed_is_all_that_is_asked_for_later(tmp_path: Path) -> None:
+def test_a_later_backfill_fetches_only_new_history(tmp_path: Path) -> None:
     async def work() -> tuple[int, int]:
         async with exchange(schedule={}) as (venue, market):
-            await fill(tmp_path / "twice", market, ["BTCUSDT"], Wanted(START_MS + 380 * DAY_MS, ENDLESS, 60))
+            await fill(tmp_path / "twice", market, ["BTCUSDT"], BackfillRequest(START_MS + 380 * DAY_MS, ENDLESS, 60))
             venue.clock.advance(3 * 86_400)
             later = Fragile(market.history)
-            await fill(tmp_path / "twice", market, ["BTCUSDT"], Wanted(START_MS + 370 * DAY_MS, ENDLESS, 60), later)
-            await fill(tmp_path / "once", market, ["BTCUSDT"], Wanted(START_MS + 370 * DAY_MS, ENDLESS, 60))
+            await fill(
+                tmp_path / "twice", market, ["BTCUSDT"], BackfillRequest(START_MS + 370 * DAY_MS, ENDLESS, 60), later
+            )
+            await fill(tmp_path / "once", market, ["BTCUSDT"], BackfillRequest(START_MS + 370 * DAY_MS, ENDLESS, 60))
             return later.pages, len(of_kind(tmp_path / "twice", FundingSettled))
 
     pages, settled = run(work())
@@ -204,7 +217,7 @@ def test_history_is_known_when_the_rule_of_the_log_says(tmp_path: Path) -> None:
         async with exchange() as (_, market):
             with EventLog.open(tmp_path) as log:
                 agree_on_availability(log, Availability(bar_delay_s=5.0, settlement_delay_s=90.0))
-            await fill(tmp_path, market, ["BTCUSDT"], Wanted(NOW_MS - 10 * DAY_MS, ENDLESS, 60, 60))
+            await fill(tmp_path, market, ["BTCUSDT"], BackfillRequest(NOW_MS - 10 * DAY_MS, ENDLESS, 60, 60))
 
     run(work())
 
@@ -216,10 +229,10 @@ def test_history_is_known_when_the_rule_of_the_log_says(tmp_path: Path) -> None:
     assert delays[InstrumentListed] == {0}
 
 
-def test_a_closed_symbol_is_asked_for_and_its_end_is_in_the_log(tmp_path: Path) -> None:
+def test_a_closed_symbol_is_fetched_and_its_end_is_in_the_log(tmp_path: Path) -> None:
     async def work() -> BackfillReport:
         async with exchange(pairs=8) as (_, market):
-            return await fill(tmp_path, market, ["SYN06USDT"], Wanted(START_MS, ENDLESS, 240))
+            return await fill(tmp_path, market, ["SYN06USDT"], BackfillRequest(START_MS, ENDLESS, 240))
 
     (pair,) = run(work()).pairs
     (delisted,) = of_kind(tmp_path, InstrumentDelisted)
@@ -230,14 +243,14 @@ def test_a_closed_symbol_is_asked_for_and_its_end_is_in_the_log(tmp_path: Path) 
     assert max(event.event_at for event in of_kind(tmp_path, BarClosed)) <= delisted.event_at
 
 
-def test_what_the_venue_does_not_tell_of_a_closed_symbol_is_recorded(tmp_path: Path) -> None:
+def test_history_that_the_venue_refuses_of_a_closed_symbol_is_recorded(tmp_path: Path) -> None:
     async def work() -> tuple[BackfillReport, BackfillReport]:
         async with exchange(pairs=8, closed_history=False) as (_, market):
-            wanted = Wanted(START_MS, ENDLESS, 240)
-            silent = await fill(tmp_path / "silent", market, ["SYN06USDT"], wanted)
+            request = BackfillRequest(START_MS, ENDLESS, 240)
+            silent = await fill(tmp_path / "silent", market, ["SYN06USDT"], request)
 
             class Refusing(Fragile):
-                def settlements(self, symbol: str, since_ms: int, until_ms: int) -> Any:
+                def settlements(self, perp: Instrument, since_ms: int, until_ms: int) -> Any:
                     return self._refused()
 
                 async def _refused(self) -> AsyncIterator[Page[Settlement]]:
@@ -245,7 +258,7 @@ def test_what_the_venue_does_not_tell_of_a_closed_symbol_is_recorded(tmp_path: P
                         raise NotServed(reason)
                     yield Page(since_ms=0, until_ms=0, rows=[])
 
-            return silent, await fill(tmp_path / "no", market, ["SYN06USDT"], wanted, Refusing(market.history))
+            return silent, await fill(tmp_path / "no", market, ["SYN06USDT"], request, Refusing(market.history))
 
     silent, refused = run(work())
 
@@ -258,7 +271,7 @@ def test_each_instrument_has_bars_of_its_own_prices(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange(pairs=8) as (_, market):
             symbol = next(pair.symbol for pair in await market.pairs() if pair.perp.multiplier == 1000)
-            await fill(tmp_path, market, [symbol], Wanted(NOW_MS - 5 * DAY_MS, ENDLESS, 60))
+            await fill(tmp_path, market, [symbol], BackfillRequest(NOW_MS - 5 * DAY_MS, ENDLESS, 60))
 
     run(work())
     bars = of_kind(tmp_path, BarClosed)
@@ -281,16 +294,17 @@ def test_a_bar_of_one_leg_is_kept_where_the_other_lacks_one(tmp_path: Path) -> N
     since = NOW_MS // DAY_MS * DAY_MS - DAY_MS
     hours = {"spot": (0, 1), "perp": (1, 2), "mark": (2,)}
 
-    class Gaps(Told):
+    class Gaps(FixedHistory):
         async def candles(
-            self, kind: CandleKind, symbol: str, minutes: int, since_ms: int, until_ms: int
+            self, name: Instrument, price: PriceKind, minutes: int, since_ms: int, until_ms: int
         ) -> AsyncIterator[Page[Candle]]:
+            kind = name.kind if price == "trade" else price
             rows = [Candle(since + hour * HOUR_MS, f"1{hour}", "5") for hour in hours[kind]]
             yield Page(since_ms, until_ms, rows)
 
     async def work() -> list[BarClosed]:
         async with exchange() as (_, market):
-            await fill(tmp_path, market, ["BTCUSDT"], Wanted(since, since + DAY_MS, 60), Gaps({}))
+            await fill(tmp_path, market, ["BTCUSDT"], BackfillRequest(since, since + DAY_MS, 60), Gaps({}))
             (spec,) = [pair for pair in await market.pairs() if pair.symbol == "BTCUSDT"]
             return await closed_bars(Gaps({}), spec, 60, since, since + DAY_MS)
 
@@ -309,11 +323,11 @@ def test_a_bar_of_one_leg_is_kept_where_the_other_lacks_one(tmp_path: Path) -> N
 
 def test_a_settlement_is_recorded_at_its_nominal_time(tmp_path: Path) -> None:
     at = NOW_MS // DAY_MS * DAY_MS - DAY_MS
-    stamped = Told({at + 137: "0.0001", at + 8 * HOUR_MS + 95_000: "0.0002"})
+    stamped = FixedHistory({at + 137: "0.0001", at + 8 * HOUR_MS + 95_000: "0.0002"})
 
     async def work() -> None:
         async with exchange() as (_, market):
-            await fill(tmp_path, market, ["BTCUSDT"], Wanted(at, at + DAY_MS, 0), stamped)
+            await fill(tmp_path, market, ["BTCUSDT"], BackfillRequest(at, at + DAY_MS, 0), stamped)
 
     run(work())
 
@@ -327,7 +341,7 @@ def test_rebuilt_estimates_end_where_the_venue_settled(tmp_path: Path) -> None:
 
     async def work() -> None:
         async with exchange(schedule={}) as (_, market):
-            await fill(tmp_path, market, ["BTCUSDT"], Wanted(NOW_MS - 12 * DAY_MS, ENDLESS, 0, 1))
+            await fill(tmp_path, market, ["BTCUSDT"], BackfillRequest(NOW_MS - 12 * DAY_MS, ENDLESS, 0, 1))
 
     run(work())
     rates = {event.event_at: event.rate for event in of_kind(tmp_path, FundingSettled)}
@@ -347,22 +361,22 @@ def test_rebuilt_estimates_end_where_the_venue_settled(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fault", ["http_error", "lose_response", "corrupt", "stale"])
 def test_a_venue_that_fails_now_and_then_costs_time_and_no_row(tmp_path: Path, fault: str) -> None:
     """F33, for questions: each kind of failure strikes at random, several times, and the log is the same."""
-    wanted = Wanted(START_MS + 330 * DAY_MS, ENDLESS, 60)
+    request = BackfillRequest(START_MS + 330 * DAY_MS, ENDLESS, 60)
     symbols = ["BTCUSDT", "SYN02USDT"]
 
     async def work() -> int:
         async with exchange(schedule={"SYN02USDT": ((350, 1), (380, 8))}) as (venue, market):
-            await fill(tmp_path / "whole", market, symbols, wanted)
+            await fill(tmp_path / "whole", market, symbols, request)
             # Never twice in a row for one question: that would be another venue, of which nothing can be known.
             for after in (1, 4, 9, 14):
                 venue.faults.inject(fault, where="market/funding/history", after=after)
                 venue.faults.inject(fault, where="market/*kline", after=after)
-            await fill(tmp_path / "failing", market, symbols, wanted)
-            return len(venue.faults.struck)
+            await fill(tmp_path / "failing", market, symbols, request)
+            return len(venue.faults.triggered)
 
-    struck = run(work())
+    triggered = run(work())
 
-    assert struck >= 6
+    assert triggered >= 6
     assert contents(tmp_path / "failing") == contents(tmp_path / "whole")
 
 
@@ -370,11 +384,11 @@ def test_hostile_rates_are_refused_one_by_one(tmp_path: Path) -> None:
     """F26."""
     first = NOW_MS // DAY_MS * DAY_MS - DAY_MS
     hostile = ["NaN", "1e400", "0.9", "-inf", "", "0.0001", "nonsense\x1b[2J"]
-    history = Told({first + n * HOUR_MS: rate for n, rate in enumerate(hostile)})
+    history = FixedHistory({first + n * HOUR_MS: rate for n, rate in enumerate(hostile)})
 
     async def work() -> BackfillReport:
         async with exchange() as (_, market):
-            return await fill(tmp_path, market, ["BTCUSDT"], Wanted(first, ENDLESS, 0), history)
+            return await fill(tmp_path, market, ["BTCUSDT"], BackfillRequest(first, ENDLESS, 0), history)
 
     (pair,) = run(work()).pairs
 
@@ -388,11 +402,13 @@ def test_another_rate_for_a_settlement_is_recorded_beside_the_first(tmp_path: Pa
 
     async def work() -> BackfillReport:
         async with exchange() as (_, market):
-            await fill(tmp_path, market, ["BTCUSDT"], Wanted(at, at + HOUR_MS, 0), Told({at: "0.0001"}))
-            wanted = Wanted(at - HOUR_MS, at + 2 * HOUR_MS, 0)
+            await fill(
+                tmp_path, market, ["BTCUSDT"], BackfillRequest(at, at + HOUR_MS, 0), FixedHistory({at: "0.0001"})
+            )
+            request = BackfillRequest(at - HOUR_MS, at + 2 * HOUR_MS, 0)
             with EventLog.open(tmp_path) as log:
                 log.set_meta("backfill:bybit:BTCUSDT:1", b"{}")
-            return await fill(tmp_path, market, ["BTCUSDT"], wanted, Told({at: "0.0002"}))
+            return await fill(tmp_path, market, ["BTCUSDT"], request, FixedHistory({at: "0.0002"}))
 
     (pair,) = run(work()).pairs
 
@@ -404,36 +420,36 @@ def test_another_rate_for_a_settlement_is_recorded_beside_the_first(tmp_path: Pa
 def test_a_row_that_the_venue_publishes_late_is_not_lost(tmp_path: Path) -> None:
     """What is newer than the newest row is asked for again, however long ago it was due."""
     first = NOW_MS // DAY_MS * DAY_MS - DAY_MS
-    history = Told({first: "0.0001"})
+    history = FixedHistory({first: "0.0001"})
 
     async def work() -> None:
         async with exchange() as (_, market):
-            await fill(tmp_path, market, ["BTCUSDT"], Wanted(first, ENDLESS, 0), history)
+            await fill(tmp_path, market, ["BTCUSDT"], BackfillRequest(first, ENDLESS, 0), history)
             history.rates[first + 8 * HOUR_MS] = "0.0002"
-            await fill(tmp_path, market, ["BTCUSDT"], Wanted(first, ENDLESS, 0), history)
+            await fill(tmp_path, market, ["BTCUSDT"], BackfillRequest(first, ENDLESS, 0), history)
 
     run(work())
 
     assert [event.rate for event in of_kind(tmp_path, FundingSettled)] == [0.0001, 0.0002]
 
 
-def test_nothing_is_asked_for_before_it_is_known(tmp_path: Path) -> None:
+def test_nothing_is_fetched_before_it_is_known(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as (_, market):
-            await fill(tmp_path, market, ["BTCUSDT"], Wanted(NOW_MS - 60_000, ENDLESS))
+            await fill(tmp_path, market, ["BTCUSDT"], BackfillRequest(NOW_MS - 60_000, ENDLESS))
 
     with pytest.raises(VenueError, match="is not before the end of what is known"):
         run(work())
 
 
-def test_a_registry_snapshot_adds_what_changed_and_nothing_else(tmp_path: Path) -> None:
+def test_recording_the_listings_again_adds_what_changed_and_nothing_else(tmp_path: Path) -> None:
     async def work() -> list[int]:
         async with exchange(pairs=8) as (venue, market):
             with EventLog.open(tmp_path) as log:
-                first = await snapshot_registry(market, log)
-                again = await snapshot_registry(market, log)
+                first = await record_now(market, log)
+                again = await record_now(market, log)
                 venue.clock.advance(7 * 86_400)
-                later = await snapshot_registry(market, log, ["BTCUSDT", "ETHUSDT"])
+                later = await record_now(market, log, ["BTCUSDT", "ETHUSDT"])
                 return [first.appended, again.appended, later.appended, len(first.pairs)]
 
     first, again, later, pairs = run(work())
@@ -465,22 +481,22 @@ def test_a_changed_interval_and_an_announced_delisting_are_changes(tmp_path: Pat
         async with exchange() as (_, market):
             changing: Any = Changing(market)
             with EventLog.open(tmp_path) as log:
-                await snapshot_registry(changing, log)
+                await record_now(changing, log)
                 changing.changes = {"interval_hours": 1.0, "rate_cap": 0.02}
-                await snapshot_registry(changing, log)
+                await record_now(changing, log)
                 changing.delist_at = (NOW_MS + DAY_MS) * NS
-                await snapshot_registry(changing, log)
+                await record_now(changing, log)
                 changing.delist_at = 0
-                await snapshot_registry(changing, log)
+                await record_now(changing, log)
                 changing.changes |= {"event_at": (NOW_MS - DAY_MS) * NS}
-                relisted = await snapshot_registry(changing, log)
+                relisted = await record_now(changing, log)
                 assert [pair.perp.listing for pair in relisted.pairs] == [2], "another launch is another pair"
 
     run(work())
     changes = [one for one in of_kind(tmp_path, InstrumentChanged) if one.kind == "perp"]
 
     assert [(one.interval_hours, one.rate_cap, one.delist_at) for one in changes if one.listing == 1] == [
-        (8.0, 0.00375, None),
+        (8.0, 0.00375, 0),
         (1.0, 0.02, None),
         (None, None, (NOW_MS + DAY_MS) * NS),
         (None, None, 0),
@@ -488,6 +504,26 @@ def test_a_changed_interval_and_an_announced_delisting_are_changes(tmp_path: Pat
     assert [(one.kind, one.listing) for one in of_kind(tmp_path, InstrumentListed)] == [
         ("perp", 1), ("spot", 1), ("perp", 2)
     ]  # fmt: skip
+
+
+def test_a_real_listing_after_an_assumed_one_says_every_rule_again(tmp_path: Path) -> None:
+    """It replaces the rules of the assumed one, also those that were observed."""
+
+    async def work() -> PairSpec:
+        async with exchange() as (_, market):
+            (pair,) = [pair for pair in await market.pairs() if pair.symbol == "BTCUSDT"]
+            name, earlier = pair.perp.instrument, (NOW_MS - DAY_MS) * NS
+            with EventLog.open(tmp_path) as log:
+                observed = InstrumentChanged(*name, earlier, pair.perp.lot, delist_at=0)
+                events: list[ListingEvent] = [assumed_listing(name, 0, "BTC", "USDT"), observed]
+                log.append([(encode(event), event_key(event), event.event_at) for event in events])
+                await record_now(market, log, ["BTCUSDT"])
+            return pair
+
+    perp = run(work()).perp
+
+    last = [one for one in of_kind(tmp_path, InstrumentChanged) if one.kind == "perp"][-1]
+    assert last == observed_rules(perp, NOW_MS * NS)
 
 
 def test_a_spot_instrument_that_closed_is_delisted_and_the_next_one_is_another(tmp_path: Path) -> None:
@@ -513,26 +549,71 @@ def test_a_spot_instrument_that_closed_is_delisted_and_the_next_one_is_another(t
     assert ended == [InstrumentDelisted(*name, (NOW_MS + HOUR_MS) * NS, "delisted by the venue")]
     assert (nothing, nothing_more) == ([], [])
     assert [(type(one), one.instrument, one.event_at) for one in again] == [
-        (InstrumentListed, name._replace(listing=2), (NOW_MS + 3 * HOUR_MS) * NS)
+        (kind, name._replace(listing=2), (NOW_MS + 3 * HOUR_MS) * NS) for kind in (InstrumentListed, InstrumentChanged)
     ]
 
 
-def test_what_a_backfill_first_hears_of_a_spot_instrument_holds_from_the_beginning(tmp_path: Path) -> None:
-    """Its listing is the one that an import assumes, so that neither contradicts the other."""
+def test_trading_rules_are_known_from_their_observation_and_assumed_before(tmp_path: Path) -> None:
+    """The listing may be known since the launch, because it says only what never changes."""
 
     async def work() -> Any:
         async with exchange() as (_, market):
-            await fill(tmp_path, market, ["BTCUSDT"], Wanted(NOW_MS - DAY_MS, ENDLESS, 0))
-            return next(pair for pair in await market.pairs() if pair.symbol == "BTCUSDT").spot
+            await fill(tmp_path, market, ["BTCUSDT"], BackfillRequest(NOW_MS - DAY_MS, ENDLESS, 0))
+            return next(pair for pair in await market.pairs() if pair.symbol == "BTCUSDT")
 
-    spot = run(work())
+    pair = run(work())
+    spot, perp, now = pair.spot, pair.perp, NOW_MS * NS
     listed, changed = (
-        [(known_at, one) for known_at, one in events_of(tmp_path) if isinstance(one, kind) and one.kind == "spot"]
+        [(known_at, one) for known_at, one in events_of(tmp_path) if isinstance(one, kind)]
         for kind in (InstrumentListed, InstrumentChanged)
     )
 
-    assert listed == [(0, replace(spot, lot=1e-6, min_notional=5.0, tick=0.0))]
-    assert changed == [(0, InstrumentChanged("bybit", "BTCUSDT", "spot", 1, 0, spot.lot, spot.min_notional, spot.tick))]
+    assert sorted(listed, key=str) == sorted([(0, without_rules(spot)), (perp.event_at, without_rules(perp))], key=str)
+    assert {(one.lot, one.min_notional, one.tick, one.interval_hours, one.rate_cap) for _, one in listed} == {
+        (ASSUMED_LOT, ASSUMED_MIN_NOTIONAL, 0.0, 0.0, 0.0)
+    }
+    assert changed == [
+        (now, observed_rules(perp, now)),
+        (now, observed_rules(spot, now)),
+    ]
+
+
+def test_a_closed_perpetual_keeps_assumed_rules(tmp_path: Path) -> None:
+    """What the venue says of its rules today was observed after its end."""
+
+    async def work() -> None:
+        async with exchange(pairs=8) as (_, market):
+            await fill(tmp_path, market, ["SYN06USDT"], BackfillRequest(START_MS, ENDLESS, 0))
+
+    run(work())
+
+    perps = [one for one in of_kind(tmp_path, InstrumentListed) if one.kind == "perp"]
+    assert [(one.symbol, one.lot, one.interval_hours) for one in perps] == [("SYN06USDT", ASSUMED_LOT, 0.0)]
+    assert [one.kind for one in of_kind(tmp_path, InstrumentChanged)] == ["spot"]
+
+
+def test_the_log_records_how_a_backfill_chose_its_pairs(tmp_path: Path) -> None:
+    async def backfill(log: EventLog, market: Any, choice: str) -> None:
+        request, now = BackfillRequest(NOW_MS - DAY_MS, ENDLESS, 0), await market.server_time()
+        await run_backfill(log, market.history, FACTS, (await market.pairs())[:1], request, now, choice=choice)
+
+    async def work() -> None:
+        async with exchange() as (venue, market):
+            with EventLog.open(tmp_path) as log:
+                await backfill(log, market, "")
+                assert pair_choices(log) == []
+                await backfill(log, market, "top:20")
+                await backfill(log, market, "all")
+                venue.clock.advance(2 * 86_400)
+                await backfill(log, market, "top:20")
+
+    run(work())
+    with LogReader.open(tmp_path) as reader:
+        top, everything = pair_choices(reader)
+
+    assert (top.is_hindsight, everything.is_hindsight) == (True, False)
+    assert top.description == "pairs of bybit chosen by their turnover from 2025-06-15 to 2025-06-17 (top:20)"
+    assert everything.description == "all pairs that bybit listed on 2025-06-15, closed ones included"
 
 
 def test_candles_of_a_spot_instrument_that_is_not_listed_any_more_list_it(tmp_path: Path) -> None:
@@ -542,8 +623,8 @@ def test_candles_of_a_spot_instrument_that_is_not_listed_any_more_list_it(tmp_pa
             unknown = replace(closed, spot=replace(closed.spot, symbol="SYN06USDT", listing=0))
             ended_ms = closed.delist_at // NS
             with EventLog.open(tmp_path) as log:
-                wanted = Wanted(ended_ms - 10 * DAY_MS, ENDLESS, 240)
-                await run_backfill(log, market.history, [unknown], wanted, await market.server_time())
+                request = BackfillRequest(ended_ms - 10 * DAY_MS, ENDLESS, 240)
+                await run_backfill(log, market.history, FACTS, [unknown], request, await market.server_time())
 
     run(work())
     name = Instrument("bybit", "SYN06USDT", "spot", 1)
@@ -556,7 +637,8 @@ def test_candles_of_a_spot_instrument_that_is_not_listed_any_more_list_it(tmp_pa
 def test_pairs_are_chosen_by_turnover_by_name_or_all() -> None:
     async def work() -> None:
         async with exchange(pairs=8) as (_, market):
-            pairs, turnover = await market.pairs(), await market.turnover()
+            pairs = await market.pairs()
+            turnover = await market.turnover(pairs)
 
             def chosen(text: str) -> list[str]:
                 return [pair.symbol for pair in choose_pairs(text, pairs, turnover)]
@@ -565,8 +647,12 @@ def test_pairs_are_chosen_by_turnover_by_name_or_all() -> None:
             assert "SYN06USDT" not in chosen("top:100"), "closed pairs have no turnover"
             assert chosen("ethusdt, BTCUSDT") == ["BTCUSDT", "ETHUSDT"]
             assert len(chosen("all")) == 8
-            for text, said in (("BTCUSD", "did you mean BTCUSDT"), ("top:x", "write top:20"), (",", "names no symbol")):
-                with pytest.raises(VenueError, match=said):
+            for text, expected in (
+                ("BTCUSD", "did you mean BTCUSDT"),
+                ("top:x", "write top:20"),
+                (",", "names no symbol"),
+            ):
+                with pytest.raises(VenueError, match=expected):
                     chosen(text)
 
     run(work())

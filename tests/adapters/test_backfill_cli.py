@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from carryfold.adapters.simexchange import SimConfig, SimExchange
 from carryfold.domain.events import FundingSettled
 from carryfold.eventlog import EventLog, NoLog, verify
+from carryfold.simexchange import SimConfig, SimExchange
 from tests.adapters.bybit.venue import NOW_MS, events_of
-from tests.adapters.shell import CARRYFOLD, Shell, environment, heed_interrupts
+from tests.adapters.shell import CARRYFOLD, Shell, default_interrupts, environment
 
 SINCE = "2025-05-16"
 
@@ -49,13 +49,15 @@ def test_history_comes_in_and_a_backtest_runs_over_it(shell: Shell, tmp_path: Pa
     home = tmp_path / "home"
     arguments = ("--endpoint", address, "--pairs", "top:2", "--since", SINCE)
 
-    said = shell.run("backfill", *arguments, home=home)
+    shown = shell.run("backfill", *arguments, home=home)
     again = shell.json("backfill", *arguments, home=home)
     run = shell.json("backtest", "--no-hold", home=home)
 
-    assert said.code == 0, said.err
-    assert "BTCUSDT" in said.out
-    assert "new events" in said.out
+    assert shown.code == 0, shown.err
+    assert "BTCUSDT" in shown.out
+    assert "new events" in shown.out
+    assert "hindsight: pairs of bybit chosen by their turnover on 2025-06-15 (top:2)" in shown.out
+    assert [(one["choice"], one["venue"]) for one in again["pair_choices"]] == [("top:2", "bybit")]
     assert again["appended"] == 0
     assert [pair["symbol"] for pair in again["report"]["pairs"]] == ["BTCUSDT", "ETHUSDT"]
     assert run["settlements"] == sum(pair["settlements"] for pair in again["report"]["pairs"]) > 150
@@ -63,21 +65,21 @@ def test_history_comes_in_and_a_backtest_runs_over_it(shell: Shell, tmp_path: Pa
 
 
 def test_a_closed_pair_can_be_named(shell: Shell, tmp_path: Path, address: str) -> None:
-    said = shell.json(
+    answer = shell.json(
         "backfill", "--endpoint", address, "--pairs", "syn06usdt", "--since", "2024-12-01", "--prices", "1d",
         home=tmp_path / "home",
     )  # fmt: skip
 
-    (pair,) = said["report"]["pairs"]
+    (pair,) = answer["report"]["pairs"]
     assert (pair["symbol"], pair["status"]) == ("SYN06USDT", "Closed")
     assert pair["settlements"] > 80
     assert pair["bars"] == 28
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "expected"),
     [
-        (["--pairs", "NOPEUSDT"], 1, "bybit has no pair NOPEUSDT with a spot and a perpetual leg"),
+        (["--pairs", "NOPEUSDT"], 1, "the venue has no pair NOPEUSDT with a spot and a perpetual leg"),
         (["--pairs", "BTCUSD"], 1, "did you mean BTCUSDT?"),
         (["--pairs", "top:0"], 1, "write top:20, all, or symbols"),
         (["--prices", "8h"], 2, "--prices 8h: there are none, 15m"),
@@ -88,12 +90,12 @@ def test_a_closed_pair_can_be_named(shell: Shell, tmp_path: Path, address: str) 
     ],
 )
 def test_what_cannot_be_done_is_one_line(
-    shell: Shell, tmp_path: Path, address: str, arguments: list[str], code: int, said: str
+    shell: Shell, tmp_path: Path, address: str, arguments: list[str], code: int, expected: str
 ) -> None:
     done = shell.run("backfill", "--since", SINCE, "--endpoint", address, *arguments, home=tmp_path / "home")
 
     assert (done.code, done.out) == (code, "")
-    assert said in done.err
+    assert expected in done.err
     assert done.err.count("\n") == 1
 
 
@@ -127,7 +129,7 @@ def test_killed_and_interrupted_it_goes_on_from_there(shell: Shell, tmp_path: Pa
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             env=environment(),
-            preexec_fn=heed_interrupts,  # noqa: PLW1509 - it only sets a signal
+            preexec_fn=default_interrupts,  # noqa: PLW1509 - it only sets a signal
         )
         wait_for_settlements(process, homes[1], before + 60)
         process.send_signal(ended_by)

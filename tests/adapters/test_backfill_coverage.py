@@ -1,4 +1,4 @@
-"""Spans that were asked for: merged, subtracted, and kept."""
+"""Spans that were fetched: merged, subtracted, and kept."""
 
 from itertools import pairwise
 
@@ -6,7 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carryfold.adapters.backfill.coverage import Coverage, Span, merged, missing
+from carryfold.domain.instruments import Instrument
 
+X = Instrument("v", "X", "perp")
 SPANS = st.lists(st.tuples(st.integers(0, 40), st.integers(0, 40)), max_size=8)
 
 
@@ -45,19 +47,19 @@ def test_what_is_missing_is_what_is_wanted_and_not_covered(spans: list[Span], wa
 
 def test_a_record_survives_and_does_not_depend_on_its_pieces() -> None:
     whole, parts = Kept(), Kept()
-    Coverage(whole, "v", "X", 1).add("settled", (0, 30), 3)
+    Coverage(whole, X).add("settled", (0, 30), 3)
     for span in ((20, 30), (0, 10), (10, 20)):
-        Coverage(parts, "v", "X", 1).add("settled", span, 1)
+        Coverage(parts, X).add("settled", span, 1)
 
     assert whole.values == parts.values
-    assert Coverage(parts, "v", "X", 1).missing("settled", (0, 40)) == [(30, 40)]
-    assert Coverage(parts, "v", "X", 2).missing("settled", (0, 40)) == [(0, 40)]
+    assert Coverage(parts, X).missing("settled", (0, 40)) == [(30, 40)]
+    assert Coverage(parts, X._replace(listing=2)).missing("settled", (0, 40)) == [(0, 40)]
 
 
 def test_a_refusal_is_kept_until_the_venue_answers() -> None:
     kept = Kept()
-    Coverage(kept, "v", "X", 1).refuse("settled", "no such symbol")
+    Coverage(kept, X).refuse("settled", "no such symbol")
 
-    assert Coverage(kept, "v", "X", 1).refusals() == ["settled: no such symbol"]
-    Coverage(kept, "v", "X", 1).add("settled", (0, 1), 0)
-    assert Coverage(kept, "v", "X", 1).refusals() == []
+    assert Coverage(kept, X).refusals() == ["settled: no such symbol"]
+    Coverage(kept, X).add("settled", (0, 1), 0)
+    assert Coverage(kept, X).refusals() == []

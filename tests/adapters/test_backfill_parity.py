@@ -9,8 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from carryfold.adapters.backfill import Wanted
-from carryfold.adapters.bybit import Endpoint, RestClient
+from carryfold.adapters.backfill import BackfillRequest
+from carryfold.adapters.bybit.client import RestClient
+from carryfold.adapters.bybit.endpoint import Endpoint
 from carryfold.adapters.importing import import_paths
 from carryfold.domain.codec import encode
 from carryfold.domain.events import BarClosed, FundingSettled
@@ -55,7 +56,7 @@ def observed(home: Path) -> set[tuple[int, bytes]]:
 def test_a_backfill_and_an_import_of_the_same_answers_hold_the_same_observations(tmp_path: Path) -> None:
     async def work() -> list[Path]:
         async with exchange(pairs=5, history_days=30) as (venue, market):
-            await fill(tmp_path / "filled", market, [THOUSAND], Wanted(SINCE, ENDLESS, 60))
+            await fill(tmp_path / "filled", market, [THOUSAND], BackfillRequest(SINCE, ENDLESS, 60))
             return await download(venue.endpoints.rest, tmp_path)
 
     files = run(work())
@@ -71,23 +72,23 @@ def test_a_backfill_and_an_import_of_the_same_answers_hold_the_same_observations
 
 
 @pytest.mark.soak
-def test_what_was_interrupted_in_twenty_ways_ends_the_same(tmp_path: Path) -> None:
+def test_a_backfill_interrupted_in_twenty_ways_ends_the_same(tmp_path: Path) -> None:
     rng = random.Random(99)
-    symbols, wanted = ["SYN02USDT", "SYN03USDT", "BTCUSDT"], Wanted(NOW_MS - 60 * DAY_MS, ENDLESS, 60, 60)
+    symbols, request = ["SYN02USDT", "SYN03USDT", "BTCUSDT"], BackfillRequest(NOW_MS - 60 * DAY_MS, ENDLESS, 60, 60)
     schedule = {"SYN02USDT": ((370, 1), (390, 8)), "SYN03USDT": ((395, 2),)}
 
     async def work() -> None:
         async with exchange(pairs=4, schedule=schedule) as (_, market):
             whole = Fragile(market.history)
-            await fill(tmp_path / "whole", market, symbols, wanted, whole)
-            for go in range(20):
-                home = tmp_path / f"cut{go}"
+            await fill(tmp_path / "whole", market, symbols, request, whole)
+            for part in range(20):
+                home = tmp_path / f"cut{part}"
                 for _ in range(rng.randint(1, 6)):
                     try:
-                        await fill(home, market, symbols, wanted, Fragile(market.history, rng.randint(1, whole.pages)))
+                        await fill(home, market, symbols, request, Fragile(market.history, rng.randint(1, whole.pages)))
                     except Cut:
                         continue
-                await fill(home, market, symbols, wanted)
+                await fill(home, market, symbols, request)
                 assert contents(home) == contents(tmp_path / "whole")
                 assert settings(home) == settings(tmp_path / "whole")
 

@@ -1,5 +1,5 @@
-"""Two years of hourly funding without spot prices, through the command line: nothing lost, nothing invented, and in
-whatever order the files come.
+"""Two years of hourly funding without spot prices, through the command line: nothing is lost or invented, in any order
+of the files.
 
 By default some of the pairs, among them every one whose data ends early; all of them in the long suite.
 """
@@ -34,7 +34,7 @@ Lines = list[list[str]]
 
 
 class History(NamedTuple):
-    """Files of funding and bars, and what is in them, read by other means."""
+    """Files of funding and bars, and their content, read independently."""
 
     funding: Path
     bars: Path
@@ -176,7 +176,7 @@ def test_missing_hours_never_make_two_hour_contracts(history: History, home: Pat
     assert sum(entry["missing_settlements"] for entry in quality.values()) == missing
 
 
-def test_pairs_whose_data_just_ends_are_found(history: History, home: Path, shell: Shell) -> None:
+def test_pairs_whose_data_ends_without_a_delisting_are_found(history: History, home: Path, shell: Shell) -> None:
     compared = shell.json("compare", home=home)
     simple = compared["strategies"]["simple"]
 

@@ -17,7 +17,7 @@ import pytest
 
 from carryfold.adapters.importing import ImportRefused, ImportReport, import_paths
 from carryfold.domain import events as ev
-from carryfold.domain.codec import decode_batch
+from carryfold.domain.codec import decode_batch, encode, event_key
 from carryfold.domain.instruments import InstrumentKind
 from carryfold.eventlog import Clock, EventLog, LogReader
 
@@ -356,7 +356,9 @@ def test_klines_of_a_thousand_coins_have_their_own_prices(tmp_path: Path) -> Non
     }  # fmt: skip
 
 
-def test_instruments_are_listed_with_their_own_terms_and_confirm_high_rates(tmp_path: Path) -> None:
+def test_instruments_are_listed_at_launch_have_rules_from_the_snapshot_on_and_confirm_high_rates(
+    tmp_path: Path,
+) -> None:
     spot = {
         "symbol": "BTCUSDT", "quoteCoin": "USDT", "priceFilter": {"tickSize": "0.01"},
         "lotSizeFilter": {"basePrecision": "0.0004", "minOrderAmt": "7"},
@@ -376,23 +378,22 @@ def test_instruments_are_listed_with_their_own_terms_and_confirm_high_rates(tmp_
     launch, seen, later = 1585526400 * 10**9, (MIDNIGHT + HOUR) * 10**6, NOW * 10**6
     with opened(tmp_path / "home") as log:
         report = load(log, *files)
-        assert (report.rows, report.appended, report.rejected, report.ignored) == (6, 7, 0, 2)
+        assert (report.rows, report.appended, report.rejected, report.ignored) == (6, 6, 0, 2)
         assert load(log, *files).appended == 0
     assert {(event, at) for event, at in stamped(tmp_path / "home") if event.event_at == 0 or at != later} == {
         listed("BTCUSDT"), listed("BTCUSDT", "spot"),
-        (ev.InstrumentListed("bybit", "BTCUSDT", "perp", 1, launch, "BTC", "USDT", 0.0006, 5.0, 1.0, 0.1), launch),
+        (ev.InstrumentListed("bybit", "BTCUSDT", "perp", 1, launch, "BTC", "USDT", 1e-6, 5.0), launch),
         (
             ev.InstrumentChanged(
                 "bybit", "BTCUSDT", "perp", 1, seen, 0.0006, 5.0, 0.1, delist_at=0, interval_hours=8.0, rate_cap=0.06
             ),
             seen,
         ),
-        (ev.InstrumentListed("bybit", "1000PEPEUSDT", "perp", 1, launch, "PEPE", "USDT", 0.001, 5.0, 1000.0), launch),
+        (ev.InstrumentListed("bybit", "1000PEPEUSDT", "perp", 1, launch, "PEPE", "USDT", 1e-6, 5.0, 1000.0), launch),
         (
             ev.InstrumentDelisted("bybit", "1000PEPEUSDT", "perp", 1, MIDNIGHT * 10**6, "delisted by the venue"),
             MIDNIGHT * 10**6,
         ),
-        (ev.InstrumentChanged("bybit", "BTCUSDT", "spot", 1, 0, 0.0004, 7.0, 0.01), 0),
         settled("BTCUSDT", MIDNIGHT, 0.06, 8.0),
     }  # fmt: skip
     assert (ev.InstrumentChanged("bybit", "BTCUSDT", "spot", 1, later, 0.0004, 7.0, 0.01), later) in stamped(
@@ -456,7 +457,7 @@ def dealt(folder: Path, random: Random, name: str, header: str, rows: Sequence[s
 
 
 def bar_rows(random: Random, symbols: Sequence[str], hours: int) -> list[str]:
-    """Two hundred bars of each symbol; the spot comes later than the perpetual, open interest is not always told."""
+    """Two hundred bars of each symbol; the spot comes later than the perpetual, open interest is often missing."""
     return [
         f"{symbol},{MIDNIGHT + n * hours * HOUR},{'' if n < 5 else 100 + random.random()},,{90 + n},1e6,{n % 3 or ''}"
         for symbol in symbols
@@ -568,7 +569,34 @@ def test_even_and_odd_hours_in_two_files_are_hourly_bars(tmp_path: Path) -> None
 
 def test_progress_is_told(tmp_path: Path) -> None:
     rates, _ = small_market(tmp_path)
-    told: list[tuple[str, int]] = []
+    progress: list[tuple[str, int]] = []
     with opened(tmp_path / "home") as log:
-        load(log, write(tmp_path / "f.csv", FUNDING_HEADER, *rates), progress=lambda *what: told.append(what))
-    assert told == [("f.csv", 120)]
+        load(log, write(tmp_path / "f.csv", FUNDING_HEADER, *rates), progress=lambda *what: progress.append(what))
+    assert progress == [("f.csv", 120)]
+
+
+def test_a_listing_with_rules_of_an_older_version_is_not_contradicted(tmp_path: Path) -> None:
+    """It was known since the launch with the rules of its snapshot. Importing that snapshot again changes nothing."""
+    file = write(tmp_path / "i.json", response([perpetual()], time=MIDNIGHT + HOUR, category="linear"))
+    launch = 1585526400 * 10**9
+    with opened(tmp_path / "home") as log:
+        old = ev.InstrumentListed("bybit", "BTCUSDT", "perp", 1, launch, "BTC", "USDT", 0.001, 5.0, 1.0, 0.1)
+        log.append([(encode(old), event_key(old), launch)])
+        report = load(log, file)
+
+        assert (report.conflicts, report.duplicates, report.appended) == (0, 1, 1)
+        assert load(log, file).conflicts == 0
+
+
+def test_a_snapshot_without_a_time_says_no_rules(tmp_path: Path) -> None:
+    """Nobody can tell since when they were known."""
+    spot = {"symbol": "BTCUSDT", "lotSizeFilter": {"basePrecision": "0.01", "minOrderAmt": "1"}}
+    files = [
+        write(tmp_path / "perps.json", response([perpetual()], time=0, category="linear")),
+        write(tmp_path / "spots.json", response([spot], time=0, category="spot")),
+    ]
+    with opened(tmp_path / "home") as log:
+        report = load(log, *files)
+
+    assert (report.rows, report.ignored, report.rejected) == (2, 1, 0)
+    assert {type(event).__name__ for event, _ in stamped(tmp_path / "home")} == {"InstrumentListed"}

@@ -57,7 +57,7 @@ def write(path: Path, *, intervals: bool) -> Path:
 
 
 def outcome(home: Path, calls: Sequence[Sequence[Path]], cursor: Cursor = NOW) -> tuple[object, ...]:
-    """What becomes of some import calls: decisions, money, and what the read models say of the rates."""
+    """The outcome of some imports: decisions, money, and the rates in the read models."""
     with opened(home) as log:
         for paths in calls:
             report = import_paths(log, paths, now=lambda: PRESENT * 10**6)
@@ -80,35 +80,35 @@ def read(home: Path, cursor: Cursor = NOW) -> tuple[object, ...]:
 
 
 def test_whichever_file_comes_first_the_decisions_are_those_of_the_told_intervals(tmp_path: Path) -> None:
-    told, untold = write(tmp_path / "a.csv", intervals=True), write(tmp_path / "b.csv", intervals=False)
+    with_hours, without = write(tmp_path / "a.csv", intervals=True), write(tmp_path / "b.csv", intervals=False)
 
-    expected = outcome(tmp_path / "told", [[told]])
+    expected = outcome(tmp_path / "told", [[with_hours]])
 
-    assert outcome(tmp_path / "told-first", [[told], [untold]]) == expected
-    assert outcome(tmp_path / "untold-first", [[untold], [told]]) == expected
-    assert outcome(tmp_path / "together", [[untold, told]]) == expected
-    assert outcome(tmp_path / "untold", [[untold]])[0] != expected[0], "the intervals make no difference here"
+    assert outcome(tmp_path / "told-first", [[with_hours], [without]]) == expected
+    assert outcome(tmp_path / "untold-first", [[without], [with_hours]]) == expected
+    assert outcome(tmp_path / "together", [[without, with_hours]]) == expected
+    assert outcome(tmp_path / "untold", [[without]])[0] != expected[0], "the intervals make no difference here"
 
 
 def test_intervals_that_were_told_later_are_counted_once_and_added_once(tmp_path: Path) -> None:
-    told, untold = write(tmp_path / "a.csv", intervals=True), write(tmp_path / "b.csv", intervals=False)
+    with_hours, without = write(tmp_path / "a.csv", intervals=True), write(tmp_path / "b.csv", intervals=False)
     with opened(tmp_path / "home") as log:
-        import_paths(log, [untold], now=lambda: PRESENT * 10**6)
+        import_paths(log, [without], now=lambda: PRESENT * 10**6)
 
-        first = import_paths(log, [told], now=lambda: PRESENT * 10**6)
-        again = import_paths(log, [told, untold], now=lambda: PRESENT * 10**6)
+        first = import_paths(log, [with_hours], now=lambda: PRESENT * 10**6)
+        again = import_paths(log, [with_hours, without], now=lambda: PRESENT * 10**6)
 
     assert (first.appended, first.duplicates, first.conflicts) == (180, 0, 0)
     assert (again.appended, again.duplicates, again.conflicts) == (0, 360, 0)
 
 
 def test_a_cursor_before_the_intervals_were_told_still_gives_what_it_gave(tmp_path: Path) -> None:
-    told, untold = write(tmp_path / "a.csv", intervals=True), write(tmp_path / "b.csv", intervals=False)
-    before = outcome(tmp_path / "home", [[untold]])
+    with_hours, without = write(tmp_path / "a.csv", intervals=True), write(tmp_path / "b.csv", intervals=False)
+    before = outcome(tmp_path / "home", [[without]])
     with LogReader.open(tmp_path / "home") as reader:
         cursor = Cursor(upto_seq=reader.last.seq)
 
-    after = outcome(tmp_path / "home", [[told]])
+    after = outcome(tmp_path / "home", [[with_hours]])
 
     assert after[0] != before[0]
     assert read(tmp_path / "home", cursor) == before

@@ -25,8 +25,8 @@ Bars = dict[tuple[Instrument, int, int, int], dict[str, set[float]]]
 UNTOLD = {"close": 0.0, "mark": 0.0, "turnover": -1.0}
 
 
-def told(home: Path) -> Bars:
-    """What a log tells of each bar, by instrument, time, length and when it was known; nothing is told twice."""
+def bars_of(home: Path) -> Bars:
+    """The values of each bar of a log, by instrument, time, length and known_at; none is given twice."""
     bars: Bars = defaultdict(lambda: defaultdict(set))
     for event, known_at in stamped(home):
         if isinstance(event, ev.BarClosed):
@@ -60,7 +60,7 @@ def test_in_whatever_order_parts_of_bars_come_the_log_has_all_of_them_once(tmp_p
     with opened(tmp_path / "together") as log:
         report = load(log, *files.values())
         assert (report.conflicts, report.rejected) == (0, 0)
-    expected = told(tmp_path / "together")
+    expected = bars_of(tmp_path / "together")
     assert len(expected) == 20  # ten of the spot market
     for number, order in enumerate(permutations(files.values())):
         with opened(tmp_path / f"home{number}") as log:
@@ -71,7 +71,7 @@ def test_in_whatever_order_parts_of_bars_come_the_log_has_all_of_them_once(tmp_p
         assert [report.conflicts for report in (*reports, *again)] == [0] * 8
         assert [report.appended for report in again] == [0] * 4
         assert [report.duplicates for report in again] == [20 if file == files["turned"] else 10 for file in order]
-        assert told(tmp_path / f"home{number}") == expected
+        assert bars_of(tmp_path / f"home{number}") == expected
 
 
 def test_marks_of_another_call_are_added_and_known_with_the_bar(tmp_path: Path) -> None:
@@ -96,13 +96,13 @@ def test_another_value_of_any_part_is_a_contradiction(tmp_path: Path, values: st
     with opened(tmp_path / "home") as log:
         load(log, files["perp"])
         load(log, files["mark"])
-        before = told(tmp_path / "home")
+        before = bars_of(tmp_path / "home")
         report = load(log, wrong, bar_minutes=60)
         assert (report.appended, report.duplicates, report.conflicts) == (0, 0, 1)
         seq = log.last.seq
         assert load(log, wrong, bar_minutes=60).conflicts == 1
         assert log.last.seq == seq
-    assert told(tmp_path / "home") == before
+    assert bars_of(tmp_path / "home") == before
     corrected = [event for event, _ in stamped(tmp_path / "home") if isinstance(event, ev.ObservationCorrected)]
     assert [(one.observation, one.instrument) for one in corrected] == [
         ("BarClosed", Instrument("bybit", "AAAUSDT", "perp"))

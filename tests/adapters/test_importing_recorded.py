@@ -38,7 +38,7 @@ def events_of(home: Path) -> list[ev.Event]:
         ("market-instrument__1", {}, 1, 0),  # options
         (
             "market-instrument__2",
-            {"InstrumentListed": 1, "InstrumentChanged": 2},
+            {"InstrumentListed": 1, "InstrumentChanged": 1},
             0,
             0,
         ),  # spot, listed nobody knows when
@@ -84,11 +84,13 @@ def test_instruments_of_both_kinds_have_steps_of_their_own(tmp_path: Path) -> No
     events = events_of(tmp_path / "home")
     perp = next(one for one in events if isinstance(one, ev.InstrumentListed) and one.kind == "perp")
     assert (perp.symbol, perp.base, perp.quote) == ("BTCUSDT", "BTC", "USDT")
-    assert (perp.lot, perp.min_notional, perp.multiplier, perp.tick) == (0.001, 5.0, 1.0, 0.1)
+    assert (perp.lot, perp.min_notional, perp.multiplier, perp.tick) == (1e-6, 5.0, 1.0, 0.0), "assumed so far"
     assert perp.event_at == 1_585_526_400_000 * 10**6
-    changed = [one for one in events if isinstance(one, ev.InstrumentChanged) and one.kind == "spot"]
+    changes = [one for one in events if isinstance(one, ev.InstrumentChanged)]
+    assert [(one.lot, one.tick) for one in changes if one.kind == "perp"] == [(0.001, 0.1)]
+    changed = [one for one in changes if one.kind == "spot"]
     assert {(one.symbol, one.lot, one.min_notional, one.tick) for one in changed} == {("BTCUSDT", 1e-6, 5.0, 0.1)}
-    assert [one.event_at for one in changed] == [0, 1_760_027_412_300 * 10**6]
+    assert [one.event_at for one in changed] == [1_760_027_412_300 * 10**6]
 
 
 def test_known_figures_of_the_majors(tmp_path: Path) -> None:

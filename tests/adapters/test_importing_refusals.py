@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from carryfold.adapters.importing import ImportRefused, ImportReport, Rejection, spacing
-from carryfold.adapters.importing.writer import REJECTED_KEY
+from carryfold.adapters.marketdata.writer import REJECTED_KEY
 from carryfold.domain import events as ev
 from carryfold.domain.codec import event_key
 from carryfold.eventlog import LogReader
@@ -157,7 +157,7 @@ def csv_cases() -> list[Any]:
     return cases
 
 
-def told(report: ImportReport) -> list[Rejection]:
+def rejections(report: ImportReport) -> list[Rejection]:
     """The first rejected rows of all files, without their text."""
     return [Rejection(one.file, one.line, one.reason) for file in report.files for one in file.samples]
 
@@ -189,7 +189,7 @@ def test_each_malformed_csv_row(tmp_path: Path, file: str, row: dict[str, str], 
         report = load(log, path, bar_minutes=60)
         assert report.rows == 2 * len(bad)
         assert report.rejected == sum(report.files[0].rejected_by_reason.values()) == len(bad)
-        assert told(report) == [Rejection(file, 3 + 2 * n, why) for n, (_, why) in enumerate(bad)][:20]
+        assert rejections(report) == [Rejection(file, 3 + 2 * n, why) for n, (_, why) in enumerate(bad)][:20]
         assert report.appended == len(good) * (3 if file == "b.csv" else 1)
         assert all(len(one.text) < 400 and one.text.isprintable() for one in report.files[0].samples)
         assert load(log, path, bar_minutes=60).appended == 0
@@ -230,7 +230,7 @@ def test_each_malformed_bybit_settlement(tmp_path: Path, column: str, text: Any,
     with opened(tmp_path / "home") as log:
         report = load(log, write(tmp_path / "f.json", response(rows, category="linear")))
     assert (report.rows, report.appended, report.rejected) == (3, 2, 1)
-    assert told(report) == [Rejection("f.json", 2, reason)]
+    assert rejections(report) == [Rejection("f.json", 2, reason)]
     check_in_log(tmp_path / "home", report)
 
 
@@ -252,7 +252,7 @@ def test_each_malformed_bybit_kline(tmp_path: Path, place: int | None, text: Any
     with opened(tmp_path / "home") as log:
         report = load(log, write(tmp_path / "k.json", response(rows, category="linear", symbol="AAA")))
     assert (report.rows, report.appended, report.rejected) == (4, 3, 1)
-    assert told(report) == [Rejection("k.json", 4, reason)]
+    assert rejections(report) == [Rejection("k.json", 4, reason)]
 
 
 @pytest.mark.parametrize(
@@ -262,7 +262,7 @@ def test_each_malformed_bybit_kline(tmp_path: Path, place: int | None, text: Any
         ({"launchTime": "1585526400"}, "launchTime looks like seconds, milliseconds are expected"),
         ({"launchTime": str(NOW + HOUR)}, "launchTime is in the future"),
         ({"deliveryTime": "1585526400000"}, "deliveryTime is not after launchTime"),
-        ({"deliveryTime": "1e300"}, "deliveryTime is beyond the year 2099"),
+        ({"deliveryTime": "1e300"}, "deliveryTime is outside 2009 to 2099"),
         ({"deliveryTime": "x"}, "deliveryTime is not a number"),
         ({"status": "Closed"}, "deliveryTime is missing though the instrument is closed"),
         (
@@ -296,7 +296,7 @@ def test_each_malformed_instrument(tmp_path: Path, fields: dict[str, Any], reaso
     with opened(tmp_path / "home") as log:
         report = load(log, write(tmp_path / "i.json", response(rows, category="linear")))
     assert (report.rows, report.appended, report.rejected) == (3, 4, 1)
-    assert told(report) == [Rejection("i.json", 2, reason)]
+    assert rejections(report) == [Rejection("i.json", 2, reason)]
 
 
 @pytest.mark.parametrize("time", [NOW + 10**6, 10**30, -5, True, "x", None])
@@ -307,7 +307,7 @@ def test_the_time_of_a_response_is_not_believed_blindly(tmp_path: Path, time: An
     with opened(tmp_path / "home") as log:
         report = load(log, path)
     late = time == NOW + 10**6
-    assert told(report) == ([Rejection("all.json", 1, "time of the response is in the future")] if late else [])
+    assert rejections(report) == ([Rejection("all.json", 1, "time of the response is in the future")] if late else [])
     assert report.appended == 4 + (not late)
 
 
@@ -342,8 +342,8 @@ def test_each_malformed_bybit_response(tmp_path: Path, line: str, reason: str) -
     with opened(tmp_path / "home") as log:
         report = load(log, write(tmp_path / "f.json", good[0], line, good[1]))
         assert (report.rows, report.appended, report.rejected) == (3, 2, 1)
-    assert [(one.file, one.reason) for one in told(report)] == [("f.json", reason)]
-    assert told(report)[0].line == 2
+    assert [(one.file, one.reason) for one in rejections(report)] == [("f.json", reason)]
+    assert rejections(report)[0].line == 2
     check_in_log(tmp_path / "home", report)
 
 
@@ -373,7 +373,7 @@ def test_each_malformed_freqtrade_row(
     with opened(tmp_path / "home") as log:
         report = load(log, write(tmp_path / name, json.dumps(rows)))
     assert (report.rows, report.rejected, report.appended) == (len(rows), len(expected), len(expected) - 1)
-    assert told(report) == expected[:20]
+    assert rejections(report) == expected[:20]
 
 
 def test_a_kline_without_its_partner_is_a_bar_of_its_own(tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ def test_contracts_that_are_no_linear_perpetuals_are_refused_by_name(
     with opened(tmp_path / "home") as log:
         report = load(log, *files, venue=venue, bar_minutes=60)
         assert (report.appended, report.rejected, report.pairs) == (2, 6, 1)
-    assert {one.reason for one in told(report)} == {reason}
+    assert {one.reason for one in rejections(report)} == {reason}
     check_in_log(tmp_path / "home", report)
 
 
@@ -429,7 +429,7 @@ def test_an_archive_or_candles_of_an_inverse_contract_are_refused_by_their_name(
     with opened(tmp_path / "home") as log:
         report = load(log, *files)
     assert (report.appended, report.rejected, report.pairs) == (1, 2, 1)
-    assert {one.reason for one in told(report)} == {INVERSE}
+    assert {one.reason for one in rejections(report)} == {INVERSE}
 
 
 UTF16 = f"{FUNDING_HEADER}\nAAA,{MIDNIGHT},1,8\n".encode("utf-16")
@@ -457,12 +457,12 @@ ONE_BAR = f"{BARS_HEADER}\nAAA,{MIDNIGHT},,,10,,\n".encode()
         ("b.csv", BARS_HEADER.encode() + f"\nA,{MIDNIGHT},,,1,,\nA,{MIDNIGHT + 90_000},,,1,,".encode(), "90 s apart"),
         ("b.csv", BARS_HEADER.encode() + f"\nA,{MIDNIGHT},,,1,,\nA,{MIDNIGHT + 9**10},,,1,,".encode(), "s apart"),
         ("x.csv", b"calc_time,last_funding_rate\n", "the name must begin with SYMBOL-fundingRate-"),
-        ("x.json", b"[[1,2,3,4,5,6]]", "are told by freqtrade's file names"),
+        ("x.json", b"[[1,2,3,4,5,6]]", "are recognised by freqtrade's file names"),
         ("x.json", b"{}", "x.json: document is not a Bybit v5 response"),
         ("x.json", b"{" * 9, "x.json: document is not JSON, or is cut short"),
         ("x.json", b'{"a":' * 100_000, "x.json: document is not JSON, or is cut short"),
         ("x.json", response([kline(MIDNIGHT, "1")]).encode(), "x.json: kline kind cannot be told"),
-        ("x.feather", b"ARROW1\0\0", "are told by freqtrade's file names"),
+        ("x.feather", b"ARROW1\0\0", "are recognised by freqtrade's file names"),
     ],
 )
 def test_a_file_that_cannot_be_imported_stops_all(tmp_path: Path, name: str, data: bytes, reason: str) -> None:
@@ -555,7 +555,7 @@ def test_candles_of_months_by_their_file_name_are_refused_one_by_one(tmp_path: P
     with opened(tmp_path / "home") as log:
         report = load(log, month, hour)
     why = "candles of 40320 minutes: 1 to 10080 are possible"
-    assert told(report) == [Rejection(month.name, 1, why), Rejection(month.name, 2, why)]
+    assert rejections(report) == [Rejection(month.name, 1, why), Rejection(month.name, 2, why)]
     assert (report.appended, report.pairs) == (1, 1)
     check_in_log(tmp_path / "home", report)
 
@@ -565,7 +565,9 @@ def test_klines_of_months_are_refused_with_file_and_line(tmp_path: Path) -> None
     with opened(tmp_path / "home") as log:
         report = load(log, write(tmp_path / "k.json", linear))
     assert (report.appended, report.rejected) == (0, len(MONTHS))
-    assert {(one.file, one.line) for one in told(report)} == {("k.json", row) for row in range(1, len(MONTHS) + 1)}
+    assert {(one.file, one.line) for one in rejections(report)} == {
+        ("k.json", row) for row in range(1, len(MONTHS) + 1)
+    }
 
 
 def test_bars_of_months_stop_the_import_before_anything_is_appended(tmp_path: Path) -> None:

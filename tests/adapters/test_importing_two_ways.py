@@ -8,13 +8,14 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from carryfold.adapters.importing import checks
 from carryfold.adapters.importing.bars import read_bars
-from carryfold.adapters.importing.call import Call, LogEntry
+from carryfold.adapters.importing.context import ImportContext
 from carryfold.adapters.importing.funding import read_funding
-from carryfold.adapters.importing.report import Tally
 from carryfold.adapters.importing.source import Source
 from carryfold.adapters.importing.table import read_header
+from carryfold.adapters.marketdata import checks
+from carryfold.adapters.marketdata.entries import LogEntry
+from carryfold.adapters.marketdata.report import ReportBuilder
 
 MIDNIGHT = 1_700_006_400_000
 NOW = 1_750_000_000_000
@@ -38,14 +39,14 @@ def read(header: str, lines: list[str]) -> tuple[list[LogEntry], dict[str, int],
     with TemporaryDirectory() as folder:
         path = Path(folder) / "f.csv"
         path.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
-        call = Call(now_ns=NOW * 10**6, bar_minutes=60)
-        tally = Tally("f.csv", "csv")
+        context = ImportContext(now_ns=NOW * 10**6, bar_minutes=60)
+        builder = ReportBuilder("f.csv", "csv")
         columns = read_header(header, "f.csv")
         if header == FUNDING:
-            entries = list(read_funding(Source(path), columns, call, tally))
+            entries = list(read_funding(Source(path), columns, context, builder))
         else:
-            entries = list(read_bars(Source(path), columns, call, tally, {}))
-    report = tally.report
+            entries = list(read_bars(Source(path), columns, context, builder, {}))
+    report = builder.report
     return entries, report.rejected_by_reason, [(one.line, one.reason) for one in report.samples]
 
 

@@ -7,10 +7,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from carryfold.adapters.bybit import Credentials, RestClient
-from carryfold.adapters.bybit.client import MAX_ATTEMPTS
-from carryfold.adapters.bybit.errors import QuestionRefused
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.bybit.client import MAX_ATTEMPTS, RestClient
+from carryfold.adapters.bybit.errors import RequestRejected
+from carryfold.adapters.venues import Credentials, VenueError
 from tests.adapters.bybit.venue import answering, no_pause, run
 
 TIME = "public_get_v5_market_time"
@@ -18,7 +17,7 @@ GOOD = {"retCode": 0, "retMsg": "OK", "result": {"timeSecond": "1", "timeNano": 
 
 
 async def ask(answer: Any, status: int = 200, method: str = TIME, key: Credentials | None = None) -> tuple[str, int]:
-    """(what came, or was raised; how often was asked)."""
+    """(what came, or was raised; how many requests)."""
     seen: list[web.Request] = []
     async with answering(answer, status, seen) as endpoint:
         client = RestClient(endpoint, key, rate_limit_ms=1, sleep=no_pause)
@@ -58,30 +57,30 @@ def failing(times: int, failure: Callable[[], web.Response]) -> Callable[[web.Re
         lambda: web.json_response(refusal(10016)),
     ],
 )
-def test_what_may_pass_is_asked_again(failure: Callable[[], web.Response]) -> None:
-    text, asked = run(ask(failing(2, failure)))
+def test_an_error_that_may_pass_is_retried(failure: Callable[[], web.Response]) -> None:
+    text, requests = run(ask(failing(2, failure)))
 
     assert text == str(GOOD["result"])
-    assert asked == 3
+    assert requests == 3
 
 
 def test_a_venue_that_never_answers_well_is_given_up() -> None:
-    text, asked = run(ask("<html>", 502))
+    text, requests = run(ask("<html>", 502))
 
     assert text.startswith("VenueError: bybit cannot be asked for its time: HTTP 502: check the network")
-    assert asked == MAX_ATTEMPTS
+    assert requests == MAX_ATTEMPTS
 
 
-def test_what_asking_again_cannot_change_is_asked_once() -> None:
-    for answer, status, said in (
-        (refusal(10001, "Not supported symbols"), 200, "QuestionRefused"),
+def test_an_error_that_a_retry_cannot_change_is_not_retried() -> None:
+    for answer, status, expected in (
+        (refusal(10001, "Not supported symbols"), 200, "RequestRejected"),
         (refusal(10010), 200, "VenueError: bybit refuses"),
         ("<html>forbidden", 403, "wait ten minutes"),
     ):
-        text, asked = run(ask(answer, status))
+        text, requests = run(ask(answer, status))
 
-        assert said in text
-        assert asked == 1, text
+        assert expected in text
+        assert requests == 1, text
 
 
 def test_no_network_is_one_line() -> None:
@@ -106,10 +105,10 @@ def test_a_wrong_clock_is_set_once_and_then_told() -> None:
         return GOOD if request.path == "/v5/market/time" else refusal(10002, "invalid request, check your timestamp")
 
     key = Credentials("k", "s")
-    text, asked = run(ask(answer, method="private_get_v5_user_query_api", key=key))
+    text, requests = run(ask(answer, method="private_get_v5_user_query_api", key=key))
 
     assert "code 10002: the clock of this machine is wrong: let it follow a time server" in text
-    assert asked == 3, "asked, looked at the venue's clock, asked again"
+    assert requests == 3, "the request, the venue's clock, the request again"
 
 
 def test_a_clock_that_is_only_a_little_off_is_followed() -> None:
@@ -153,4 +152,4 @@ def test_ccxt_cannot_be_made_to_log_signed_headers(caplog: pytest.LogCaptureFixt
 
 
 def test_a_refused_question_is_its_own_error() -> None:
-    assert issubclass(QuestionRefused, VenueError)
+    assert issubclass(RequestRejected, VenueError)

@@ -10,14 +10,14 @@ import pytest
 
 from carryfold.adapters.bybit.endpoint import (
     DEMO,
+    KEY_VARIABLES,
     MAINNET,
     TESTNET,
-    Credentials,
     Endpoint,
-    load_credentials,
     parse_endpoint,
 )
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.venues import Credentials, VenueError
+from carryfold.adapters.venues.credentials import load_credentials
 
 KEY, SECRET = "a-key-of-a-test", "a-secret-of-a-test"
 
@@ -61,23 +61,23 @@ def test_the_key_comes_from_the_file_that_is_named_and_else_from_the_environment
     file.chmod(0o600)
 
     environment = {"CARRYFOLD_BYBIT_KEY": KEY, "CARRYFOLD_BYBIT_SECRET": SECRET}
-    found = load_credentials(None, environment)
-    from_file = load_credentials(file, environment)
+    found = load_credentials(None, KEY_VARIABLES, environment)
+    from_file = load_credentials(file, KEY_VARIABLES, environment)
 
     assert found is not None
     assert (found.key.reveal(), found.secret.reveal()) == (KEY, SECRET)
     assert from_file is not None
     assert from_file.key.reveal() == "other", "the wrong account would be traded on"
-    assert load_credentials(None, {}) is None
+    assert load_credentials(None, KEY_VARIABLES, {}) is None
 
 
 def test_half_a_key_is_refused() -> None:
     with pytest.raises(VenueError, match="CARRYFOLD_BYBIT_SECRET is not set"):
-        load_credentials(None, {"CARRYFOLD_BYBIT_KEY": KEY})
+        load_credentials(None, KEY_VARIABLES, {"CARRYFOLD_BYBIT_KEY": KEY})
 
 
 @pytest.mark.parametrize(
-    ("text", "mode", "said"),
+    ("text", "mode", "expected"),
     [
         (f'key = "{KEY}"\nsecret = "{SECRET}"\n', 0o644, "can be read by others"),
         (f'key = "{KEY}"\n', 0o600, "two lines of TOML"),
@@ -86,14 +86,14 @@ def test_half_a_key_is_refused() -> None:
     ],
 )
 def test_a_key_file_that_cannot_be_used_is_refused_without_quoting_it(
-    tmp_path: Path, text: str, mode: int, said: str
+    tmp_path: Path, text: str, mode: int, expected: str
 ) -> None:
     file = tmp_path / "key.toml"
     file.write_text(text)
     file.chmod(mode)
 
-    with pytest.raises(VenueError, match=said) as raised:
-        load_credentials(file, {})
+    with pytest.raises(VenueError, match=expected) as raised:
+        load_credentials(file, KEY_VARIABLES, {})
 
     assert KEY not in str(raised.value)
     assert raised.value.__cause__ is None
@@ -101,7 +101,7 @@ def test_a_key_file_that_cannot_be_used_is_refused_without_quoting_it(
 
 def test_a_missing_key_file_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(VenueError, match="no such file"):
-        load_credentials(tmp_path / "nothing", {})
+        load_credentials(tmp_path / "nothing", KEY_VARIABLES, {})
 
 
 def test_a_secret_shows_nowhere() -> None:

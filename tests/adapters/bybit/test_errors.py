@@ -9,13 +9,13 @@ import pytest
 from carryfold.adapters.bybit.errors import (
     BY_CLASS,
     BY_CODE,
-    QuestionRefused,
-    Verdict,
-    judge,
+    ErrorKind,
+    RequestRejected,
+    classify,
     place_outcome,
     venue_error,
 )
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.venues import VenueError
 from carryfold.domain.execution.reports import Accepted, Rejected, Retry, Unknown
 
 CLASSES = sorted(
@@ -33,7 +33,7 @@ def answer(code: int, message: str) -> str:
 @pytest.mark.parametrize("cls", CLASSES, ids=lambda cls: cls.__name__)
 def test_every_class_that_ccxt_exports_was_judged(cls: type[Exception]) -> None:
     assert cls.__name__ in BY_CLASS, "a new class: decide whether the venue can have done it, and add it to the table"
-    assert judge(cls("bybit GET https://api.bybit.com/v5/order/create")).verdict is BY_CLASS[cls.__name__]
+    assert classify(cls("bybit GET https://api.bybit.com/v5/order/create")).kind is BY_CLASS[cls.__name__]
 
 
 def test_nothing_is_judged_that_ccxt_does_not_have() -> None:
@@ -81,7 +81,7 @@ def test_too_many_requests_are_answered_with_a_long_silence() -> None:
     assert outcome.after_s == 600.0
 
 
-@pytest.mark.parametrize("code", [code for code, verdict in BY_CODE.items() if verdict is Verdict.FATAL])
+@pytest.mark.parametrize("code", [code for code, kind in BY_CODE.items() if kind is ErrorKind.FATAL])
 def test_what_no_order_can_survive_is_an_error_in_one_line(code: str) -> None:
     """F28: the key is wrong, expired or without permission."""
     with pytest.raises(VenueError, match=f"code {code}") as raised:
@@ -92,35 +92,35 @@ def test_what_no_order_can_survive_is_an_error_in_one_line(code: str) -> None:
 
 def test_no_text_holds_a_key_a_signature_or_an_address() -> None:
     signature = "a1b2c3d4" * 8
-    said = f"error sign! origin_string[1700000000000{KEY}5000category=linear]"
+    message = f"error sign! origin_string[1700000000000{KEY}5000category=linear]"
     loud = [
-        ccxt.AuthenticationError(answer(10004, said)),
-        ccxt.ExchangeError(answer(1, said)),
+        ccxt.AuthenticationError(answer(10004, message)),
+        ccxt.ExchangeError(answer(1, message)),
         ccxt.ExchangeError(answer(2, f"key {KEY} sign {signature}")),
         ccxt.RequestTimeout(f"bybit GET https://api.bybit.com/v5/order?api_key={KEY}&sign={signature}"),
         ccxt.ExchangeError(f"bybit {KEY}"),
     ]
     for error in loud:
-        for text in (judge(error).reason, str(venue_error(error, "its time"))):
+        for text in (classify(error).reason, str(venue_error(error, "its time"))):
             assert KEY not in text
             assert signature not in text
             assert "https://" not in text
 
 
 def test_hostile_texts_become_one_short_line() -> None:
-    said = "x\ny\x1b[2J " * 1_000
+    message = "x\ny\x1b[2J " * 1_000
 
-    reason = judge(ccxt.ExchangeError(answer(5, said))).reason
+    reason = classify(ccxt.ExchangeError(answer(5, message))).reason
 
     assert len(reason) < 200
     assert reason.isprintable()
 
 
-def test_a_question_that_the_venue_refuses_is_told_from_a_venue_that_cannot_be_asked() -> None:
+def test_a_rejected_request_is_another_error_than_a_venue_without_an_answer() -> None:
     refused = venue_error(ccxt.BadRequest(answer(10001, "Not supported symbols")), "the rates of X")
     lost = venue_error(ccxt.ExchangeNotAvailable("bybit GET https://x"), "the rates of X")
 
-    assert isinstance(refused, QuestionRefused)
+    assert isinstance(refused, RequestRejected)
     assert str(refused) == "bybit has no answer about the rates of X: code 10001: Not supported symbols"
-    assert not isinstance(lost, QuestionRefused)
+    assert not isinstance(lost, RequestRejected)
     assert str(lost).startswith("bybit cannot be asked for the rates of X: no connection: check the network")

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from carryfold.adapters.backfill.source import NotServed
-from carryfold.adapters.bybit import BybitHistory, RestClient
-from carryfold.adapters.bybit.history import CANDLES_A_PAGE, SETTLEMENTS_A_PAGE
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.bybit.client import RestClient
+from carryfold.adapters.bybit.history import CANDLES_A_PAGE, SETTLEMENTS_A_PAGE, BybitHistory
+from carryfold.adapters.venues import VenueError
+from carryfold.adapters.venues.history import NotServed
+from carryfold.domain.instruments import Instrument
 from tests.adapters.bybit.venue import DAY_MS, HOUR_MS, NOW_MS, answering, exchange, no_pause, run
 
 START_MS = NOW_MS // DAY_MS * DAY_MS - 420 * DAY_MS  # where a simulated history of 420 days begins
@@ -26,12 +27,16 @@ def switched(*parts: tuple[int, int]) -> list[int]:
     return times
 
 
+def perp(symbol: str) -> Instrument:
+    return Instrument("bybit", symbol, "perp")
+
+
 async def settled(history: BybitHistory, symbol: str, since_ms: int, until_ms: int) -> tuple[list[int], int]:
     """(times oldest first, pages); checks that the pages cover the span without a gap."""
     found: list[int] = []
     pages = 0
     end = until_ms
-    async for page in history.settlements(symbol, since_ms, until_ms):
+    async for page in history.settlements(perp(symbol), since_ms, until_ms):
         assert page.until_ms == end
         assert all(page.since_ms <= row.at_ms < page.until_ms for row in page.rows)
         found = [*(row.at_ms for row in page.rows), *found]
@@ -83,7 +88,7 @@ def funding_venue(times: list[int], forget: Callable[[int], bool] = lambda _: Fa
     return answer
 
 
-async def asked_of(answer: Any, since_ms: int, until_ms: int) -> tuple[list[int], int]:
+async def settled_of(answer: Any, since_ms: int, until_ms: int) -> tuple[list[int], int]:
     seen: list[web.Request] = []
     async with answering(answer, seen=seen) as endpoint:
         client = RestClient(endpoint, rate_limit_ms=1, sleep=no_pause)
@@ -103,43 +108,43 @@ def test_any_sequence_of_intervals_comes_back_whole(seed: int) -> None:
         times += [times[-1] + hours * HOUR_MS * n for n in range(1, rng.randint(2, 300))]
     since, until = times[0] + rng.randint(-DAY_MS, DAY_MS), times[-1] + rng.randint(-DAY_MS, DAY_MS)
 
-    found, _ = run(asked_of(funding_venue(times), since, until))
+    found, _ = run(settled_of(funding_venue(times), since, until))
 
     assert found == [at for at in times if since <= at < until]
 
 
 @pytest.mark.parametrize("hours", [1, 8])
-def test_rows_that_a_page_forgot_are_asked_for_by_themselves(hours: int) -> None:
+def test_rows_that_a_page_left_out_are_requested_by_themselves(hours: int) -> None:
     times = list(range(START_MS, START_MS + 60 * DAY_MS, hours * HOUR_MS))
     lost = set(random.Random(hours).sample(times[2:-2], len(times) // 20))
 
-    found, _ = run(asked_of(funding_venue(times, lambda at: at in lost), times[0], times[-1] + 1))
+    found, _ = run(settled_of(funding_venue(times, lambda at: at in lost), times[0], times[-1] + 1))
 
     assert found == times
 
 
-def test_a_hole_that_the_venue_confirms_costs_one_question() -> None:
+def test_a_gap_that_the_venue_confirms_costs_one_request() -> None:
     times = [
         at
         for at in range(START_MS, START_MS + 30 * DAY_MS, 8 * HOUR_MS)
         if not 0 <= at - START_MS - 9 * DAY_MS < DAY_MS
     ]
 
-    found, asked = run(asked_of(funding_venue(times), times[0], times[-1] + 1))
+    found, requests = run(settled_of(funding_venue(times), times[0], times[-1] + 1))
 
     assert found == times
-    assert asked == 2
+    assert requests == 2
 
 
 def test_a_symbol_that_the_venue_has_forgotten_is_one_empty_page() -> None:
-    assert run(asked_of(funding_venue([]), START_MS, NOW_MS)) == ([], 2), "asked twice"
+    assert run(settled_of(funding_venue([]), START_MS, NOW_MS)) == ([], 2), "requested twice"
 
 
 def test_a_symbol_that_the_venue_refuses_is_not_served() -> None:
     refused = {"retCode": 10001, "retMsg": "Not supported symbols", "result": {}, "time": NOW_MS}
 
     with pytest.raises(NotServed, match="Not supported symbols"):
-        run(asked_of(refused, START_MS, NOW_MS))
+        run(settled_of(refused, START_MS, NOW_MS))
 
 
 @pytest.mark.parametrize(
@@ -157,19 +162,22 @@ def test_a_symbol_that_the_venue_refuses_is_not_served() -> None:
 def test_a_page_that_is_not_what_the_venue_documents_is_refused(rows: list[Any]) -> None:
     """F26. A row beyond the end that was asked for would page for ever."""
     with pytest.raises(VenueError, match="not what it documents"):
-        run(asked_of({"retCode": 0, "result": {"list": rows}, "time": NOW_MS}, START_MS, NOW_MS))
+        run(settled_of({"retCode": 0, "result": {"list": rows}, "time": NOW_MS}, START_MS, NOW_MS))
 
 
-@pytest.mark.parametrize("kind", ["spot", "perp", "mark", "index", "premium"])
-def test_candles_of_every_kind_cover_their_span(kind: Any) -> None:
+@pytest.mark.parametrize(
+    ("kind", "price"),
+    [("spot", "trade"), ("perp", "trade"), ("perp", "mark"), ("perp", "index"), ("perp", "premium")],
+)
+def test_candles_of_every_price_cover_their_span(kind: Any, price: Any) -> None:
     since, until = START_MS + DAY_MS, START_MS + 60 * DAY_MS
 
     async def work() -> list[int]:
         async with exchange() as (_, market):
             opens: list[int] = []
-            async for page in market.history.candles(kind, "BTCUSDT", 60, since, until):
+            async for page in market.history.candles(Instrument("bybit", "BTCUSDT", kind), price, 60, since, until):
                 opens = [*(candle.open_ms for candle in page.rows), *opens]
-                assert all(bool(candle.turnover) == (kind in ("spot", "perp")) for candle in page.rows)
+                assert all(bool(candle.turnover) == (price == "trade") for candle in page.rows)
             return opens
 
     found = run(work())
@@ -183,7 +191,7 @@ def test_open_interest_covers_its_span() -> None:
 
     async def work() -> list[tuple[int, str]]:
         async with exchange() as (_, market):
-            pages = [page async for page in market.history.open_interest("BTCUSDT", 60, since, until)]
+            pages = [page async for page in market.history.open_interest(perp("BTCUSDT"), 60, since, until)]
             return sorted((row.at_ms, row.coins) for page in pages for row in page.rows)
 
     found = run(work())
@@ -199,7 +207,7 @@ def test_candles_of_a_strange_shape_are_refused() -> None:
         async with answering(answer) as endpoint:
             client = RestClient(endpoint, rate_limit_ms=1, sleep=no_pause)
             try:
-                async for _ in BybitHistory(client).candles("perp", "X", 60, 0, HOUR_MS):
+                async for _ in BybitHistory(client).candles(perp("X"), "trade", 60, 0, HOUR_MS):
                     raise AssertionError("a page of nothing that was documented")
             finally:
                 await client.close()

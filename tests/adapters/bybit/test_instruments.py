@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from carryfold.adapters.backfill import record_listings
 from carryfold.adapters.bybit.instruments import match_listings
 from carryfold.adapters.importing import import_paths
+from carryfold.adapters.marketdata.listings import record_listings
 from carryfold.domain.codec import encode
 from carryfold.domain.events import InstrumentListed
 from carryfold.domain.instruments import carry_pair
@@ -114,8 +114,8 @@ def test_what_is_no_pair_is_left_out_with_its_reason(perps: Any, spots: Any, why
         assert excluded[0].reason == why
 
 
-def test_the_innovation_zone_can_be_asked_for() -> None:
-    found, _ = match_listings([spot(innovation="1")], [perp(symbolType="innovation")], PRICES, young=True)
+def test_the_innovation_zone_can_be_included() -> None:
+    found, _ = match_listings([spot(innovation="1")], [perp(symbolType="innovation")], PRICES, innovation=True)
 
     assert [one.symbol for one in found] == ["BTCUSDT"]
 
@@ -169,12 +169,11 @@ def test_listings_equal_those_of_an_import_of_the_same_answers(tmp_path: Path) -
         record_listings(log, match_listings([SPOT], perps, PRICES).pairs, NOW_MS * 10**6, as_history=True)
 
     assert listings_of(tmp_path / "recorded") == listings_of(tmp_path / "home")
-    assert len(listings_of(tmp_path / "home")) == 5
+    assert len(listings_of(tmp_path / "home")) == 6
 
 
 def listings_of(home: Path) -> list[tuple[int, bytes]]:
-    """All but the changes of the snapshot, which say the same as the listings where a file tells it."""
-    return sorted((known_at, encode(event)) for known_at, event in events_of(home) if event.event_at != NOW_MS * 10**6)
+    return sorted((known_at, encode(event)) for known_at, event in events_of(home))
 
 
 @pytest.mark.skipif(not DOCS.exists(), reason="the recorded messages are not here")
@@ -200,22 +199,22 @@ def test_the_market_lists_closed_pairs_beside_those_that_trade() -> None:
     assert any(symbol.startswith("1000") for symbol in found)
 
 
-def test_a_pair_that_is_kept_stays_one_whatever_its_prices_and_its_zone_are() -> None:
+def test_a_retained_pair_stays_one_whatever_its_prices_and_its_zone_are() -> None:
     apart = {"spot": {"BTCUSDT": 100.0}, "perp": {"BTCUSDT": 106.0}}
-    young = [spot(innovation="1")]
+    innovation = [spot(innovation="1")]
 
     assert not match_listings([SPOT], [PERP], apart).pairs
-    assert len(match_listings([SPOT], [PERP], apart, kept={"BTCUSDT"}).pairs) == 1
-    assert not match_listings(young, [PERP], PRICES, kept={"ETHUSDT"}).pairs
-    assert len(match_listings(young, [PERP], PRICES, kept={"BTCUSDT"}).pairs) == 1
+    assert len(match_listings([SPOT], [PERP], apart, retained={"BTCUSDT"}).pairs) == 1
+    assert not match_listings(innovation, [PERP], PRICES, retained={"ETHUSDT"}).pairs
+    assert len(match_listings(innovation, [PERP], PRICES, retained={"BTCUSDT"}).pairs) == 1
 
 
 NO_SPOT: dict[str, dict[str, float]] = {"spot": {}, "perp": PRICES["perp"]}
 
 
 @pytest.mark.parametrize("spots", [[], [spot(status="Closed")]])
-def test_a_kept_pair_whose_spot_instrument_has_closed_says_so(spots: list[Any]) -> None:
-    (found,), _ = match_listings(spots, [PERP], NO_SPOT, kept={"BTCUSDT"})
+def test_a_retained_pair_whose_spot_instrument_has_closed_says_so(spots: list[Any]) -> None:
+    (found,), _ = match_listings(spots, [PERP], NO_SPOT, retained={"BTCUSDT"})
 
     assert (found.status, found.spot_status) == ("Trading", "Closed")
     assert found.pair == carry_pair("bybit", "BTCUSDT", spot_symbol="BTCUSDT"), "it keeps its identity"
@@ -225,16 +224,16 @@ def test_a_kept_pair_whose_spot_instrument_has_closed_says_so(spots: list[Any]) 
 
 def test_a_spot_instrument_that_still_has_a_ticker_has_not_closed() -> None:
     """An empty list of instruments may be half an answer."""
-    found, excluded = match_listings([], [PERP], PRICES, kept={"BTCUSDT"})
+    found, excluded = match_listings([], [PERP], PRICES, retained={"BTCUSDT"})
 
     assert found == []
     assert [one.reason for one in excluded] == ["has no spot instrument"]
 
 
-def test_a_kept_pair_of_which_both_instruments_have_closed_keeps_its_identity() -> None:
+def test_a_retained_pair_whose_instruments_have_both_closed_keeps_its_identity() -> None:
     closed = perp(status="Closed", deliveryTime="1700000000000")
 
-    (found,), _ = match_listings([], [closed], NO_SPOT, kept={"BTCUSDT"})
+    (found,), _ = match_listings([], [closed], NO_SPOT, retained={"BTCUSDT"})
 
     assert (found.status, found.spot_status) == ("Closed", "Closed")
     assert found.pair == carry_pair("bybit", "BTCUSDT", spot_symbol="BTCUSDT")

@@ -1,4 +1,4 @@
-"""The market as a whole: the port it implements, and what else can be asked without a key."""
+"""The public market: the port that it implements, and the other public data."""
 
 from __future__ import annotations
 
@@ -9,16 +9,20 @@ from typing import Any
 
 import pytest
 
-from carryfold.adapters.bybit import BybitMarket, BybitTrading, Credentials, Endpoint, RestClient
+from carryfold.adapters.bybit.client import RestClient
+from carryfold.adapters.bybit.endpoint import Endpoint
+from carryfold.adapters.bybit.market import BybitMarket
 from carryfold.adapters.bybit.tickers import predicted_of
-from carryfold.adapters.venue import Market, PairSpec, Trading, VenueError
+from carryfold.adapters.bybit.trading import BybitTrading
+from carryfold.adapters.venues import Credentials, Market, PairSpec, Trading, VenueError
+from carryfold.domain.instruments import Instrument
 from tests.adapters.bybit.venue import HOUR_MS, NOW_MS, answering, exchange, no_pause, run
 
 NS = 1_000_000
 
 
 def test_the_ports_are_implemented() -> None:
-    """mypy holds this; here it is held that objects can be made without a network."""
+    """mypy checks the types; here the objects are made without a network."""
 
     async def work() -> None:
         endpoint = Endpoint.at("http://127.0.0.1:1")
@@ -30,22 +34,22 @@ def test_the_ports_are_implemented() -> None:
     run(work())
 
 
-def test_the_market_tells_time_turnover_estimates_and_borrow_rates() -> None:
+def test_the_market_gives_time_turnover_estimates_and_borrow_rates() -> None:
     async def work() -> None:
         async with exchange(history_days=3, pairs=5) as (_, market):
             pairs = await market.pairs()
-            turnover, estimates = await market.turnover(), await market.predictions(pairs)
+            turnover, estimates = await market.turnover(pairs), await market.predictions(pairs)
 
             assert await market.server_time() == NOW_MS * NS
-            assert {pair.symbol for pair in pairs} == set(turnover) == {one.symbol for one in estimates}
-            assert turnover["BTCUSDT"] > 1e6
+            assert {pair.perp.instrument for pair in pairs} == set(turnover) == {one.instrument for one in estimates}
+            assert turnover[Instrument("bybit", "BTCUSDT", "perp")] > 1e6
             assert all(one.next_at > NOW_MS * NS and one.mark > 0 for one in estimates)
             assert (await market.borrow_rates())["USDT"] > Decimal(0)
 
     run(work())
 
 
-def test_why_a_perpetual_is_no_pair_can_be_asked() -> None:
+def test_an_excluded_perpetual_has_a_reason() -> None:
     info = {
         "symbol": "TSLAUSDT", "contractType": "LinearPerpetual", "status": "Trading", "settleCoin": "USDT",
         "symbolType": "stock", "lotSizeFilter": {}, "launchTime": "1",
@@ -56,8 +60,8 @@ def test_why_a_perpetual_is_no_pair_can_be_asked() -> None:
             market = BybitMarket(endpoint, client=RestClient(endpoint, rate_limit_ms=1, sleep=no_pause))
             try:
                 assert await market.pairs() == []
-                assert market.why_not("TSLAUSDT") == "has no coin behind it"
-                assert market.why_not("BTCUSDT") == ""
+                assert market.exclusion_reason("TSLAUSDT") == "has no coin behind it"
+                assert market.exclusion_reason("BTCUSDT") == ""
             finally:
                 await market.close()
 
@@ -68,7 +72,7 @@ def test_why_a_perpetual_is_no_pair_can_be_asked() -> None:
 def test_an_empty_list_of_spot_instruments_closes_no_pair_that_is_held(where: str) -> None:
     async def work() -> None:
         async with exchange(history_days=3) as (venue, market):
-            market.kept = {"BTCUSDT"}
+            market.retain([Instrument("bybit", "BTCUSDT", "perp")])
             venue.faults.inject("stale", where=where, category="spot")
             with pytest.raises(VenueError, match="no spot instruments at all"):
                 await market.pairs()
@@ -111,13 +115,13 @@ GOOD = {"fundingRate": "0.0001", "nextFundingTime": str(NOW_MS + HOUR_MS), "fund
     [{"fundingRate": ""}, {"fundingRate": "NaN"}, {"fundingRate": "0.9"}, {"nextFundingTime": ""},
      {"nextFundingTime": "0"}, {"nextFundingTime": "1e30"}, {"fundingRate": None}],
 )  # fmt: skip
-def test_an_estimate_that_cannot_be_is_none(pair: PairSpec, change: dict[str, Any]) -> None:
+def test_an_impossible_estimate_is_none(pair: PairSpec, change: dict[str, Any]) -> None:
     """F26."""
     assert predicted_of(pair.perp, GOOD, NOW_MS) is not None
     assert predicted_of(pair.perp, GOOD | change, NOW_MS) is None
 
 
-def test_what_an_estimate_does_not_tell_is_not_made_up(pair: PairSpec) -> None:
+def test_missing_values_of_an_estimate_stay_missing(pair: PairSpec) -> None:
     found = predicted_of(pair.perp, {**GOOD, "fundingIntervalHour": "", "markPrice": ""}, NOW_MS)
 
     assert found is not None
@@ -127,7 +131,7 @@ def test_what_an_estimate_does_not_tell_is_not_made_up(pair: PairSpec) -> None:
 def test_no_command_pays_for_ccxt_that_does_not_need_it() -> None:
     """Importing the adapter, and the commands, must not import ccxt: that takes a second and 100 MB."""
     code = (
-        "import sys, carryfold.adapters.bybit, carryfold.adapters.backfill, carryfold.adapters.cli.app;"
+        "import sys, carryfold.adapters.bybit.venue, carryfold.adapters.backfill, carryfold.adapters.cli.app;"
         "sys.exit(any(name.split('.')[0] == 'ccxt' for name in sys.modules))"
     )
 

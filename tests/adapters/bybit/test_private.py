@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from carryfold.adapters.bybit import Credentials, Endpoint
-from carryfold.adapters.bybit.private import MAX_WAITING, PrivateStream
+from carryfold.adapters.bybit.endpoint import Endpoint
+from carryfold.adapters.bybit.private import MAX_UNREAD, PrivateStream
 from carryfold.adapters.bybit.reports import Multipliers
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.venues import Credentials, VenueError
 from carryfold.domain.execution.reports import (
     Accepted,
     AccountMoved,
@@ -23,13 +23,13 @@ from carryfold.domain.execution.reports import (
     StreamReport,
 )
 from tests.adapters.bybit.test_streams import Reader, at_once
-from tests.adapters.bybit.test_trading import Desk, desk
+from tests.adapters.bybit.test_trading import Session, session
 from tests.adapters.bybit.venue import NOW_MS, run
 
 
 @asynccontextmanager
-async def watching(**options: Any) -> AsyncIterator[tuple[Desk, Reader]]:
-    async with desk(**{"push_ms": 20, **options}) as one:
+async def watching(**options: Any) -> AsyncIterator[tuple[Session, Reader]]:
+    async with session(**{"push_ms": 20, **options}) as one:
         stream = PrivateStream(
             Endpoint.at(one.venue.endpoints.rest),
             Credentials(one.venue.api_key, one.venue.api_secret),
@@ -45,7 +45,7 @@ async def watching(**options: Any) -> AsyncIterator[tuple[Desk, Reader]]:
             await reader.close()
 
 
-async def sell(one: Desk, client_id: str, qty: str = "0.01") -> None:
+async def sell(one: Session, client_id: str, qty: str = "0.01") -> None:
     assert isinstance(await one.trading.place(one.order(client_id, "BTCUSDT", "perp", "sell", qty)), Accepted)
 
 
@@ -61,8 +61,8 @@ def test_orders_fills_and_funding_are_reported() -> None:
 
             (funding,) = reader.of(FundingReport)
             assert [funding] == list(await one.trading.funding_since(NOW_MS * 10**6))
-            asked = await one.trading.fills_since(NOW_MS * 10**6 - 10**9)
-            assert set(reader.of(FillReport)) == set(asked), "the same by both ways"
+            fetched = await one.trading.fills_since(NOW_MS * 10**6 - 10**9)
+            assert set(reader.of(FillReport)) == set(fetched), "the same by both ways"
             assert all(not report.open for report in reader.of(OrderReport) if report.filled == report.qty)
 
     run(work())
@@ -84,7 +84,7 @@ def test_trades_that_are_not_ours_are_reported_with_their_cause() -> None:
     run(work())
 
 
-def test_positions_and_balances_that_moved_are_a_reason_to_ask() -> None:
+def test_positions_and_balances_that_moved_are_reported() -> None:
     async def work() -> None:
         async with watching() as (one, reader):
             one.venue.external_trade("BTCUSDT", Decimal("0.01"))
@@ -98,7 +98,7 @@ def test_positions_and_balances_that_moved_are_a_reason_to_ask() -> None:
     run(work())
 
 
-def test_duplicates_keep_the_id_that_tells_them() -> None:
+def test_duplicates_keep_their_id() -> None:
     """F18."""
 
     async def work() -> None:
@@ -112,7 +112,7 @@ def test_duplicates_keep_the_id_that_tells_them() -> None:
     run(work())
 
 
-def test_a_gap_is_told_so_that_what_fell_into_it_can_be_asked_for() -> None:
+def test_a_gap_is_reported_so_that_missed_reports_can_be_queried() -> None:
     """F16."""
 
     async def work() -> None:
@@ -154,7 +154,7 @@ def test_an_execution_that_cannot_be_read_is_a_gap_not_a_trade_that_never_was(te
 
 def test_a_key_that_is_not_accepted_ends_the_stream_in_one_line() -> None:
     async def work() -> None:
-        async with desk() as one:
+        async with session() as one:
             wrong = Credentials(one.venue.api_key, "another-secret-than-the-right-one")
             stream = PrivateStream(Endpoint.at(one.venue.endpoints.rest), wrong, Multipliers([]), sleep=at_once)
             with pytest.raises(VenueError, match="the API secret does not belong to the key") as raised:
@@ -169,9 +169,9 @@ def test_a_key_that_is_not_accepted_ends_the_stream_in_one_line() -> None:
 def test_reports_that_nobody_reads_end_in_one_that_says_so() -> None:
     async def work() -> list[Any]:
         stream = PrivateStream(Endpoint.at("http://127.0.0.1:1"), Credentials("k", "s"), Multipliers([]))
-        for number in range(MAX_WAITING + 5):
+        for number in range(MAX_UNREAD + 5):
             stream._put(StreamReport(up=True, reason=str(number)))
-        return list(stream._waiting)
+        return list(stream._unread)
 
     left = run(work())
 

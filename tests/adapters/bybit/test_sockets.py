@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import WSMsgType, web
 
-from carryfold.adapters.bybit import Credentials, Endpoint
 from carryfold.adapters.bybit.client import release
+from carryfold.adapters.bybit.endpoint import Endpoint
 from carryfold.adapters.bybit.sockets import Socket, batches
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.venues import Credentials, VenueError
 from tests.adapters.bybit.test_streams import at_once
 from tests.adapters.bybit.venue import run
 
@@ -23,8 +23,8 @@ Answer = Callable[[dict[str, Any]], list[Any]]
 
 @asynccontextmanager
 async def serving(answer: Answer) -> AsyncIterator[tuple[Endpoint, list[dict[str, Any]]]]:
-    """A websocket server that says `answer(request)` to each request, and what it was asked. None closes."""
-    asked: list[dict[str, Any]] = []
+    """A websocket server that answers each request with `answer(request)`, and the requests. None closes it."""
+    requests: list[dict[str, Any]] = []
 
     async def handle(request: web.Request) -> web.WebSocketResponse:
         socket = web.WebSocketResponse()
@@ -32,12 +32,12 @@ async def serving(answer: Answer) -> AsyncIterator[tuple[Endpoint, list[dict[str
         async for message in socket:
             if message.type != WSMsgType.TEXT:
                 break
-            asked.append(json.loads(message.data))
-            for said in answer(asked[-1]):
-                if said is None:
+            requests.append(json.loads(message.data))
+            for reply in answer(requests[-1]):
+                if reply is None:
                     await socket.close()
                 else:
-                    await socket.send_str(said if isinstance(said, str) else json.dumps(said))
+                    await socket.send_str(reply if isinstance(reply, str) else json.dumps(reply))
         return socket
 
     app = web.Application()
@@ -46,7 +46,7 @@ async def serving(answer: Answer) -> AsyncIterator[tuple[Endpoint, list[dict[str
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:
-        yield Endpoint.at(f"http://127.0.0.1:{runner.addresses[0][1]}"), asked
+        yield Endpoint.at(f"http://127.0.0.1:{runner.addresses[0][1]}"), requests
     finally:
         await runner.cleanup()
 
@@ -58,10 +58,10 @@ def good(request: dict[str, Any]) -> list[Any]:
 
 
 class Seen:
-    """What a socket told."""
+    """The calls that a socket made."""
 
     def __init__(self) -> None:
-        self.told: list[str] = []
+        self.calls: list[str] = []
 
     async def follow(
         self,
@@ -71,42 +71,42 @@ class Seen:
         and_then: Callable[[Socket], object] = lambda _: True,
         **options: Any,
     ) -> Socket:
-        """Run a socket until it told something last, within ten seconds."""
+        """Run a socket until its last call is this one, within ten seconds."""
         socket = Socket(
             endpoint,
             endpoint.ws_linear,
             topics,
-            take=lambda message: self.told.append(message["topic"]),
-            up=lambda _: self.told.append("up"),
-            down=lambda why: self.told.append(f"down: {why}"),
+            take=lambda message: self.calls.append(message["topic"]),
+            up=lambda _: self.calls.append("up"),
+            down=lambda why: self.calls.append(f"down: {why}"),
             sleep=at_once,
             **options,
         )
         task = asyncio.ensure_future(socket.run())
         try:
             for _ in range(1_000):
-                if self.told[-1:] == [until] and and_then(socket):
+                if self.calls[-1:] == [until] and and_then(socket):
                     return socket
                 if task.done():
                     await task
                 await asyncio.sleep(0.01)
-            raise TimeoutError(str(self.told))
+            raise TimeoutError(str(self.calls))
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
 
-def subscribed(asked: list[dict[str, Any]]) -> list[list[str]]:
-    return [request["args"] for request in asked if request["op"] == "subscribe"]
+def subscribed(requests: list[dict[str, Any]]) -> list[list[str]]:
+    return [request["args"] for request in requests if request["op"] == "subscribe"]
 
 
-def test_topics_are_asked_for_in_their_batches_and_up_comes_first() -> None:
+def test_topics_are_subscribed_in_their_batches_and_up_comes_first() -> None:
     async def work() -> None:
         seen = Seen()
-        async with serving(good) as (endpoint, asked):
+        async with serving(good) as (endpoint, requests):
             await seen.follow(endpoint, [["a", "b"], ["c"]], until="c")
-            assert subscribed(asked) == [["a", "b"], ["c"]]
-        assert seen.told == ["up", "a", "b", "c"]
+            assert subscribed(requests) == [["a", "b"], ["c"]]
+        assert seen.calls == ["up", "a", "b", "c"]
 
     run(work())
 
@@ -124,17 +124,17 @@ def test_a_topic_that_the_venue_refuses_does_not_take_the_others_with_it(names_i
 
     async def work() -> None:
         seen = Seen()
-        async with serving(answer) as (endpoint, asked):
+        async with serving(answer) as (endpoint, requests):
             left = [["kept"], ["other"]]
             topics = [["other"], ["kept", "gone"]]
             socket = await seen.follow(
                 endpoint,
                 topics,
                 until="kept",
-                and_then=lambda one: one.refused and sorted(subscribed(asked)[-2:]) == left,
+                and_then=lambda one: one.refused and sorted(subscribed(requests)[-2:]) == left,
             )
             assert socket.refused == {"gone"}
-        assert "down: a subscription was refused" in seen.told
+        assert "down: a subscription was refused" in seen.calls
 
     run(work())
 
@@ -145,7 +145,7 @@ def test_when_every_topic_is_refused_it_ends_in_one_line() -> None:
 
     async def work() -> None:
         async with serving(answer) as (endpoint, _):
-            with pytest.raises(VenueError, match="none of the streams"):
+            with pytest.raises(VenueError, match="none of the requested streams"):
                 await Seen().follow(endpoint, [["a"]], until="never")
 
     run(work())
@@ -179,9 +179,9 @@ def test_nonsense_and_goodbyes_are_a_gap(nonsense: str | None) -> None:
         seen = Seen()
         async with serving(answer) as (endpoint, _):
             await seen.follow(endpoint, [["a"], ["b"]], until="b")
-        assert seen.told[:2] == ["up", "a"]
-        assert [one.split(":")[0] for one in seen.told].count("down") == 1
-        assert seen.told.count("up") == 2
+        assert seen.calls[:2] == ["up", "a"]
+        assert [one.split(":")[0] for one in seen.calls].count("down") == 1
+        assert seen.calls.count("up") == 2
 
     run(work())
 
@@ -213,16 +213,16 @@ def test_a_server_that_is_not_there_is_told_once_and_tried_again() -> None:
             raise asyncio.CancelledError
 
     async def work() -> list[str]:
-        told: list[str] = []
+        calls: list[str] = []
         async with serving(good) as (endpoint, _):
             pass
         socket = Socket(
-            endpoint, endpoint.ws_linear, [["a"]], take=lambda _: None, up=lambda _: told.append("up"),
-            down=told.append, sleep=pause,
+            endpoint, endpoint.ws_linear, [["a"]], take=lambda _: None, up=lambda _: calls.append("up"),
+            down=calls.append, sleep=pause,
         )  # fmt: skip
         with pytest.raises(asyncio.CancelledError):
             await socket.run()
-        return told
+        return calls
 
     assert len(run(work())) == 1
     assert pauses == sorted(pauses)

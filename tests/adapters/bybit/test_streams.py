@@ -1,4 +1,4 @@
-"""Public streams of a simulated Bybit: whole pictures only, latest first, and every gap told."""
+"""Public streams of a simulated Bybit: nothing without a snapshot, the latest first, and every gap reported."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from carryfold.adapters.backfill.source import Candle, Page
-from carryfold.adapters.bybit import BybitMarket, Endpoint
-from carryfold.adapters.bybit.outbox import Outbox
+from carryfold.adapters.bybit.conflating_queue import ConflatingQueue
+from carryfold.adapters.bybit.endpoint import Endpoint
+from carryfold.adapters.bybit.market import BybitMarket
 from carryfold.adapters.bybit.streams import COMPARED_EVERY_S, LINEAR_FEED, REPEATED_EVERY_MS, SPOT_FEED, PublicStreams
-from carryfold.adapters.simexchange import SimExchange
-from carryfold.adapters.venue import PairSpec, VenueError
+from carryfold.adapters.venues import PairSpec, VenueError
+from carryfold.adapters.venues.history import Candle, Page
 from carryfold.domain.events import (
     BarClosed,
     FeedConnected,
@@ -24,7 +24,8 @@ from carryfold.domain.events import (
     FundingPredicted,
     Quoted,
 )
-from carryfold.domain.instruments import InstrumentKind
+from carryfold.domain.instruments import Instrument, InstrumentKind
+from carryfold.simexchange import SimExchange
 from tests.adapters.bybit.venue import HOUR_MS, NOW_MS, exchange, run
 
 NS = 1_000_000
@@ -81,8 +82,8 @@ async def reading(**options: Any) -> AsyncIterator[tuple[SimExchange, BybitMarke
         pairs = [pair for pair in await market.pairs() if pair.status != "Closed"]
         endpoint = Endpoint.at(venue.endpoints.rest)
         streams = PublicStreams(
-            endpoint, pairs, history=market.history, whole=market.tickers if compared else None, silence_s=silence_s,
-            sleep=at_once,
+            endpoint, pairs, history=market.history, all_tickers=market.tickers if compared else None,
+            silence_s=silence_s, sleep=at_once,
         )  # fmt: skip
         reader = Reader(streams.events())
         try:
@@ -108,7 +109,7 @@ def test_quotes_of_both_legs_and_estimates_come_for_every_pair() -> None:
                 assert quote.event_at // NS == pytest.approx(NOW_MS, abs=60_000)
             for pair in pairs:
                 spot, perp = (quotes[name] for name in pair.pair)
-                assert perp.bid == pytest.approx(spot.ask * pair.perp.multiplier, rel=0.03), "as the venue tells it"
+                assert perp.bid == pytest.approx(spot.ask * pair.perp.multiplier, rel=0.03), "in the venue's own prices"
             for estimate in reader.of(FundingPredicted):
                 assert estimate.next_at > estimate.event_at
                 assert estimate.interval_hours in (1.0, 2.0, 4.0, 8.0)
@@ -130,7 +131,7 @@ def test_an_estimate_carries_the_interval_of_the_ticker_not_of_the_listing() -> 
     run(work())
 
 
-def test_a_broken_connection_is_told_and_followed_by_whole_pictures() -> None:
+def test_a_broken_connection_is_reported_and_followed_by_snapshots() -> None:
     async def work() -> None:
         async with reading() as (venue, _, reader, _):
             await reader.until(lambda: reader.has_both_legs("BTCUSDT"))
@@ -148,7 +149,7 @@ def test_a_broken_connection_is_told_and_followed_by_whole_pictures() -> None:
     run(work())
 
 
-def test_f22_a_change_that_was_lost_is_noticed_and_the_tickers_begin_anew() -> None:
+def test_f22_a_lost_change_is_noticed_and_the_tickers_reconnect() -> None:
     async def work() -> None:
         async with reading(compared=True) as (venue, _, reader, _):
             await reader.until(lambda: reader.of(FundingPredicted, "BTCUSDT"))
@@ -158,7 +159,7 @@ def test_f22_a_change_that_was_lost_is_noticed_and_the_tickers_begin_anew() -> N
             await reader.until(lambda: reader.of(FeedLost))
             await reader.until(lambda: reader.of(FundingPredicted, "BTCUSDT")[-1].next_at > before)
 
-            assert venue.faults.struck == [("drop", "tickers.BTCUSDT")]
+            assert venue.faults.triggered == [("drop", "tickers.BTCUSDT")]
             assert [(one.feed, one.reason) for one in reader.of(FeedLost)] == [
                 (LINEAR_FEED, "a change of BTCUSDT was missed")
             ]
@@ -267,7 +268,8 @@ def test_the_hour_that_closed_comes_as_a_backfill_would_write_it() -> None:
             assert {one.event_at for one in reader.of(BarClosed)} == {hour * NS}
             assert {one.instrument for one in reader.of(BarClosed)} == {name for pair in pairs for name in pair.pair}
             assert all(one.turnover > 0 and (one.mark > 0) == (one.kind == "perp") for one in reader.of(BarClosed))
-            (page,) = [page async for page in market.history.candles("perp", "BTCUSDT", 60, hour - HOUR_MS, hour)]
+            perp = Instrument("bybit", "BTCUSDT", "perp")
+            (page,) = [page async for page in market.history.candles(perp, "trade", 60, hour - HOUR_MS, hour)]
             assert reader.of(BarClosed, "BTCUSDT", "perp")[0].close == float(page.rows[0].close)
 
     run(work())
@@ -276,10 +278,10 @@ def test_the_hour_that_closed_comes_as_a_backfill_would_write_it() -> None:
 def test_hours_that_an_outage_took_come_with_the_next_one_a_day_of_them_at_most() -> None:
     async def work() -> None:
         async with reading() as (venue, market, reader, pairs):
-            asked = []
+            requests: list[Any] = []
 
             def down(*question: Any) -> AsyncIterator[Page[Candle]]:
-                asked.append(question)
+                requests.append(question)
                 raise VenueError("bybit does not answer")
 
             async def hours(number: int) -> None:
@@ -290,7 +292,7 @@ def test_hours_that_an_outage_took_come_with_the_next_one_a_day_of_them_at_most(
                 patch.setattr(market.history, "candles", down)
                 for hour in range(1, 31):
                     venue.advance(3_600)
-                    await reader.until(lambda hour=hour: len(asked) == hour * len(pairs))  # type: ignore[misc]
+                    await reader.until(lambda hour=hour: len(requests) == hour * len(pairs))  # type: ignore[misc]
             assert not reader.of(BarClosed)
             venue.advance(3_600)
             await hours(24)
@@ -305,7 +307,7 @@ def test_hours_that_an_outage_took_come_with_the_next_one_a_day_of_them_at_most(
     run(work())
 
 
-def picture(pair: PairSpec) -> PublicStreams:
+def streams_of(pair: PairSpec) -> PublicStreams:
     return PublicStreams(Endpoint.at("http://127.0.0.1:1"), [pair])
 
 
@@ -327,29 +329,29 @@ def pair() -> PairSpec:
     return run(work())
 
 
-def told(pair: PairSpec, *messages: dict[str, Any]) -> list[Any]:
+def events_after(pair: PairSpec, *messages: dict[str, Any]) -> list[Any]:
     async def work() -> list[Any]:
-        streams = picture(pair)
+        streams = streams_of(pair)
         for message in messages:
             if message["topic"].startswith("tickers"):
                 streams._take_ticker(message)
             else:
                 streams._take_book(message)
-        return [await streams.outbox.get() for _ in range(len(streams.outbox))]
+        return [await streams.queue.get() for _ in range(len(streams.queue))]
 
     return run(work())
 
 
-def test_a_change_without_a_whole_picture_before_it_is_not_used(pair: PairSpec) -> None:
+def test_a_change_without_a_snapshot_before_it_is_not_used(pair: PairSpec) -> None:
     """F22."""
-    assert told(pair, ticker("delta", bid1Price="1", ask1Price="2")) == []
+    assert events_after(pair, ticker("delta", bid1Price="1", ask1Price="2")) == []
 
 
 def test_absent_fields_are_as_before(pair: PairSpec) -> None:
-    whole_picture = ticker("snapshot", bid1Price="99", ask1Price="101", fundingRate="0.0001", markPrice="100",
+    snapshot = ticker("snapshot", bid1Price="99", ask1Price="101", fundingRate="0.0001", markPrice="100",
                            nextFundingTime=str(NOW_MS + HOUR_MS), fundingIntervalHour="8")  # fmt: skip
 
-    found = told(pair, whole_picture, ticker("delta", NOW_MS + 1, ask1Price="102"), book("98", "99.5", NOW_MS + 2))
+    found = events_after(pair, snapshot, ticker("delta", NOW_MS + 1, ask1Price="102"), book("98", "99.5", NOW_MS + 2))
 
     assert [type(one) for one in found] == [FundingPredicted, Quoted, Quoted]
     assert found[0].mark == 100.0
@@ -358,19 +360,19 @@ def test_absent_fields_are_as_before(pair: PairSpec) -> None:
 
 
 def test_a_level_that_went_away_is_no_quote(pair: PairSpec) -> None:
-    found = told(pair, book("98", "99"), book("98", "", NOW_MS + 1, "delta", "0"))
+    found = events_after(pair, book("98", "99"), book("98", "", NOW_MS + 1, "delta", "0"))
 
     assert [one.event_at for one in found] == [NOW_MS * NS]
 
 
 def test_a_crossed_book_is_no_quote(pair: PairSpec) -> None:
-    (quote,) = told(pair, ticker("snapshot", bid1Price="102", ask1Price="101"), book("98", "99"))
+    (quote,) = events_after(pair, ticker("snapshot", bid1Price="102", ask1Price="101"), book("98", "99"))
 
     assert (quote.kind, quote.bid, quote.ask) == ("spot", 98.0, 99.0)
 
 
 def test_each_leg_bears_the_time_of_its_own_message(pair: PairSpec) -> None:
-    spot, perp = told(
+    spot, perp = events_after(
         pair, book("98", "99", NOW_MS), ticker("snapshot", NOW_MS + 9_000, bid1Price="99", ask1Price="101")
     )
 
@@ -380,8 +382,8 @@ def test_each_leg_bears_the_time_of_its_own_message(pair: PairSpec) -> None:
 def test_a_ticker_confirms_prices_that_did_not_change_once_a_second(pair: PairSpec) -> None:
     """A calm perpetual must not look as if its price were old."""
     begin = ticker("snapshot", bid1Price="99", ask1Price="101")
-    soon = told(pair, begin, ticker("delta", NOW_MS + REPEATED_EVERY_MS - 1, lastPrice="100"))
-    later = told(pair, begin, ticker("delta", NOW_MS + REPEATED_EVERY_MS, lastPrice="100"))
+    soon = events_after(pair, begin, ticker("delta", NOW_MS + REPEATED_EVERY_MS - 1, lastPrice="100"))
+    later = events_after(pair, begin, ticker("delta", NOW_MS + REPEATED_EVERY_MS, lastPrice="100"))
 
     assert [one.event_at // NS - NOW_MS for one in soon] == [0]
     assert [(one.event_at // NS - NOW_MS, one.bid, one.ask) for one in later] == [(REPEATED_EVERY_MS, 99.0, 101.0)]
@@ -389,15 +391,15 @@ def test_a_ticker_confirms_prices_that_did_not_change_once_a_second(pair: PairSp
 
 def test_nothing_seen_before_a_gap_is_used_after_it(pair: PairSpec) -> None:
     async def work() -> int:
-        streams = picture(pair)
+        streams = streams_of(pair)
         streams._take_ticker(ticker("snapshot", bid1Price="99", ask1Price="101"))
         streams._take_book(book("98", "99"))
         streams._lost(LINEAR_FEED, "gone")
         streams._lost(SPOT_FEED, "gone")
-        before = len(streams.outbox)
+        before = len(streams.queue)
         streams._take_ticker(ticker("delta", NOW_MS + 5_000, ask1Price="102"))
         streams._take_book(book("98.5", "", NOW_MS + 5_000, "delta"))
-        return len(streams.outbox) - before
+        return len(streams.queue) - before
 
     assert run(work()) == 0
 
@@ -405,8 +407,8 @@ def test_nothing_seen_before_a_gap_is_used_after_it(pair: PairSpec) -> None:
 def test_of_a_pair_one_leg_of_which_has_closed_the_other_is_followed(pair: PairSpec) -> None:
     messages = ticker("snapshot", bid1Price="99", ask1Price="101"), book("98", "99")
 
-    assert [one.kind for one in told(replace(pair, spot_status="Closed"), *messages)] == ["perp"]
-    assert [one.kind for one in told(replace(pair, status="Closed"), *messages)] == ["spot"]
+    assert [one.kind for one in events_after(replace(pair, spot_status="Closed"), *messages)] == ["perp"]
+    assert [one.kind for one in events_after(replace(pair, status="Closed"), *messages)] == ["spot"]
 
 
 @pytest.mark.parametrize(
@@ -423,31 +425,31 @@ def test_of_a_pair_one_leg_of_which_has_closed_the_other_is_followed(pair: PairS
     ],
 )
 def test_messages_of_a_strange_shape_say_nothing(pair: PairSpec, message: dict[str, Any]) -> None:
-    assert told(pair, message) == []
+    assert events_after(pair, message) == []
 
 
 def test_a_slow_reader_gets_the_latest_of_each_thing_in_the_order_of_arrival() -> None:
     async def work() -> list[str]:
-        outbox: Outbox[str] = Outbox()
+        queue: ConflatingQueue[str] = ConflatingQueue()
         for number in range(1_000):
-            outbox.put("a", f"a{number}")
-            outbox.put("b", f"b{number}")
-        outbox.put("lost", "lost")
-        outbox.put("a", "a-after")
-        assert len(outbox) == 3
-        return [await outbox.get() for _ in range(3)]
+            queue.put("a", f"a{number}")
+            queue.put("b", f"b{number}")
+        queue.put("lost", "lost")
+        queue.put("a", "a-after")
+        assert len(queue) == 3
+        return [await queue.get() for _ in range(3)]
 
     assert run(work()) == ["b999", "lost", "a-after"]
 
 
 def test_a_reader_gets_what_there_is_before_the_error_that_ended_it() -> None:
     async def work() -> None:
-        outbox: Outbox[str] = Outbox()
-        outbox.put("a", "a")
-        outbox.fail(ValueError("over"))
-        assert await outbox.get() == "a"
+        queue: ConflatingQueue[str] = ConflatingQueue()
+        queue.put("a", "a")
+        queue.fail(ValueError("over"))
+        assert await queue.get() == "a"
         with pytest.raises(ValueError, match="over"):
-            await outbox.get()
+            await queue.get()
 
     run(work())
 

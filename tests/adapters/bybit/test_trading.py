@@ -13,11 +13,11 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from carryfold.adapters.bybit import BybitTrading, Credentials, Endpoint
+from carryfold.adapters.bybit.endpoint import Endpoint
 from carryfold.adapters.bybit.reports import Multipliers, execution_report, order_report, plain
-from carryfold.adapters.importing.report import RowRefused
-from carryfold.adapters.simexchange import KeyRights, SimExchange
-from carryfold.adapters.venue import PairSpec, VenueError
+from carryfold.adapters.bybit.trading import BybitTrading
+from carryfold.adapters.marketdata.checks import RowRefused
+from carryfold.adapters.venues import Credentials, PairSpec, VenueError
 from carryfold.domain.execution.reports import (
     Accepted,
     FillReport,
@@ -31,6 +31,7 @@ from carryfold.domain.execution.reports import (
     Unknown,
 )
 from carryfold.domain.instruments import InstrumentKind
+from carryfold.simexchange import KeyRights, SimExchange
 from tests.adapters.bybit.venue import HOUR_MS, NOW_MS, answering, exchange, no_pause, run
 
 SHARED = Path(os.environ.get("CARRYFOLD_SHARED") or Path(__file__).resolve().parents[4] / "shared")
@@ -40,8 +41,8 @@ KEY = Credentials("the-key-of-a-test", "the-secret-of-a-test")
 THOUSAND = "1000SYN04USDT"
 
 
-class Desk(NamedTuple):
-    """An exchange, an account there, and its pairs."""
+class Session(NamedTuple):
+    """An exchange, an account on it, and its pairs."""
 
     venue: SimExchange
     trading: BybitTrading
@@ -68,7 +69,7 @@ class Desk(NamedTuple):
 
 
 @asynccontextmanager
-async def desk(**options: Any) -> AsyncIterator[Desk]:
+async def session(**options: Any) -> AsyncIterator[Session]:
     async with exchange(**{"pairs": 5, "private_limits": False, "history_days": 3, **options}) as (venue, market):
         pairs = {pair.symbol: pair for pair in await market.pairs()}
         estimates = await market.predictions(list(pairs.values()))
@@ -79,21 +80,21 @@ async def desk(**options: Any) -> AsyncIterator[Desk]:
         endpoint = Endpoint.at(venue.endpoints.rest)
         trading = BybitTrading(endpoint, credentials, pairs.values(), rate_limit_ms=1, sleep=no_pause)
         try:
-            yield Desk(venue, trading, pairs, marks)
+            yield Session(venue, trading, pairs, marks)
         finally:
             await trading.close()
 
 
-def at_a_desk(work: Callable[[Desk], Awaitable[None]], **options: Any) -> None:
+def with_session(work: Callable[[Session], Awaitable[None]], **options: Any) -> None:
     async def inside() -> None:
-        async with desk(**options) as one:
+        async with session(**options) as one:
             await work(one)
 
     run(inside())
 
 
 def test_both_legs_fill_and_are_reported_as_the_venue_booked_them() -> None:
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         spot = one.order("run1-a-spot-1", "BTCUSDT", "spot", "buy", "0.01")
         perp = one.order("run1-a-perp-1", "BTCUSDT", "perp", "sell", "0.01")
         assert isinstance(await one.trading.place(spot), Accepted)
@@ -108,21 +109,21 @@ def test_both_legs_fill_and_are_reported_as_the_venue_booked_them() -> None:
         account = await one.trading.account()
 
         bought, sold = fills[spot.client_id], fills[perp.client_id]
-        assert (bought.fee_coin, bought.fee) == ("BTC", Decimal("0.01") * Decimal("0.001")), "kept as told"
+        assert (bought.fee_coin, bought.fee) == ("BTC", Decimal("0.01") * Decimal("0.001")), "as the venue told it"
         assert (sold.fee_coin, sold.kind, sold.side) == ("USDT", "perp", "sell")
         assert account.coins == {"BTC": Decimal("0.01") - bought.fee}
         assert account.cash == Decimal(100_000) - bought.value - sold.fee
         assert (position.symbol, position.qty) == ("BTCUSDT", Decimal("-0.01"))
         assert account.health > 100
 
-    at_a_desk(work)
+    with_session(work)
 
 
 LEGS: tuple[tuple[InstrumentKind, Side], ...] = (("spot", "buy"), ("perp", "sell"))
 
 
 def test_both_legs_of_a_pair_with_a_multiplier_are_traded_in_coins() -> None:
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         qty = str(10 * one.pairs[THOUSAND].perp_rules.qty_step)
         for kind, side in LEGS:
             order = one.order(f"m-{kind}", THOUSAND, kind, side, qty)
@@ -136,20 +137,20 @@ def test_both_legs_of_a_pair_with_a_multiplier_are_traded_in_coins() -> None:
         assert position.qty == -Decimal(qty)
         assert float(position.entry_price) == pytest.approx(float(one.marks[THOUSAND]), rel=0.02)
 
-    at_a_desk(work)
+    with_session(work)
 
 
 def test_the_same_id_can_never_make_a_second_order() -> None:
     """F15."""
 
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         for kind, side in LEGS:
             order = one.order(f"same-{kind}", "BTCUSDT", kind, side, "0.01")
             assert await one.trading.place(order) != Accepted()
             assert await one.trading.place(order) == Accepted(), "it has it already"
         assert len(await one.trading.fills_since(NOW_MS * NS - 10**9)) == 2
 
-    at_a_desk(work)
+    with_session(work)
 
 
 @pytest.mark.parametrize("fault", ["lose_response", "error_after", "create_timeout", "corrupt"])
@@ -157,7 +158,7 @@ def test_the_same_id_can_never_make_a_second_order() -> None:
 def test_an_order_whose_answer_is_lost_is_unknown_and_then_found(fault: str, kind: InstrumentKind) -> None:
     """F13."""
 
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         order = one.order("lost-1", "BTCUSDT", kind, "buy", "0.01")
         one.venue.faults.inject(fault, where="order/create")
 
@@ -169,7 +170,7 @@ def test_an_order_whose_answer_is_lost_is_unknown_and_then_found(fault: str, kin
         assert await one.trading.place(order) == Accepted()
         assert len(await one.trading.fills_since(NOW_MS * NS - 10**9)) == 1
 
-    at_a_desk(work)
+    with_session(work)
 
 
 @pytest.mark.parametrize(
@@ -185,7 +186,7 @@ def test_an_order_whose_answer_is_lost_is_unknown_and_then_found(fault: str, kin
 def test_an_order_that_never_arrived_is_proved_absent_by_asking(fault: str, more: dict[str, Any], kind: type) -> None:
     """F14, F23."""
 
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         order = one.order("never-1", "BTCUSDT", "perp", "sell", "0.01")
         one.venue.faults.inject(fault, where="order/create", **more)
 
@@ -193,7 +194,7 @@ def test_an_order_that_never_arrived_is_proved_absent_by_asking(fault: str, more
         assert await one.trading.query("never-1", "BTCUSDT", "perp") == NotFound()
         assert await one.trading.place(order) != Accepted(), "the same id is still free"
 
-    at_a_desk(work)
+    with_session(work)
 
 
 @pytest.mark.parametrize("where", ["order/realtime", "order/history", "execution/list"])
@@ -201,17 +202,17 @@ def test_an_order_that_never_arrived_is_proved_absent_by_asking(fault: str, more
 def test_no_question_that_failed_counts_as_an_answer(where: str, fault: str) -> None:
     """NotFound lets a new order go out: it takes three answers."""
 
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         one.venue.faults.inject(fault, where=where)
 
         assert isinstance(await one.trading.query("x", "BTCUSDT", "perp"), (Unknown, Retry))
         assert await one.trading.query("x", "BTCUSDT", "perp") == NotFound()
 
-    at_a_desk(work)
+    with_session(work)
 
 
 def test_an_order_that_the_lists_forgot_is_known_by_its_executions() -> None:
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         await one.trading.place(one.order("old-1", "BTCUSDT", "perp", "sell", "0.01"))
         for where in ("order/realtime", "order/history"):
             one.venue.faults.inject("stale", where=where)
@@ -221,28 +222,28 @@ def test_an_order_that_the_lists_forgot_is_known_by_its_executions() -> None:
         assert isinstance(found, OrderReport)
         assert (found.filled, found.open, found.side) == (Decimal("0.01"), False, "sell")
 
-    at_a_desk(work)
+    with_session(work)
 
 
 @pytest.mark.parametrize(
-    ("qty", "off", "said"),
+    ("qty", "off", "expected"),
     [("0.0000001", "0.005", "code"), ("900000", "0.005", "code"), ("0.01", "0.5", "code 110003")],
 )
-def test_what_the_venue_refuses_is_rejected_for_certain(qty: str, off: str, said: str) -> None:
-    async def work(one: Desk) -> None:
+def test_what_the_venue_refuses_is_rejected_for_certain(qty: str, off: str, expected: str) -> None:
+    async def work(one: Session) -> None:
         outcome = await one.trading.place(one.order("bad-1", "BTCUSDT", "perp", "buy", qty, off=off))
 
         assert isinstance(outcome, Rejected), outcome
-        assert said in outcome.reason
+        assert expected in outcome.reason
         assert await one.trading.query("bad-1", "BTCUSDT", "perp") == NotFound()
 
-    at_a_desk(work)
+    with_session(work)
 
 
 def test_a_partial_fill_is_what_it_is() -> None:
     """F16: the rest of an immediate order is gone, what filled stays."""
 
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         one.venue.faults.inject("partial_fill", value=0.4)
         await one.trading.place(one.order("part-1", "BTCUSDT", "perp", "sell", "0.01"))
 
@@ -252,22 +253,22 @@ def test_a_partial_fill_is_what_it_is() -> None:
         assert (report.filled, report.open) == (Decimal("0.004"), False)
         assert report.reason != ""
 
-    at_a_desk(work)
+    with_session(work)
 
 
 def test_cancelling_what_is_gone_is_rejected() -> None:
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         order = one.order("c-1", "BTCUSDT", "perp", "sell", "0.01")
         await one.trading.place(order)
 
         assert isinstance(await one.trading.cancel(order), Rejected)
         assert await one.trading.open_orders() == []
 
-    at_a_desk(work)
+    with_session(work)
 
 
 def test_funding_is_what_was_booked_received_above_zero() -> None:
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         await one.trading.place(one.order("f-1", "BTCUSDT", "perp", "sell", "0.5"))
         before = (await one.trading.account()).cash
         one.venue.advance(2 * 3_600)
@@ -280,13 +281,13 @@ def test_funding_is_what_was_booked_received_above_zero() -> None:
         assert abs(after - before - funding.amount) < Decimal("1e-8")
         assert funding.amount != 0
 
-    at_a_desk(work, schedule={})
+    with_session(work, schedule={})
 
 
 def test_trades_of_nobody_we_know_are_reported_with_their_cause() -> None:
     """F29."""
 
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         await one.trading.place(one.order("a-1", "BTCUSDT", "perp", "sell", "0.5"))
         one.venue.external_trade("ETHUSDT", Decimal("0.1"))
         one.venue.adl("BTCUSDT", Decimal("0.5"))
@@ -297,11 +298,11 @@ def test_trades_of_nobody_we_know_are_reported_with_their_cause() -> None:
         (adl,) = [fill for fill in fills if fill.cause == "adl"]
         assert (adl.symbol, adl.side, adl.qty) == ("BTCUSDT", "buy", Decimal("0.25"))
 
-    at_a_desk(work)
+    with_session(work)
 
 
 def test_many_fills_come_page_by_page_once_each_oldest_first() -> None:
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         for number in range(115):
             side: Side = "sell" if number % 2 else "buy"
             assert isinstance(
@@ -318,38 +319,38 @@ def test_many_fills_come_page_by_page_once_each_oldest_first() -> None:
         assert len({fill.fill_id for fill in fills}) == len(fills)
         assert [fill.event_at for fill in fills] == sorted(fill.event_at for fill in fills)
 
-    at_a_desk(work)
+    with_session(work)
 
 
 def test_what_a_key_may_do_is_told() -> None:
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         found = await one.trading.permissions()
         assert (found.trade, found.withdraw, found.read_only) == (True, False, False)
 
-    async def dangerous(one: Desk) -> None:
+    async def dangerous(one: Session) -> None:
         assert (await one.trading.permissions()).withdraw
 
-    async def harmless(one: Desk) -> None:
+    async def harmless(one: Session) -> None:
         found = await one.trading.permissions()
         assert (found.trade, found.read_only) == (False, True)
 
-    at_a_desk(work)
-    at_a_desk(dangerous, rights=KeyRights(withdraw=True))
-    at_a_desk(harmless, rights=KeyRights(trade=False, read_only=True))
+    with_session(work)
+    with_session(dangerous, rights=KeyRights(withdraw=True))
+    with_session(harmless, rights=KeyRights(trade=False, read_only=True))
 
 
 def test_fees_are_those_of_the_account() -> None:
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         found = await one.trading.fees(one.pairs[THOUSAND])
         assert (found.long_taker, found.short_taker) == (Decimal("0.0008"), Decimal("0.0004"))
 
-    at_a_desk(work, spot_taker=Decimal("0.0008"), perp_taker=Decimal("0.0004"))
+    with_session(work, spot_taker=Decimal("0.0008"), perp_taker=Decimal("0.0004"))
 
 
 def test_a_key_that_is_not_valid_any_more_ends_it_in_one_line() -> None:
     """F28."""
 
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         one.venue.revoke_key()
         order = one.order("r-1", "BTCUSDT", "perp", "sell", "0.01")
         attempts: list[Awaitable[object]] = [
@@ -365,14 +366,14 @@ def test_a_key_that_is_not_valid_any_more_ends_it_in_one_line() -> None:
             assert "\n" not in str(raised.value)
             assert one.venue.api_key not in str(raised.value)
 
-    at_a_desk(work)
+    with_session(work)
 
 
 @pytest.mark.parametrize(("skew_ms", "kind"), [(-20_000, Retry), (20_000, Retry)])
 def test_a_clock_that_is_off_is_followed_and_the_order_may_go_again(skew_ms: int, kind: type) -> None:
     """F25."""
 
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         one.venue.faults.inject("clock_skew", value=skew_ms)
         one.venue.advance(1)
         order = one.order("k-1", "BTCUSDT", "perp", "sell", "0.01")
@@ -384,16 +385,16 @@ def test_a_clock_that_is_off_is_followed_and_the_order_may_go_again(skew_ms: int
         assert "code 10002: the clock of this machine is wrong" in first.reason  # type: ignore[union-attr]
         assert isinstance(again, Accepted), again
 
-    at_a_desk(work, start_ms=int(time.time() * 1_000))
+    with_session(work, start_ms=int(time.time() * 1_000))
 
 
 def test_an_instrument_of_no_pair_is_one_line() -> None:
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         for symbol, kind in (("NOPEUSDT", "perp"), (THOUSAND, "spot")):
-            with pytest.raises(VenueError, match=f"bybit has no {kind} {symbol}"):
+            with pytest.raises(VenueError, match=f"{kind} {symbol} is not among the instruments"):
                 await one.trading.place(OrderRequest("x", symbol, kind, "sell", Decimal(1), Decimal(1)))  # type: ignore[arg-type]
 
-    at_a_desk(work)
+    with_session(work)
 
 
 def test_half_a_list_is_no_list() -> None:
@@ -416,7 +417,7 @@ def test_what_is_sent_is_what_was_asked_for() -> None:
     """Exact decimals, a limit, immediate or cancel, and the caller's id; spot without borrowing."""
     bodies: list[bytes] = []
 
-    async def work(one: Desk) -> None:
+    async def work(one: Session) -> None:
         async with answering({"retCode": 0, "result": {"orderId": "1"}, "time": NOW_MS}, bodies=bodies) as endpoint:
             trading = BybitTrading(endpoint, KEY, one.pairs.values(), rate_limit_ms=1, sleep=no_pause)
             try:
@@ -428,7 +429,7 @@ def test_what_is_sent_is_what_was_asked_for() -> None:
             finally:
                 await trading.close()
 
-    at_a_desk(work)
+    with_session(work)
     sent = [json.loads(body) for body in bodies]
 
     assert sent == [

@@ -10,11 +10,13 @@ from typing import Any, TypeVar
 
 from aiohttp import web
 
-from carryfold.adapters.bybit import BybitMarket, Endpoint, RestClient
-from carryfold.adapters.simexchange import SimConfig, SimExchange
+from carryfold.adapters.bybit.client import RestClient
+from carryfold.adapters.bybit.endpoint import Endpoint
+from carryfold.adapters.bybit.market import BybitMarket
 from carryfold.domain.codec import decode_batch
 from carryfold.domain.events import Event
 from carryfold.eventlog import LogReader
+from carryfold.simexchange import SimConfig, SimExchange
 from tests import steady
 
 T = TypeVar("T")
@@ -51,20 +53,20 @@ async def exchange(**options: Any) -> AsyncIterator[tuple[SimExchange, BybitMark
 async def answering(
     answer: Any, status: int = 200, seen: list[web.Request] | None = None, bodies: list[bytes] | None = None
 ) -> AsyncIterator[Endpoint]:
-    """A venue that says the same to everything: JSON of `answer`, or text as it is; or what a function of the request
-    says. Keeps what it was asked in `seen`, with its `bodies`."""
+    """A venue with one answer to every request: JSON of `answer`, or text as it is, or the result of a function of the
+    request. Keeps the requests in `seen`, and their `bodies`."""
 
     async def handle(request: web.Request) -> web.Response:
         if seen is not None:
             seen.append(request)
         if bodies is not None:
             bodies.append(await request.read())
-        said = answer(request) if callable(answer) else answer
-        if isinstance(said, web.Response):
-            return said
-        if isinstance(said, str):
-            return web.Response(text=said, status=status)
-        return web.json_response(said, status=status)
+        reply = answer(request) if callable(answer) else answer
+        if isinstance(reply, web.Response):
+            return reply
+        if isinstance(reply, str):
+            return web.Response(text=reply, status=status)
+        return web.json_response(reply, status=status)
 
     app = web.Application()
     app.router.add_route("*", "/{rest:.*}", handle)

@@ -1,17 +1,6 @@
-"""A venue's history into the log: resumable, newest first, several pairs at once. Knows no venue by name."""
+"""A venue's history into the log: resumable, newest first, several pairs at once. Independent of the venue."""
 
-from carryfold.adapters.backfill.pair import Wanted
-from carryfold.adapters.backfill.registry import Snapshot, listing_changes, record_listings, snapshot_registry
-from carryfold.adapters.backfill.run import BackfillReport, PairReport, choose_pairs, run_backfill
+from carryfold.adapters.backfill.pair import BackfillRequest
+from carryfold.adapters.backfill.run import BackfillReport, PairReport, Progress, run_backfill
 
-__all__ = [
-    "BackfillReport",
-    "PairReport",
-    "Snapshot",
-    "Wanted",
-    "choose_pairs",
-    "listing_changes",
-    "record_listings",
-    "run_backfill",
-    "snapshot_registry",
-]
+__all__ = ["BackfillReport", "BackfillRequest", "PairReport", "Progress", "run_backfill"]

@@ -1,17 +1,20 @@
-"""Which spans of a pair's history have been asked for, kept in the log beside the events they brought.
+"""Which spans of a pair's history have been fetched, kept in the log beside the events they brought.
 
-A span is stored only after its rows are in the log, so that after any crash a span that counts as asked for is there;
-what was appended without its span is asked for again and dropped as a duplicate. Finished spans are merged, and so the
-record of a backfill that was interrupted equals that of one that was not.
+A span is stored only after its rows are in the log. After a crash, a span that counts as fetched is therefore there,
+and rows that were appended without their span are fetched again and dropped as duplicates. Finished spans are merged,
+so an interrupted backfill leaves the same record as an uninterrupted one.
 """
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 
-__all__ = ["Coverage", "Settings", "Span", "merged", "missing"]
+from carryfold.domain.availability import LogSettings
+from carryfold.domain.instruments import Instrument
+
+__all__ = ["Coverage", "Span", "merged", "missing"]
 
 Span = tuple[int, int]
 """since_ms <= time < until_ms."""
@@ -19,18 +22,9 @@ Span = tuple[int, int]
 _PREFIX: Final = "backfill"
 
 
-class Settings(Protocol):
-    """The part of a log that keeps settings."""
-
-    def get_meta(self, name: str) -> bytes | None:
-        """One setting, or None."""
-
-    def set_meta(self, name: str, value: bytes) -> None:
-        """Store or replace one setting."""
-
-
-class Asked(msgspec.Struct):
-    """One kind of history of one pair: what was asked for, how many rows came, and the venue's words if it refused."""
+class KindCoverage(msgspec.Struct):
+    """One kind of history of one pair: the spans that were fetched, how many rows came, and the venue's words if it
+    refused."""
 
     spans: list[Span] = []
     rows: int = 0
@@ -38,38 +32,38 @@ class Asked(msgspec.Struct):
 
 
 class Coverage:
-    """The record of one pair (venue, symbol, listing)."""
+    """The record of one pair, under its perpetual."""
 
-    def __init__(self, log: Settings, venue: str, symbol: str, listing: int) -> None:
+    def __init__(self, log: LogSettings, perp: Instrument) -> None:
         self._log = log
-        self._name = f"{_PREFIX}:{venue}:{symbol}:{listing}"
+        self._name = f"{_PREFIX}:{perp.venue}:{perp.symbol}:{perp.listing}"
         stored = log.get_meta(self._name)
-        self._kinds = {} if stored is None else msgspec.json.decode(stored, type=dict[str, Asked])
+        self._kinds = {} if stored is None else msgspec.json.decode(stored, type=dict[str, KindCoverage])
 
     def missing(self, kind: str, span: Span) -> list[Span]:
-        """What of a span has not been asked for, newest first."""
+        """The parts of a span that have not been fetched, newest first."""
         return missing(self.of(kind).spans, span)
 
-    def of(self, kind: str) -> Asked:
-        """What is known of one kind."""
-        return self._kinds.get(kind, Asked())
+    def of(self, kind: str) -> KindCoverage:
+        """The record of one kind."""
+        return self._kinds.get(kind, KindCoverage())
 
     def add(self, kind: str, span: Span, rows: int) -> None:
-        """A span is in the log, with this many rows."""
-        asked = self._kinds.setdefault(kind, Asked())
-        asked.spans = merged([*asked.spans, span])
-        asked.rows += rows
-        asked.refused = ""
+        """Note that a span is in the log, with this many rows."""
+        one = self._kinds.setdefault(kind, KindCoverage())
+        one.spans = merged([*one.spans, span])
+        one.rows += rows
+        one.refused = ""
         self._store()
 
     def refuse(self, kind: str, reason: str) -> None:
-        """The venue does not tell. It will be asked again the next time."""
-        self._kinds.setdefault(kind, Asked()).refused = reason
+        """Note that the venue refused. The next backfill asks again."""
+        self._kinds.setdefault(kind, KindCoverage()).refused = reason
         self._store()
 
     def refusals(self) -> list[str]:
-        """What the venue did not tell, and in which words."""
-        return [f"{kind}: {asked.refused}" for kind, asked in sorted(self._kinds.items()) if asked.refused]
+        """The kinds that the venue refused, each with the venue's words."""
+        return [f"{kind}: {one.refused}" for kind, one in sorted(self._kinds.items()) if one.refused]
 
     def _store(self) -> None:
         ordered = {kind: self._kinds[kind] for kind in sorted(self._kinds)}
@@ -77,7 +71,7 @@ class Coverage:
 
 
 def merged(spans: list[Span]) -> list[Span]:
-    """The same times in as few spans as possible, oldest first."""
+    """The same times in the fewest spans, oldest first."""
     found: list[Span] = []
     for since, until in sorted(span for span in spans if span[0] < span[1]):
         if found and since <= found[-1][1]:

@@ -1,29 +1,4 @@
-"""Bybit over ccxt: the market without a key, the account with one. Start at market.py and trading.py."""
+"""Bybit over ccxt: the market without a key (market.py), the account with one (trading.py), both described in venue.py.
 
-from carryfold.adapters.bybit.client import RestClient
-from carryfold.adapters.bybit.endpoint import (
-    DEMO,
-    MAINNET,
-    TESTNET,
-    Credentials,
-    Endpoint,
-    load_credentials,
-    parse_endpoint,
-)
-from carryfold.adapters.bybit.history import BybitHistory
-from carryfold.adapters.bybit.market import BybitMarket
-from carryfold.adapters.bybit.trading import BybitTrading
-
-__all__ = [
-    "DEMO",
-    "MAINNET",
-    "TESTNET",
-    "BybitHistory",
-    "BybitMarket",
-    "BybitTrading",
-    "Credentials",
-    "Endpoint",
-    "RestClient",
-    "load_credentials",
-    "parse_endpoint",
-]
+Nothing is imported here, so that file imports can read Bybit's formats without loading a client.
+"""

@@ -1,9 +1,9 @@
-"""The one place where ccxt's REST object is made and asked.
+"""The one place where ccxt's REST object is made and used.
 
-Questions are asked through ccxt's own methods per address (`public_get_v5_market_kline` and so on) and answered with
-the venue's own JSON, so that ccxt signs, throttles and names errors, and nothing between the venue's text and our
-Decimal or float guesses, rounds, truncates or drops. Reading is repeated on anything that may pass; sending an order
-happens exactly once, and whoever sends judges the error.
+Requests go through ccxt's own methods for each address (`public_get_v5_market_kline` and so on) and return the venue's
+own JSON: ccxt signs, throttles and names errors, and nothing rounds, truncates or drops a value between the venue's
+text and our Decimal or float. A request for data is repeated on any error that may pass. An order is sent exactly once,
+and the sender classifies the error.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from carryfold.adapters.bybit.endpoint import Credentials, Endpoint
-from carryfold.adapters.bybit.errors import Verdict, judge, venue_error
+from carryfold.adapters.bybit.endpoint import Endpoint
+from carryfold.adapters.bybit.errors import ErrorKind, classify, venue_error
+from carryfold.adapters.bybit.facts import FACTS
+from carryfold.adapters.venues.credentials import Credentials
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -24,10 +26,9 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "RestClient", "configure", "quieten", "release"]
 
 PUBLIC_RATE_LIMIT_MS: Final = 5
-"""ccxt counts market data at five of these: 40 questions a second, a third of what the venue allows an address."""
+"""ccxt counts market data at five of these: 40 requests a second, a third of what the venue allows an address."""
 
 PRIVATE_RATE_LIMIT_MS: Final = 20  # the venue's limits a key, as ccxt counts them
-RECEIVE_WINDOW_MS: Final = 5_000
 TIMEOUT_MS: Final = 10_000
 MAX_ATTEMPTS: Final = 5
 FIRST_PAUSE_S: Final = 0.5
@@ -72,10 +73,10 @@ class RestClient:
         # ccxt's own parsing trips over some malformed answers with these two.
         self.errors: tuple[type[Exception], ...] = (ccxt.async_support.BaseError, OSError, ValueError, TypeError)
 
-    async def get(self, method: str, params: Mapping[str, Any], asked: str) -> Answer:
-        """Ask until there is an answer. `asked` says in the user's words what it is about.
+    async def get(self, method: str, params: Mapping[str, Any], subject: str) -> Answer:
+        """Repeat a request for data until there is an answer. `subject` says in the user's words what is requested.
 
-        Raises VenueError: at once for what asking again cannot change, else after MAX_ATTEMPTS.
+        Raises VenueError: at once for an error that a repetition cannot change, else after MAX_ATTEMPTS.
         """
         for attempt in range(1, MAX_ATTEMPTS + 1):
             try:
@@ -83,12 +84,12 @@ class RestClient:
             except self.errors as error:
                 pause = await self._pause(error, attempt)
                 if pause is None:
-                    raise venue_error(error, asked) from None
+                    raise venue_error(error, subject) from None
             await self._sleep(pause)
         raise AssertionError("the last attempt raises")
 
     async def send(self, method: str, params: Mapping[str, Any]) -> Any:
-        """One request, once. Raises whatever ccxt raises; `errors.judge` knows what it means."""
+        """One request, once. Raises what ccxt raises; `errors.judge` knows what it means."""
         return await getattr(self._exchange, method)(dict(params))
 
     async def server_time_ms(self) -> int:
@@ -102,13 +103,13 @@ class RestClient:
         await self._exchange.load_time_difference()
 
     async def close(self) -> None:
-        """Give up the connections."""
+        """Close the connections."""
         await release(self._exchange)
 
     async def _pause(self, error: Exception, attempt: int) -> float | None:
         """Seconds until the next attempt; None when there is to be none."""
-        verdict, _, after_s, code = judge(error)
-        if verdict not in (Verdict.RETRY, Verdict.UNKNOWN) or attempt == MAX_ATTEMPTS or after_s > MAX_PAUSE_S:
+        kind, _, after_s, code = classify(error)
+        if kind not in (ErrorKind.RETRY, ErrorKind.UNKNOWN) or attempt == MAX_ATTEMPTS or after_s > MAX_PAUSE_S:
             return None
         if code == _WRONG_CLOCK and self._has_key:
             if attempt > 1:
@@ -116,17 +117,17 @@ class RestClient:
             try:
                 await self.follow_clock()
             except self.errors as failed:
-                return None if judge(failed).verdict is Verdict.FATAL else FIRST_PAUSE_S
+                return None if classify(failed).kind is ErrorKind.FATAL else FIRST_PAUSE_S
             return 0.0
         backoff_s: float = FIRST_PAUSE_S * 2.0 ** (attempt - 1)
-        return max(after_s if verdict is Verdict.RETRY else 0.0, backoff_s)
+        return max(after_s if kind is ErrorKind.RETRY else 0.0, backoff_s)
 
 
 def configure(module: ModuleType, endpoint: Endpoint, credentials: Credentials | None, rate_limit_ms: int) -> Any:
-    """A ccxt exchange of `module` (async_support or pro) that talks to `endpoint` alone.
+    """A ccxt exchange of `module` (async_support or pro) for `endpoint` alone.
 
-    The options tell ccxt what it would otherwise ask the venue before the first request: that the account is a
-    unified one, and that markets are spot and linear.
+    The options say that the account is a unified one and that markets are spot and linear, which ccxt would otherwise
+    request from the venue first.
     """
     quieten()
     settings: dict[str, Any] = {
@@ -136,7 +137,7 @@ def configure(module: ModuleType, endpoint: Endpoint, credentials: Credentials |
         "newUpdates": True,
         "options": {
             "defaultType": "swap",
-            "recvWindow": RECEIVE_WINDOW_MS,
+            "recvWindow": round(FACTS.receive_window_s * 1_000),
             "enableUnifiedMargin": False,
             "enableUnifiedAccount": True,
             "unifiedMarginStatus": 6,
@@ -156,7 +157,7 @@ def configure(module: ModuleType, endpoint: Endpoint, credentials: Credentials |
 
 
 def _addresses(endpoint: Endpoint, *, with_sockets: bool) -> dict[str, Any]:
-    """Every address that ccxt might use, under the names it uses."""
+    """Every address that ccxt may use, under ccxt's names."""
     rest: dict[str, Any] = dict.fromkeys(("spot", "futures", "v2", "public", "private"), endpoint.rest)
     if not with_sockets:
         return rest
@@ -169,19 +170,20 @@ def _addresses(endpoint: Endpoint, *, with_sockets: bool) -> dict[str, Any]:
 
 
 def quieten() -> None:
-    """ccxt logs requests with their signed headers at level DEBUG: nobody may switch that on by accident."""
+    """Keep ccxt from logging at level DEBUG, where it writes requests with their signed headers."""
     logging.getLogger("ccxt.base.exchange").setLevel(logging.INFO)
     logging.getLogger("ccxt").setLevel(logging.INFO)
 
 
 @cache
 def _tls(certificates: str) -> ssl.SSLContext:
-    """As ccxt makes it for each of its objects; reading the certificates takes longer than all else about them."""
+    """One context for all of ccxt's objects, because reading the certificates takes longer than all the rest of
+    them."""
     return ssl.create_default_context(cafile=certificates)
 
 
 def _answer(response: Any) -> Answer:
-    """Raises ValueError for an answer that is no answer of this API."""
+    """Raises ValueError for a response that is not of this API's form."""
     if not isinstance(response, dict) or not isinstance(response.get("result"), dict):
         raise ValueError(_BROKEN)  # noqa: TRY004 - it is the venue that is wrong
     time_ms = str(response.get("time"))
@@ -189,7 +191,7 @@ def _answer(response: Any) -> Answer:
 
 
 async def release(exchange: Any) -> None:
-    """Close an exchange of ccxt to the end, also if whoever waits is cancelled meanwhile: one that is half closed keeps
+    """Close an exchange of ccxt completely, even when the caller is cancelled meanwhile: a half closed one would keep
     its connections."""
     closing = asyncio.ensure_future(exchange.close())
     try:

@@ -1,13 +1,13 @@
-"""What an error of ccxt means for whoever asked: the one table.
+"""What an error of ccxt means for the caller: the one table.
 
-Two questions decide. Has the venue certainly done nothing? Then it is REJECTED (never), RETRY (not now) or FATAL
-(nothing will work until a person acts). Can it have done it all the same? Then it is UNKNOWN, and only asking the venue
-can tell. A class that is not in the table is UNKNOWN; a test walks over every class that ccxt exports, so that a new
-one has to be judged by a person.
+If the venue has certainly done nothing, the error is REJECTED (it never will), RETRY (it may later) or FATAL (nothing
+works until a person acts). If it may have carried out the request, the error is UNKNOWN, and only a query can tell. A
+class that is not in the table is UNKNOWN; a test walks over every class that ccxt exports, so a person has to classify
+a new one.
 
-The venue's own code overrules the class, because ccxt maps some codes to classes that say something else (170146, a
-time-out, is InvalidOrder there). Texts hold nothing but the venue's code and message: ccxt puts addresses and whole
-responses into its messages, and Bybit echoes the API key in its complaint about a signature.
+The venue's own code overrules the class, because ccxt maps some codes to other classes (170146, a time-out, is
+InvalidOrder there). Texts hold only the venue's code and message: ccxt puts addresses and whole responses into its
+messages, and Bybit echoes the API key when it complains about a signature.
 """
 
 from __future__ import annotations
@@ -17,45 +17,45 @@ import re
 from enum import Enum
 from typing import Final, NamedTuple
 
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.venues import VenueError
 from carryfold.domain.execution.reports import Accepted, PlaceOutcome, Rejected, Retry, Unknown
 
 __all__ = [
     "BY_CLASS",
     "BY_CODE",
     "BY_STATUS",
-    "Judgement",
-    "QuestionRefused",
-    "Verdict",
-    "judge",
+    "ClassifiedError",
+    "ErrorKind",
+    "RequestRejected",
+    "classify",
     "place_outcome",
     "venue_error",
 ]
 
 
-class Verdict(Enum):
-    """What the caller should do."""
+class ErrorKind(Enum):
+    """How the caller has to go on."""
 
     REJECTED = "rejected"  # the venue did nothing and never will
-    UNKNOWN = "unknown"  # it may or may not have done it: ask
-    RETRY = "retry"  # it did nothing, and may when asked again
-    FATAL = "fatal"  # it did nothing and will not until a person changes something
-    DUPLICATE = "duplicate"  # it has this order already
+    UNKNOWN = "unknown"  # the venue may have carried it out: query it
+    RETRY = "retry"  # the venue did nothing; the request may be sent again
+    FATAL = "fatal"  # the venue did nothing, and will not until a person changes something
+    DUPLICATE = "duplicate"  # the venue has this order already
 
 
-class Judgement(NamedTuple):
-    """A verdict with its reason in one line. `after_s`: seconds to wait where the verdict is RETRY. `code`: the
-    venue's own, "" where it gave none."""
+class ClassifiedError(NamedTuple):
+    """The kind of an error with its reason in one line. `after_s`: seconds to wait before a retry. `code`: the venue's
+    own, empty where it gave none."""
 
-    verdict: Verdict
+    kind: ErrorKind
     reason: str
     after_s: float = 0.0
     code: str = ""
 
 
-_REJECTED, _UNKNOWN, _RETRY, _FATAL, _DUPLICATE = Verdict
+_REJECTED, _UNKNOWN, _RETRY, _FATAL, _DUPLICATE = ErrorKind
 
-BY_CLASS: Final[dict[str, Verdict]] = {
+BY_CLASS: Final[dict[str, ErrorKind]] = {
     "BaseError": _UNKNOWN,
     "ExchangeError": _UNKNOWN,  # ccxt's class for any code it does not know
     "AuthenticationError": _FATAL,
@@ -99,7 +99,7 @@ BY_CLASS: Final[dict[str, Verdict]] = {
     "UnsubscribeError": _UNKNOWN,
 }
 
-BY_CODE: Final[dict[str, Verdict]] = {
+BY_CODE: Final[dict[str, ErrorKind]] = {
     "10000": _UNKNOWN,  # server time-out
     "10001": _REJECTED,
     "10002": _RETRY,  # our clock
@@ -131,7 +131,7 @@ BY_CODE: Final[dict[str, Verdict]] = {
     "170147": _UNKNOWN,
 }
 
-BY_STATUS: Final[dict[str, Verdict]] = {"403": _RETRY, "418": _RETRY, "429": _UNKNOWN}
+BY_STATUS: Final[dict[str, ErrorKind]] = {"403": _RETRY, "418": _RETRY, "429": _UNKNOWN}
 """HTTP statuses of answers that are not the venue's own JSON, where ccxt's class says less."""
 
 _AFTER_S: Final = {"10002": 1.0, "10006": 1.0, "10018": 5.0, "10429": 1.0, "HTTP 403": 600.0, "HTTP 418": 600.0}
@@ -153,52 +153,52 @@ _SECRETIVE: Final = re.compile(r"[A-Za-z0-9+/_=]{16,}")  # keys, signatures
 _MAX_TEXT: Final = 160
 
 
-def judge(error: BaseException) -> Judgement:
+def classify(error: BaseException) -> ClassifiedError:
     """What `error`, raised by ccxt or below it, means."""
     text = str(error)
     code = _code(text)
     by_code = BY_CODE.get(code)
     if by_code is not None:
-        return Judgement(by_code, _reason(code, text), _AFTER_S.get(code, _USUAL_AFTER_S), code)
+        return ClassifiedError(by_code, _reason(code, text), _AFTER_S.get(code, _USUAL_AFTER_S), code)
     status = "" if code else _status(text)
     by_status = BY_STATUS.get(status)
     name = f"HTTP {status}"
     if by_status is not None:
-        return Judgement(by_status, _advised(name), _AFTER_S.get(name, _USUAL_AFTER_S))
-    verdict = next((BY_CLASS[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in BY_CLASS), _UNKNOWN)
+        return ClassifiedError(by_status, _advised(name), _AFTER_S.get(name, _USUAL_AFTER_S))
+    kind = next((BY_CLASS[cls.__name__] for cls in type(error).__mro__ if cls.__name__ in BY_CLASS), _UNKNOWN)
     reason = _reason(code, text) if code else name if status else _PLAIN.get(type(error).__name__, "no clear answer")
-    return Judgement(verdict, reason, _USUAL_AFTER_S, code)
+    return ClassifiedError(kind, reason, _USUAL_AFTER_S, code)
 
 
 def place_outcome(error: BaseException) -> PlaceOutcome:
     """What is known about an order after `error`. Raises VenueError where no order can work."""
-    verdict, reason, after_s, _ = judge(error)
-    match verdict:
-        case Verdict.REJECTED:
+    kind, reason, after_s, _ = classify(error)
+    match kind:
+        case ErrorKind.REJECTED:
             return Rejected(reason)
-        case Verdict.UNKNOWN:
+        case ErrorKind.UNKNOWN:
             return Unknown(reason)
-        case Verdict.RETRY:
+        case ErrorKind.RETRY:
             return Retry(reason, after_s)
-        case Verdict.DUPLICATE:
+        case ErrorKind.DUPLICATE:
             return Accepted()
-        case Verdict.FATAL:
+        case ErrorKind.FATAL:
             raise VenueError(f"bybit refuses: {reason}") from None
 
 
-class QuestionRefused(VenueError):
-    """The venue understood the question and has no answer to it: an unknown symbol, for one."""
+class RequestRejected(VenueError):
+    """The venue understood a request for data and has no answer, for example of an unknown symbol."""
 
 
-def venue_error(error: BaseException, asked: str) -> VenueError:
-    """The one line for the user, after the retries of a question are used up. `asked`: what it was about."""
-    verdict, reason, _, code = judge(error)
-    if verdict is Verdict.REJECTED:
-        return QuestionRefused(f"bybit has no answer about {asked}: {reason}")
-    if verdict is Verdict.FATAL or code:
-        return VenueError(f"bybit refuses to tell {asked}: {reason}")
+def venue_error(error: BaseException, subject: str) -> VenueError:
+    """The one line for the user, after the retries of a request for data are used up. `subject`: what was requested."""
+    kind, reason, _, code = classify(error)
+    if kind is ErrorKind.REJECTED:
+        return RequestRejected(f"bybit has no answer about {subject}: {reason}")
+    if kind is ErrorKind.FATAL or code:
+        return VenueError(f"bybit refuses to tell {subject}: {reason}")
     return VenueError(
-        f"bybit cannot be asked for {asked}: {reason}: check the network and the venue's status, try again"
+        f"bybit cannot be asked for {subject}: {reason}: check the network and the venue's status, try again"
     )
 
 

@@ -1,10 +1,10 @@
 """Bybit's history, paged backwards.
 
-Bybit answers a window that holds more rows than a page with the *newest* of them, and says nothing. So nothing here
-asks forwards, or guesses from an interval how many rows a window holds: settlements are asked for by their end alone,
-each page ending just before the oldest row of the page after it, until a page is empty; candles by windows that hold a
-page of them at most, which their fixed length guarantees. Where the spacing of settlements looks as if one were
-missing, the hole is asked for by itself once more, and so is whatever comes back empty or not full.
+When a window holds more rows than a page, Bybit returns the *newest* of them without a warning. Paging therefore never
+goes forwards and never guesses from an interval how many rows a window holds. Settlements are requested by their end
+alone, each page ending just before the oldest row of the newer page, until a page is empty. Candles are requested by
+windows that hold at most a page of them, which their fixed length guarantees. Where the spacing of settlements suggests
+that one is missing, the gap is requested by itself once more, and so is a page that is empty or not full.
 """
 
 from __future__ import annotations
@@ -13,31 +13,29 @@ from collections.abc import AsyncIterator, Iterable
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
-from carryfold.adapters.backfill.source import Candle, CandleKind, NotServed, Page, Settlement
 from carryfold.adapters.bybit.client import Answer, RestClient
-from carryfold.adapters.bybit.errors import QuestionRefused
-from carryfold.adapters.importing.bybit import INDEX_COLUMNS, TRADE_COLUMNS
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.bybit.errors import RequestRejected
+from carryfold.adapters.bybit.facts import FACTS
+from carryfold.adapters.bybit.fields import INDEX_COLUMNS, TRADE_COLUMNS
+from carryfold.adapters.bybit.reports import CATEGORY
+from carryfold.adapters.marketdata.entries import MS_PER_MINUTE
+from carryfold.adapters.venues import Candle, NotServed, Page, PriceKind, Settlement, VenueError
+from carryfold.domain.instruments import Instrument
 
 __all__ = ["BybitHistory", "OpenInterest"]
 
 SETTLEMENTS_A_PAGE: Final = 200
 CANDLES_A_PAGE: Final = 1_000
 INTEREST_A_PAGE: Final = 200
-MS_PER_MINUTE: Final = 60_000
-HOUR_MS: Final = 3_600_000
-USUAL_SPACINGS: Final = frozenset(hours * HOUR_MS for hours in (1, 2, 4, 8))
 
 _FUNDING: Final = "public_get_v5_market_funding_history"
 _INTEREST: Final = "public_get_v5_market_open_interest"
-_CANDLES: Final[dict[CandleKind, tuple[str, str, int]]] = {
-    "spot": ("public_get_v5_market_kline", "spot", TRADE_COLUMNS),
-    "perp": ("public_get_v5_market_kline", "linear", TRADE_COLUMNS),
-    "mark": ("public_get_v5_market_mark_price_kline", "linear", INDEX_COLUMNS),
-    "index": ("public_get_v5_market_index_price_kline", "linear", INDEX_COLUMNS),
-    "premium": ("public_get_v5_market_premium_index_price_kline", "linear", INDEX_COLUMNS),
+_CANDLES: Final[dict[PriceKind, tuple[str, int]]] = {
+    "trade": ("public_get_v5_market_kline", TRADE_COLUMNS),
+    "mark": ("public_get_v5_market_mark_price_kline", INDEX_COLUMNS),
+    "index": ("public_get_v5_market_index_price_kline", INDEX_COLUMNS),
+    "premium": ("public_get_v5_market_premium_index_price_kline", INDEX_COLUMNS),
 }
-_INTERVALS: Final = {1, 3, 5, 15, 30, 60, 120, 240, 360, 720}
 _DAY: Final = 1_440
 _INTEREST_TIMES: Final = {5: "5min", 15: "15min", 30: "30min", 60: "1h", 240: "4h", _DAY: "1d"}
 
@@ -50,24 +48,25 @@ class OpenInterest(NamedTuple):
 
 
 class BybitHistory:
-    """Implements `backfill.source.History`."""
+    """Implements the port `History`."""
 
     def __init__(self, client: RestClient) -> None:
         self._client = client
 
-    async def settlements(self, symbol: str, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
-        """Settled rates. Of a symbol that the venue has forgotten there is one empty page."""
+    async def settlements(self, perp: Instrument, since_ms: int, until_ms: int) -> AsyncIterator[Page[Settlement]]:
+        """Settled rates. A symbol that the venue has forgotten gives one empty page."""
+        symbol = perp.symbol
         upto = until_ms
         after: list[int] = []  # times of the newer page's two oldest rows, to judge the spacing across the border
         while upto > since_ms:
             rows = await self._settlements(symbol, {"endTime": upto - 1}, upto)
-            if not rows:  # the one answer that ends the paging is not believed at once
+            if not rows:  # an empty page ends the paging: it has to come twice
                 rows = await self._settlements(symbol, {"endTime": upto - 1}, upto)
             confirmed: set[tuple[int, int]] = set()
-            while holes := _holes([*(row.at_ms for row in rows), *after]) - confirmed:
-                for start, end in holes:
+            while gaps := _gaps([*(row.at_ms for row in rows), *after]) - confirmed:
+                for start, end in gaps:
                     rows += await self._inside(symbol, start, end)
-                confirmed |= holes
+                confirmed |= gaps
             rows = sorted(set(rows))
             oldest = rows[0].at_ms if rows else since_ms
             after = [row.at_ms for row in rows[:2]]
@@ -76,50 +75,53 @@ class BybitHistory:
             upto = page_since
 
     async def candles(
-        self, kind: CandleKind, symbol: str, minutes: int, since_ms: int, until_ms: int
+        self, name: Instrument, price: PriceKind, minutes: int, since_ms: int, until_ms: int
     ) -> AsyncIterator[Page[Candle]]:
-        """Candles of every price kind. A window that is not full is asked for once more, and then believed: before its
-        listing a pair has none."""
-        method, category, width = _CANDLES[kind]
-        asked = f"the {kind} klines of {symbol}"
-        params = {"category": category, "symbol": symbol, "interval": _interval(minutes), "limit": CANDLES_A_PAGE}
+        """Candles of any price. A window that is not full is requested once more and then taken as complete: before
+        its listing an instrument has no candles."""
+        method, width = _CANDLES[price]
+        subject = f"the {name.kind if price == 'trade' else price} klines of {name.symbol}"
+        params = {
+            "category": CATEGORY[name.kind], "symbol": name.symbol, "interval": _interval(minutes),
+            "limit": CANDLES_A_PAGE,
+        }  # fmt: skip
         for start, end in _windows(since_ms, until_ms, minutes * MS_PER_MINUTE, CANDLES_A_PAGE):
-            found = await self._candles(method, params | {"start": start, "end": end - 1}, width, asked)
+            found = await self._candles(method, params | {"start": start, "end": end - 1}, width, subject)
             if len(found) * minutes * MS_PER_MINUTE < end - start:
-                found = await self._candles(method, params | {"start": start, "end": end - 1}, width, asked) | found
+                found = await self._candles(method, params | {"start": start, "end": end - 1}, width, subject) | found
             yield Page(start, end, [found[opened] for opened in sorted(found)])
 
     async def open_interest(
-        self, symbol: str, minutes: int, since_ms: int, until_ms: int
+        self, perp: Instrument, minutes: int, since_ms: int, until_ms: int
     ) -> AsyncIterator[Page[OpenInterest]]:
         """Open interest every `minutes` (5, 15, 30, 60, 240 or 1440)."""
-        asked = f"the open interest of {symbol}"
+        subject = f"the open interest of {perp.symbol}"
         params = {
             "category": "linear",
-            "symbol": symbol,
+            "symbol": perp.symbol,
             "intervalTime": _INTEREST_TIMES[minutes],
             "limit": INTEREST_A_PAGE,
         }
         for start, end in _windows(since_ms, until_ms, minutes * MS_PER_MINUTE, INTEREST_A_PAGE):
-            answer = await self._ask(_INTEREST, params | {"startTime": start, "endTime": end - 1}, asked)
-            rows = [_fields(row, "timestamp", "openInterest", asked) for row in answer.rows()]
+            answer = await self._ask(_INTEREST, params | {"startTime": start, "endTime": end - 1}, subject)
+            rows = [_fields(row, "timestamp", "openInterest", subject) for row in answer.rows()]
             yield Page(start, end, sorted(OpenInterest(at, text) for at, text in rows if start <= at < end))
 
-    async def _candles(self, method: str, params: dict[str, Any], width: int, asked: str) -> dict[int, Candle]:
+    async def _candles(self, method: str, params: dict[str, Any], width: int, subject: str) -> dict[int, Candle]:
         """Candles of one window by their open."""
         found: dict[int, Candle] = {}
-        for row in (await self._ask(method, params, asked)).rows():
+        for row in (await self._ask(method, params, subject)).rows():
             if not isinstance(row, list) or len(row) != width:
-                raise _odd(asked)
-            opened = _time(row[0], asked)
+                raise _odd(subject)
+            opened = _time(row[0], subject)
             if params["start"] <= opened <= params["end"]:
                 found.setdefault(opened, Candle(opened, str(row[4]), str(row[6]) if width == TRADE_COLUMNS else ""))
         return found
 
-    async def _ask(self, method: str, params: dict[str, Any], asked: str) -> Answer:
+    async def _ask(self, method: str, params: dict[str, Any], subject: str) -> Answer:
         try:
-            return await self._client.get(method, params, asked)
-        except QuestionRefused as refused:
+            return await self._client.get(method, params, subject)
+        except RequestRejected as refused:
             raise NotServed(str(refused)) from None
 
     async def _inside(self, symbol: str, start: int, end: int) -> list[Settlement]:
@@ -134,24 +136,24 @@ class BybitHistory:
         return found
 
     async def _settlements(self, symbol: str, bounds: dict[str, int], before: int) -> list[Settlement]:
-        asked = f"the settled rates of {symbol}"
+        subject = f"the settled rates of {symbol}"
         params = {"category": "linear", "symbol": symbol, "limit": SETTLEMENTS_A_PAGE, **bounds}
-        answer = await self._ask(_FUNDING, params, asked)
-        rows = [Settlement(*_fields(row, "fundingRateTimestamp", "fundingRate", asked)) for row in answer.rows()]
+        answer = await self._ask(_FUNDING, params, subject)
+        rows = [Settlement(*_fields(row, "fundingRateTimestamp", "fundingRate", subject)) for row in answer.rows()]
         if any(row.at_ms >= before for row in rows):  # paging would never end
-            raise _odd(asked)
+            raise _odd(subject)
         return rows
 
 
-def _holes(times: Iterable[int]) -> set[tuple[int, int]]:
-    """Neighbouring settlement times between which one may be missing: a spacing that no interval explains, or one
-    longer than a spacing beside it. A true change of interval costs one question and stays what it is."""
+def _gaps(times: Iterable[int]) -> set[tuple[int, int]]:
+    """Neighbouring settlement times between which one may be missing: their spacing is no interval of the venue, or it
+    is longer than a spacing beside it. A true change of interval costs one more request and changes nothing."""
     ordered = sorted(set(times))
     spacings = [later - earlier for earlier, later in pairwise(ordered)]
     found = set()
     for place, spacing in enumerate(spacings):
         beside = [*spacings[max(place - 1, 0) : place], *spacings[place + 1 : place + 2]]
-        if spacing not in USUAL_SPACINGS or any(spacing > other for other in beside):
+        if spacing not in FACTS.intervals_ms or any(spacing > other for other in beside):
             found.add((ordered[place], ordered[place + 1]))
     return found
 
@@ -169,22 +171,24 @@ def _windows(since_ms: int, until_ms: int, step_ms: int, rows: int) -> Iterable[
 def _interval(minutes: int) -> str:
     if minutes == _DAY:
         return "D"
-    assert minutes in _INTERVALS, f"the venue has no candles of {minutes} minutes"
+    assert minutes in FACTS.bar_minutes, f"the venue has no candles of {minutes} minutes"
     return str(minutes)
 
 
-def _fields(row: Any, at: str, value: str, asked: str) -> tuple[int, str]:
+def _fields(row: Any, at: str, value: str, subject: str) -> tuple[int, str]:
     if not isinstance(row, dict) or row.get(value) is None:
-        raise _odd(asked)
-    return _time(row.get(at), asked), str(row[value])
+        raise _odd(subject)
+    return _time(row.get(at), subject), str(row[value])
 
 
-def _time(value: Any, asked: str) -> int:
+def _time(value: Any, subject: str) -> int:
     text = str(value)
     if not (text.isdecimal() and text.isascii() and len(text) <= 15):
-        raise _odd(asked)
+        raise _odd(subject)
     return int(text)
 
 
-def _odd(asked: str) -> VenueError:
-    return VenueError(f"bybit's answer about {asked} is not what it documents: try again, or look for a newer version")
+def _odd(subject: str) -> VenueError:
+    return VenueError(
+        f"bybit's answer about {subject} is not what it documents: try again, or look for a newer version"
+    )

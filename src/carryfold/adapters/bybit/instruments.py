@@ -1,13 +1,11 @@
-"""What Bybit lists: its USDT perpetuals, each with the spot instrument that hedges it.
+"""Bybit's pairs: its USDT perpetuals, each with the spot market that hedges it.
 
-A perpetual on a thousand coins and its spot instrument have different names and prices; the name tells the multiplier,
-and where both trade, the prices have to agree with it, which also finds two assets that share one ticker. Closed
-perpetuals are part of history: leaving them out would make every backtest one of survivors.
+A perpetual on a thousand coins and its spot market have different names and prices. The name gives the multiplier, and
+where both trade, their prices have to agree with it, which also finds two assets that share one ticker. Closed
+perpetuals are part of history: without them every backtest would be one of survivors.
 
-A spot instrument that somebody may hold is reported as closed when the venue says so, or when it is neither among the
+A spot market that somebody may hold counts as closed when the venue says so, or when it is neither among the
 instruments nor among the tickers any more. One of the two alone may be half an answer.
-
-Listings made here equal those that `carryfold import` makes of the same answers (a test compares them).
 """
 
 from __future__ import annotations
@@ -21,65 +19,71 @@ from typing import Any, Final, NamedTuple
 from msgspec.structs import replace
 
 from carryfold.adapters.bybit.client import RestClient
-from carryfold.adapters.importing import checks
-from carryfold.adapters.importing.bybit import text_of
-from carryfold.adapters.importing.names import read_name
-from carryfold.adapters.importing.report import RowRefused
-from carryfold.adapters.venue import LegRules, PairSpec, VenueError
+from carryfold.adapters.bybit.facts import VENUE_NAME
+from carryfold.adapters.bybit.fields import Fields, amount_of, number_of, text_of
+from carryfold.adapters.bybit.instruments_info import (
+    CLOSED,
+    QUOTE,
+    InstrumentInfo,
+    lots_of,
+    read_perp,
+    read_spot,
+    unsupported_perp,
+)
+from carryfold.adapters.marketdata import checks
+from carryfold.adapters.marketdata.checks import RowRefused
+from carryfold.adapters.marketdata.entries import NS_PER_MS
+from carryfold.adapters.venues import LegRules, PairSpec, VenueError
 from carryfold.domain.events import InstrumentListed
 from carryfold.domain.instruments import ASSUMED
+from carryfold.domain.symbols import read_symbol
 
-__all__ = ["VENUE", "Excluded", "Listings", "fetch_listings", "match_listings"]
+__all__ = ["Excluded", "Listings", "fetch_listings", "match_listings"]
 
-VENUE: Final = "bybit"
 PAGE_ROWS: Final = 1_000
 MAX_PAGES: Final = 20
-NS_PER_MS: Final = 1_000_000
 MAX_PRICE_GAP: Final = 0.05
-"""A perpetual further than this from its spot instrument is another asset, or nothing that hedges it."""
+"""Beyond this gap between perpetual and spot price the two are different assets, or no hedge for each other."""
 
 _INFO: Final = "public_get_v5_market_instruments_info"
 _TICKERS: Final = "public_get_v5_market_tickers"
-_STATUSES: Final = ("Trading", "Delivering", "Closed")
-_CLOSED: Final = "Closed"
-_QUOTE: Final = "USDT"
-_NOT_CRYPTO: Final = ("stock", "forex", "commodity", "xstocks")
-_YOUNG: Final = ("innovation", "adventure")
-_LARGEST: Final = Decimal("1e18")
-
-Fields = dict[str, Any]
+_STATUSES: Final = ("Trading", "Delivering", CLOSED)
+_NO_COIN: Final = frozenset({"stock", "forex", "commodity", "xstocks"})
+_INNOVATION: Final = frozenset({"innovation", "adventure"})
+_UNLIMITED: Final = Decimal("1e18")
 
 
 class Excluded(NamedTuple):
-    """A perpetual that is no pair here, and why."""
+    """A perpetual that is no pair here, and the reason as a predicate."""
 
     symbol: str
     reason: str
 
 
 class Listings(NamedTuple):
-    """The pairs by symbol and listing, and what was left out."""
+    """The pairs by symbol and listing, and the perpetuals that were left out."""
 
     pairs: list[PairSpec]
     excluded: list[Excluded]
 
 
-async def fetch_listings(client: RestClient, *, young: bool = False, kept: Collection[str] = ()) -> Listings:
-    """Ask for everything there is now, closed perpetuals included. `young`: also innovation-zone instruments; `kept`:
-    perpetuals that are pairs whatever their prices and their zone are today. Raises VenueError."""
+async def fetch_listings(client: RestClient, *, innovation: bool = False, retained: Collection[str] = ()) -> Listings:
+    """The pairs of everything that is listed now, closed perpetuals included. `innovation`: also instruments of the
+    innovation zone; `retained`: perpetuals that are pairs whatever their prices and zone are today. Raises
+    VenueError."""
     spots, perps, spot_prices, perp_prices = await asyncio.gather(
         _pages(client, {"category": "spot"}),
         _every_status(client),
         client.get(_TICKERS, {"category": "spot"}, "spot prices"),
         client.get(_TICKERS, {"category": "linear"}, "perpetual prices"),
     )
-    if kept and not (spots and spot_prices.rows()):  # else everything that is held would seem to have closed
-        raise VenueError("bybit tells of no spot instruments at all: ask again")
+    if retained and not (spots and spot_prices.rows()):  # else every held spot market would look closed
+        raise VenueError("bybit lists no spot instruments at all: ask again")
     prices = {
         "spot": _prices(spot_prices.rows(), "bid1Price", "ask1Price", "lastPrice"),
         "perp": _prices(perp_prices.rows(), "bid1Price", "ask1Price", "markPrice"),
     }
-    return match_listings(spots, perps, prices, young=young, kept=kept)
+    return match_listings(spots, perps, prices, innovation=innovation, retained=retained)
 
 
 def match_listings(
@@ -87,26 +91,26 @@ def match_listings(
     perps: Iterable[Fields],
     prices: Mapping[str, Mapping[str, float]],
     *,
-    young: bool = False,
-    kept: Collection[str] = (),
+    innovation: bool = False,
+    retained: Collection[str] = (),
 ) -> Listings:
     """Pairs of instruments as the venue describes them. `prices` by kind and symbol decide whether the two legs are
-    the same asset; those of `kept` have been found to be."""
-    by_symbol = {text_of(one, "symbol"): one for one in spots if text_of(one, "quoteCoin") == _QUOTE}
+    the same asset; for `retained` ones this was decided before."""
+    by_symbol = {text_of(one, "symbol"): one for one in spots if text_of(one, "quoteCoin") == QUOTE}
     excluded: list[Excluded] = []
     pairs: list[PairSpec] = []
     for symbol, fields, listing in _numbered(perps):
         try:
-            _, _, multiplier, spot_symbol = read_name(VENUE, checks.symbol(symbol))
-            spot, is_kept = by_symbol.get(spot_symbol), symbol in kept
+            _, _, multiplier, spot_symbol = read_symbol(VENUE_NAME, checks.symbol(symbol))
+            spot, is_retained = by_symbol.get(spot_symbol), symbol in retained
             spot_status = _spot_status(spot, has_ticker=spot_symbol in prices["spot"])
-            why = _no_pair(fields, spot, spot_status, young=young, is_kept=is_kept)
-            if not why and not is_kept:
-                why = _other_asset(symbol, spot_symbol, multiplier, fields, prices)
-            if why:
-                excluded.append(Excluded(symbol, why))
+            reason = _no_pair(fields, spot, spot_status, innovation=innovation, is_retained=is_retained)
+            if not reason and not is_retained:
+                reason = _other_asset(symbol, spot_symbol, multiplier, fields, prices)
+            if reason:
+                excluded.append(Excluded(symbol, reason))
                 continue
-            pairs.append(_pair(symbol, fields, spot, listing, spot_status, is_kept=is_kept))
+            pairs.append(_pair(fields, spot, listing, spot_status, is_retained=is_retained))
         except RowRefused as refused:
             excluded.append(Excluded(symbol, str(refused)))
     pairs.sort(key=lambda one: (one.symbol, one.perp.listing))
@@ -120,8 +124,8 @@ async def _every_status(client: RestClient) -> list[Fields]:
     return [fields for rows in answers for fields in rows]
 
 
-async def _pages(client: RestClient, params: Fields) -> list[Fields]:
-    """Every page. The last one may carry a cursor all the same, so that an empty page ends it too."""
+async def _pages(client: RestClient, params: dict[str, Any]) -> list[Fields]:
+    """Every page. The last one may carry a cursor too, so an empty page is another end."""
     found: list[Fields] = []
     cursor = ""
     for _ in range(MAX_PAGES):
@@ -135,7 +139,7 @@ async def _pages(client: RestClient, params: Fields) -> list[Fields]:
 
 
 def _numbered(perps: Iterable[Fields]) -> Iterable[tuple[str, Fields, int]]:
-    """Perpetuals with the number of their listing: a symbol that was listed again is another instrument."""
+    """Perpetuals with the number of their listing: a symbol that is listed again is another instrument."""
     lives: dict[str, dict[str, Fields]] = defaultdict(dict)
     for fields in perps:
         if text_of(fields, "contractType") == "LinearPerpetual":
@@ -147,30 +151,28 @@ def _numbered(perps: Iterable[Fields]) -> Iterable[tuple[str, Fields, int]]:
 
 def _spot_status(spot: Fields | None, *, has_ticker: bool) -> str:
     if spot is None:
-        return "Trading" if has_ticker else _CLOSED
-    return _CLOSED if text_of(spot, "status") == _CLOSED else "Trading"
+        return "Trading" if has_ticker else CLOSED
+    return CLOSED if text_of(spot, "status") == CLOSED else "Trading"
 
 
-def _no_pair(fields: Fields, spot: Fields | None, spot_status: str, *, young: bool, is_kept: bool) -> str:
-    """Why this perpetual is not traded here; nothing if it is."""
+def _no_pair(fields: Fields, spot: Fields | None, spot_status: str, *, innovation: bool, is_retained: bool) -> str:
+    """Why this perpetual is no pair, as a predicate; empty if it is one."""
+    if reason := unsupported_perp(fields):
+        return reason
     kinds = {text_of(fields, "symbolType"), text_of(spot or {}, "symbolType")}
-    if text_of(fields, "settleCoin") != _QUOTE:
-        return "does not settle in USDT"
-    if text_of(fields, "status") == "PreLaunch" or fields.get("isPreListing") is True:
-        return "is not launched yet"
-    if kinds & {*_NOT_CRYPTO}:
+    if kinds & _NO_COIN:
         return "has no coin behind it"
-    innovation = spot is not None and text_of(spot, "innovation") == "1"
-    if not (young or is_kept) and (innovation or kinds & {*_YOUNG}):
+    is_innovation = (spot is not None and text_of(spot, "innovation") == "1") or bool(kinds & _INNOVATION)
+    if is_innovation and not (innovation or is_retained):
         return "is in the innovation zone"
-    is_hedged = is_kept if spot_status == _CLOSED else spot is not None
-    return "" if is_hedged or text_of(fields, "status") == _CLOSED else "has no spot instrument"
+    is_hedged = is_retained if spot_status == CLOSED else spot is not None
+    return "" if is_hedged or text_of(fields, "status") == CLOSED else "has no spot instrument"
 
 
 def _other_asset(
     symbol: str, spot_symbol: str, multiplier: float, fields: Fields, prices: Mapping[str, Mapping[str, float]]
 ) -> str:
-    if text_of(fields, "status") == _CLOSED:
+    if text_of(fields, "status") == CLOSED:
         return ""
     spot, perp = prices["spot"].get(spot_symbol, 0.0), prices["perp"].get(symbol, 0.0)
     if not (spot and perp):
@@ -179,122 +181,75 @@ def _other_asset(
     return f"its price is {gap:.0%} off that of {spot_symbol}: not the same asset" if gap > MAX_PRICE_GAP else ""
 
 
-def _pair(
-    symbol: str, fields: Fields, spot: Fields | None, listing: int, spot_status: str, *, is_kept: bool
-) -> PairSpec:
-    """Raises RowRefused for a field that cannot be."""
-    perp = _perp(symbol, fields, listing)
-    status, delivery = text_of(fields, "status"), _time_ms(fields, "deliveryTime")
-    if status == _CLOSED and not delivery:
-        raise RowRefused("deliveryTime is missing though the instrument is closed")
-    perp_rules = _perp_rules(fields, int(perp.multiplier), trading=status != _CLOSED)
-    spot_rules = perp_rules if spot is None else _spot_rules(spot)  # of one that is not told they have to do
-    spot_rules = replace(spot_rules, trading=spot_status != _CLOSED)
+def _pair(fields: Fields, spot: Fields | None, listing: int, spot_status: str, *, is_retained: bool) -> PairSpec:
+    """Raises RowRefused for a malformed field."""
+    info = read_perp(fields)
+    perp = _perp(info, listing)
+    perp_rules = _perp_rules(fields, info, int(perp.multiplier))
+    # The rules of a spot market that is not listed are not told; those of its perpetual have to do.
+    spot_rules = perp_rules if spot is None else _spot_rules(spot, read_spot(spot))
+    spot_rules = replace(spot_rules, trading=spot_status != CLOSED)
     base = text_of(spot or {}, "baseCoin") or perp.base
-    spot_listed = _spot(read_name(VENUE, symbol).spot_symbol, spot_rules, base)
-    if spot is None and not is_kept:
-        spot_listed, spot_status = replace(spot_listed, symbol=symbol, listing=ASSUMED), "Trading"
-    perp = replace(perp, base=base)
-    return PairSpec(spot_listed, perp, spot_rules, perp_rules, delivery * NS_PER_MS, status, spot_status)
+    spot_listed = _spot(read_symbol(VENUE_NAME, info.symbol).spot_symbol, spot_rules, base)
+    if spot is None and not is_retained:
+        spot_listed, spot_status = replace(spot_listed, symbol=info.symbol, listing=ASSUMED), "Trading"
+    delist_at = info.delivery_ms * NS_PER_MS
+    return PairSpec(spot_listed, replace(perp, base=base), spot_rules, perp_rules, delist_at, info.status, spot_status)
 
 
-def _perp(symbol: str, fields: Fields, listing: int) -> InstrumentListed:
-    lots = fields["lotSizeFilter"]
-    said = read_name(VENUE, symbol)
-    caps = [abs(_number(fields, name)) for name in ("upperFundingRate", "lowerFundingRate")]
-    minutes = _number(fields, "fundingInterval")
-    hours = minutes / 60 if minutes % 60 == 0 and checks.MIN_HOURS <= minutes / 60 <= checks.MAX_HOURS else 0.0
+def _perp(info: InstrumentInfo, listing: int) -> InstrumentListed:
+    parts = read_symbol(VENUE_NAME, info.symbol)
     return InstrumentListed(
-        VENUE,
-        symbol,
-        "perp",
-        listing,
-        _time_ms(fields, "launchTime") * NS_PER_MS,
-        said.base,
-        _QUOTE,
-        float(_positive(lots, "qtyStep")),
-        float(_exact(lots, "minNotionalValue", "5")),
-        said.multiplier,
-        float(_positive(_filter(fields), "tickSize")),
-        hours,
-        max(caps) if max(caps) <= 1 else 0.0,
-    )
+        VENUE_NAME, info.symbol, "perp", listing, info.launch_ms * NS_PER_MS, parts.base, QUOTE, float(info.lot),
+        float(info.min_notional), parts.multiplier, float(info.tick), info.interval_hours, info.rate_cap,
+    )  # fmt: skip
 
 
 def _spot(symbol: str, rules: LegRules, base: str) -> InstrumentListed:
-    """The venue does not tell since when a spot instrument is listed."""
+    """The venue does not tell since when a spot market is listed."""
     return InstrumentListed(
-        VENUE, symbol, "spot", 1, 0, base, _QUOTE, float(rules.qty_step), float(rules.notional_min),
+        VENUE_NAME, symbol, "spot", 1, 0, base, QUOTE, float(rules.qty_step), float(rules.notional_min),
         tick=float(rules.tick),
     )  # fmt: skip
 
 
-def _perp_rules(perp: Fields, multiplier: int, *, trading: bool) -> LegRules:
-    """In base coins: quantities times the multiplier, prices by it."""
-    lots = perp["lotSizeFilter"]
+def _perp_rules(fields: Fields, info: InstrumentInfo, multiplier: int) -> LegRules:
+    """In base coins: quantities times the multiplier, prices divided by it."""
+    lots = lots_of(fields)
     return LegRules(
-        _positive(lots, "qtyStep") * multiplier,
-        _exact(lots, "minOrderQty", "0") * multiplier,
+        info.lot * multiplier,
+        amount_of(lots, "minOrderQty", "0") * multiplier,
         _largest(lots, "maxOrderQty") * multiplier,
-        _exact(lots, "minNotionalValue", "5"),
-        _positive(_filter(perp), "tickSize") / multiplier,
-        _band(perp),
-        trading,
+        info.min_notional,
+        _tick(info) / multiplier,
+        _band(fields),
+        info.status != CLOSED,
     )
 
 
-def _spot_rules(spot: Fields) -> LegRules:
-    """`minOrderAmt` is enforced; `minOrderQty` and `maxOrderQty` are deprecated and are not."""
-    lots = spot["lotSizeFilter"]
-    step = _positive(lots, "basePrecision")
+def _spot_rules(fields: Fields, info: InstrumentInfo) -> LegRules:
+    lots = lots_of(fields)
     limit = "maxLimitOrderQty" if text_of(lots, "maxLimitOrderQty") else "maxOrderQty"
-    least, tick = _exact(lots, "minOrderAmt", "0"), _positive(_filter(spot), "tickSize")
-    return LegRules(step, step, _largest(lots, limit), least, tick, _band(spot))
+    return LegRules(info.lot, info.lot, _largest(lots, limit), info.min_notional, _tick(info), _band(fields))
+
+
+def _tick(info: InstrumentInfo) -> Decimal:
+    """Without a tick no order can be priced."""
+    if info.tick <= 0:
+        raise RowRefused("tickSize is not positive")
+    return info.tick
 
 
 def _band(fields: Fields) -> Decimal:
-    """How far from the market a limit may be: the smaller one of the two ratios, 0 where there is none."""
+    """How far from the market a limit price may be: the smaller of the two ratios, 0 where there is none."""
     found = fields.get("riskParameters")
     risk = found if isinstance(found, dict) else {}
-    told = (_exact(risk, name, "0") for name in ("priceLimitRatioX", "priceLimitRatioY"))
-    return min((ratio for ratio in told if ratio > 0), default=Decimal(0))
-
-
-def _filter(fields: Fields) -> dict[str, Any]:
-    found = fields.get("priceFilter")
-    return found if isinstance(found, dict) else {}
-
-
-def _exact(fields: Fields, name: str, default: str) -> Decimal:
-    text = text_of(fields, name).strip() or default
-    value = checks.number(text, name)
-    if value == 0:
-        return Decimal(0)
-    if not checks.MIN_PRICE <= value <= checks.MAX_AMOUNT or len(text) > 40:
-        raise RowRefused(f"{name} is outside {checks.MIN_PRICE:g} to {checks.MAX_AMOUNT:g}")
-    return Decimal(text)
-
-
-def _positive(fields: Fields, name: str) -> Decimal:
-    value = _exact(fields, name, "")
-    if value <= 0:
-        raise RowRefused(f"{name} is not positive")
-    return value
+    ratios = (amount_of(risk, name, "0") for name in ("priceLimitRatioX", "priceLimitRatioY"))
+    return min((ratio for ratio in ratios if ratio > 0), default=Decimal(0))
 
 
 def _largest(fields: Fields, name: str) -> Decimal:
-    return _exact(fields, name, "0") or _LARGEST
-
-
-def _number(fields: Fields, name: str) -> float:
-    return checks.number(text_of(fields, name) or "0", name)
-
-
-def _time_ms(fields: Fields, name: str) -> int:
-    at = int(_number(fields, name))
-    if at and not checks.EARLIEST_MS <= at <= checks.LATEST_MS:
-        raise RowRefused(f"{name} is outside 2009 to 2099")
-    return at
+    return amount_of(fields, name, "0") or _UNLIMITED
 
 
 def _prices(rows: Sequence[Any], bid: str, ask: str, last: str) -> dict[str, float]:
@@ -306,7 +261,7 @@ def _prices(rows: Sequence[Any], bid: str, ask: str, last: str) -> dict[str, flo
         values = []
         for name in (bid, ask, last):
             try:
-                values.append(checks.number(text_of(row, name) or "0", name))
+                values.append(number_of(row, name))
             except RowRefused:
                 values.append(0.0)
         price = (values[0] + values[1]) / 2 if values[0] > 0 and values[1] > 0 else values[2]

@@ -1,8 +1,8 @@
-"""Orders, executions and funding of the account as they happen, and that positions or balances moved.
+"""Orders, executions and funding of the account as they happen, and notices that positions or balances moved.
 
-The venue repeats nothing after a reconnect and sends no picture of how things stand: after each StreamReport(up=True)
-the reader has to ask (open orders, fills, positions) before it believes the stream. What cannot be read is no reason to
-go on as if it had not been sent: the stream is reported as down and begins anew, and the reader asks.
+The venue repeats nothing after a reconnect and sends no snapshot. After each StreamReport(up=True) the reader therefore
+has to query open orders, fills and positions before it relies on the stream. An unreadable message is not skipped: the
+stream is reported as down and reconnects, and the reader queries again.
 """
 
 from __future__ import annotations
@@ -13,10 +13,11 @@ from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from carryfold.adapters.bybit.client import Sleep
-from carryfold.adapters.bybit.endpoint import Credentials, Endpoint
+from carryfold.adapters.bybit.endpoint import Endpoint
 from carryfold.adapters.bybit.reports import Multipliers, execution_report, order_report
-from carryfold.adapters.bybit.sockets import Broken, Message, Socket
-from carryfold.adapters.importing.report import RowRefused
+from carryfold.adapters.bybit.sockets import ConnectionBroken, Message, Socket
+from carryfold.adapters.marketdata.checks import RowRefused
+from carryfold.adapters.venues.credentials import Credentials
 from carryfold.domain.execution.reports import AccountMoved, PrivateReport, StreamReport
 from carryfold.domain.instruments import InstrumentKind
 
@@ -25,8 +26,8 @@ __all__ = ["PrivateStream"]
 STATE_TOPICS: Final = ("position", "wallet")
 TOPICS: Final = ("order", "execution", *STATE_TOPICS)
 
-MAX_WAITING: Final = 10_000
-"""Reports that nobody has read. One more, and all are dropped for a StreamReport: the reader has to ask anyway."""
+MAX_UNREAD: Final = 10_000
+"""With one more unread report all are dropped for a StreamReport, after which the reader queries anyway."""
 
 _KINDS: Final[dict[str, InstrumentKind]] = {"spot": "spot", "linear": "perp"}
 
@@ -38,7 +39,7 @@ class PrivateStream:
         self, endpoint: Endpoint, credentials: Credentials, multipliers: Multipliers, *, sleep: Sleep = asyncio.sleep
     ) -> None:
         self._multipliers = multipliers
-        self._waiting: deque[PrivateReport] = deque()
+        self._unread: deque[PrivateReport] = deque()
         self._filled = asyncio.Event()
         self._socket = Socket(
             endpoint,
@@ -52,51 +53,52 @@ class PrivateStream:
         )
 
     async def reports(self) -> AsyncIterator[PrivateReport]:
-        """For as long as it is iterated; close it to end the connection. Raises VenueError for a refused key."""
+        """Reports for as long as it is iterated; close it to end the connection. Raises VenueError for a refused
+        key."""
         task = asyncio.ensure_future(self._socket.run())
         task.add_done_callback(lambda _: self._filled.set())
         try:
             while True:
-                while not self._waiting:
+                while not self._unread:
                     if task.done():
                         await task
                     self._filled.clear()
                     await self._filled.wait()
-                yield self._waiting.popleft()
+                yield self._unread.popleft()
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     def _put(self, report: PrivateReport) -> None:
-        if len(self._waiting) >= MAX_WAITING:
-            self._waiting.clear()
-            self._waiting.append(StreamReport(up=False, reason=f"{MAX_WAITING} reports were not read"))
-            self._waiting.append(StreamReport(up=True))
-        self._waiting.append(report)
+        if len(self._unread) >= MAX_UNREAD:
+            self._unread.clear()
+            self._unread.append(StreamReport(up=False, reason=f"{MAX_UNREAD} reports were not read"))
+            self._unread.append(StreamReport(up=True))
+        self._unread.append(report)
         self._filled.set()
 
     def _take(self, message: Message) -> None:
         topic = str(message.get("topic")).split(".")[0]
         if topic in STATE_TOPICS:
-            if not self._waiting or not isinstance(self._waiting[-1], AccountMoved):
+            if not self._unread or not isinstance(self._unread[-1], AccountMoved):
                 self._put(AccountMoved(topic))
             return
         if topic not in TOPICS:
             return
         rows = message.get("data")
         if not isinstance(rows, list):
-            raise Broken(f"a message of {topic} has no list")
+            raise ConnectionBroken(f"a message of {topic} has no list")
         for row in rows:
             self._take_row(topic, row)
 
     def _take_row(self, topic: str, row: Any) -> None:
         kind = _KINDS.get(str(row.get("category"))) if isinstance(row, dict) else None
         if kind is None:
-            return  # options and inverse contracts are none of ours
+            return  # options and inverse contracts are not traded here
         read = order_report if topic == "order" else execution_report
         try:
             report = read(row, kind, self._multipliers)
         except RowRefused as refused:
-            raise Broken(f"a message of {topic} cannot be read: {refused}") from None
+            raise ConnectionBroken(f"a message of {topic} cannot be read: {refused}") from None
         if report is not None:
             self._put(report)

@@ -1,19 +1,21 @@
 """Bybit's orders, executions and positions as reports. The same fields come by REST and by websocket.
 
-Here, and nowhere else, the venue's quantities and prices of a perpetual on a thousand coins become those of one coin,
-and its signs become ours: `execFee` of a funding execution is what was paid, our amount is what was received.
+Only here do quantities and prices of a perpetual on a thousand coins become those of one coin, and the venue's signs
+ours: `execFee` of a funding execution is the amount paid, ours is the amount received.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
-from carryfold.adapters.importing import checks
-from carryfold.adapters.importing.bybit import text_of
-from carryfold.adapters.importing.report import RowRefused
-from carryfold.adapters.venue import PairSpec, VenueError
+from carryfold.adapters.bybit.fields import MAX_DIGITS, Fields, text_of
+from carryfold.adapters.bybit.instruments_info import QUOTE
+from carryfold.adapters.marketdata import checks
+from carryfold.adapters.marketdata.checks import RowRefused
+from carryfold.adapters.marketdata.entries import NS_PER_MS
+from carryfold.adapters.venues import PairSpec, VenueError
 from carryfold.domain.execution.reports import FillReport, FundingReport, OrderReport, PositionReport, Side
 from carryfold.domain.instruments import InstrumentKind, nominal_settlement
 
@@ -30,9 +32,7 @@ __all__ = [
 
 CATEGORY: Final[dict[InstrumentKind, str]] = {"spot": "spot", "perp": "linear"}
 OPEN_STATUSES: Final = frozenset({"New", "PartiallyFilled", "Untriggered", "Triggered", "Created"})
-NS_PER_MS: Final = 1_000_000
 FUNDING: Final = "Funding"
-_MAX_DIGITS: Final = 40
 
 Cause = Literal["trade", "adl", "liquidation", "delisting"]
 CAUSES: Final[dict[str, Cause]] = {
@@ -44,19 +44,17 @@ CAUSES: Final[dict[str, Cause]] = {
     "Settle": "delisting",
 }
 
-Fields = dict[str, Any]
-
 
 class Multipliers:
-    """The instruments that may be traded, and how many base coins one unit of each is. Of any other it is 1: a trade
-    made by hand in one has to be seen all the same."""
+    """The instruments that may be traded, each with its base coins in one unit. Any other instrument counts as 1, so
+    that a manual trade in it is still seen."""
 
     def __init__(self, pairs: Iterable[PairSpec]) -> None:
         self._known: dict[tuple[str, InstrumentKind], Decimal] = {}
         self.add(pairs)
 
     def add(self, pairs: Iterable[PairSpec]) -> None:
-        """Take in the instruments of pairs."""
+        """Add the instruments of pairs."""
         for pair in pairs:
             for listed in (pair.spot, pair.perp):
                 if not listed.instrument.is_assumed:
@@ -65,7 +63,7 @@ class Multipliers:
     def check(self, symbol: str, kind: InstrumentKind) -> None:
         """Raises VenueError for an instrument that may not be traded."""
         if (symbol, kind) not in self._known:
-            raise VenueError(f"bybit has no {kind} {symbol} that was asked for: name its pair among those of the run")
+            raise VenueError(f"{kind} {symbol} is not among the instruments of this run: name its pair in --pairs")
 
     def of(self, symbol: str, kind: InstrumentKind) -> Decimal:
         """Base coins in one unit of the venue's quantity."""
@@ -78,7 +76,7 @@ def order_report(fields: Fields, kind: InstrumentKind, multipliers: Multipliers)
     times = multipliers.of(symbol, kind)
     status = text_of(fields, "orderStatus")
     reasons = [text_of(fields, name) for name in ("rejectReason", "cancelType")]
-    told = [reason for reason in reasons if reason not in ("", "EC_NoError", "UNKNOWN", "CancelByUser")]
+    words = [reason for reason in reasons if reason not in ("", "EC_NoError", "UNKNOWN", "CancelByUser")]
     return OrderReport(
         client_id=text_of(fields, "orderLinkId"),
         venue_id=text_of(fields, "orderId"),
@@ -88,14 +86,14 @@ def order_report(fields: Fields, kind: InstrumentKind, multipliers: Multipliers)
         qty=exact(fields, "qty") * times,
         filled=exact(fields, "cumExecQty", "0") * times,
         open=status in OPEN_STATUSES,
-        reason="" if status in OPEN_STATUSES or status == "Filled" else " ".join([status, *told]),
+        reason="" if status in OPEN_STATUSES or status == "Filled" else " ".join([status, *words]),
     )
 
 
 def execution_report(
     fields: Fields, kind: InstrumentKind, multipliers: Multipliers
 ) -> FillReport | FundingReport | None:
-    """An execution of any cause, or the funding it books; None for what changes no holding. Raises RowRefused."""
+    """An execution of any cause, or the funding it books; None for one that changes no holding. Raises RowRefused."""
     exec_type = text_of(fields, "execType")
     symbol = _symbol(fields)
     at = venue_time(fields, "execTime")
@@ -125,7 +123,7 @@ def execution_report(
 
 
 def position_report(fields: Fields, multipliers: Multipliers) -> PositionReport:
-    """`size` is always positive at the venue. Raises RowRefused."""
+    """A position; the venue's `size` is always positive. Raises RowRefused."""
     symbol = _symbol(fields)
     times = multipliers.of(symbol, "perp")
     size = exact(fields, "size", "0") * times
@@ -138,11 +136,11 @@ def position_report(fields: Fields, multipliers: Multipliers) -> PositionReport:
 
 
 def exact(fields: Fields, name: str, default: str = "") -> Decimal:
-    """A finite decimal of a sane size. Raises RowRefused."""
+    """A finite decimal within the bounds of amounts; it may be negative. Raises RowRefused."""
     text = text_of(fields, name).strip() or default
     value = checks.number(text, name)
-    if len(text) > _MAX_DIGITS or abs(value) > checks.MAX_AMOUNT or (value and abs(value) < checks.MIN_PRICE**2):
-        raise RowRefused(f"{name} is beyond any amount")
+    if len(text) > MAX_DIGITS or abs(value) > checks.MAX_AMOUNT or (value and abs(value) < checks.MIN_PRICE**2):
+        raise RowRefused(f"{name} is beyond any possible amount")
     return Decimal(text) if value else Decimal(0)
 
 
@@ -155,7 +153,7 @@ def venue_time(fields: Fields, name: str) -> int:
 
 
 def plain(value: Decimal) -> str:
-    """As the venue wants it: no exponent, no trailing zeros."""
+    """A number as the venue accepts it: no exponent, no trailing zeros."""
     text = f"{value:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
 
@@ -172,5 +170,5 @@ def _side(fields: Fields) -> Side:
 
 
 def _usual_fee_coin(fields: Fields, kind: InstrumentKind, side: Side) -> str:
-    """Where the venue leaves it out: quote, but for what is bought on the spot market."""
-    return _symbol(fields).removesuffix("USDT") if kind == "spot" and side == "buy" else "USDT"
+    """The fee coin where the venue leaves it out: the bought coin on the spot market, else quote."""
+    return _symbol(fields).removesuffix(QUOTE) if kind == "spot" and side == "buy" else QUOTE

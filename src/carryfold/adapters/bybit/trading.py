@@ -1,25 +1,27 @@
-"""Bybit's unified account: implements `venue.Trading`.
+"""Bybit's unified account: implements the port `Trading`.
 
-An order is sent once, as a limit order, immediate or cancel, under the caller's own id; nothing here ever sends one
-again. Market orders are not used: on the spot market their quantity can mean quote, and everywhere they may fill in
-part without a limit that we chose. Orders have connections and limits of their own, so that no number of questions can
-hold one up.
+An order is sent exactly once, as a limit order, immediate or cancel, under the caller's own id. Market orders are not
+used: on the spot market their quantity can mean quote, and everywhere their price has no limit of ours. Orders have
+connections and rate limits of their own, so that queries never delay one.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeGuard, TypeVar
 
 from carryfold.adapters.bybit.client import RestClient, Sleep
-from carryfold.adapters.bybit.endpoint import Credentials, Endpoint
-from carryfold.adapters.bybit.errors import Verdict, judge, place_outcome
+from carryfold.adapters.bybit.endpoint import Endpoint
+from carryfold.adapters.bybit.errors import ErrorKind, classify, place_outcome
+from carryfold.adapters.bybit.facts import FACTS
+from carryfold.adapters.bybit.fields import text_of
+from carryfold.adapters.bybit.instruments_info import QUOTE
 from carryfold.adapters.bybit.reports import (
     CATEGORY,
     FUNDING,
-    NS_PER_MS,
     Multipliers,
     exact,
     execution_report,
@@ -28,9 +30,10 @@ from carryfold.adapters.bybit.reports import (
     position_report,
     venue_time,
 )
-from carryfold.adapters.importing.bybit import text_of
-from carryfold.adapters.importing.report import RowRefused
-from carryfold.adapters.venue import FeeRates, KeyPermissions, PairSpec, VenueError
+from carryfold.adapters.marketdata.checks import RowRefused
+from carryfold.adapters.marketdata.entries import NS_PER_MS
+from carryfold.adapters.venues import FeeRates, KeyPermissions, PairSpec, VenueError
+from carryfold.adapters.venues.credentials import Credentials
 from carryfold.domain.execution.reports import (
     Accepted,
     AccountReport,
@@ -51,10 +54,9 @@ from carryfold.domain.instruments import InstrumentKind
 
 __all__ = ["BybitTrading"]
 
-MAX_LINK_ID: Final = 36
+_CLIENT_ID: Final = re.compile(FACTS.client_ids.pattern, re.ASCII)
 MAX_PAGES: Final = 200
 WINDOW_MS: Final = 7 * 86_400_000 - 1
-QUOTE: Final = "USDT"
 _WRONG_CLOCK: Final = "10002"
 _NO_SUCH_ORDER: Final = frozenset({"110001", "170213"})
 _KINDS: Final[tuple[InstrumentKind, ...]] = ("spot", "perp")
@@ -74,7 +76,7 @@ class BybitTrading:
         rate_limit_ms: int | None = None,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
-        """`pairs`: those whose instruments may be traded; `add_pairs` lets more in."""
+        """Orders are allowed in the instruments of `pairs`; `add_pairs` allows more."""
         self._endpoint = endpoint
         self._credentials = credentials
         self._multipliers = Multipliers(pairs)
@@ -82,29 +84,29 @@ class BybitTrading:
         self._reports = RestClient(endpoint, credentials, rate_limit_ms=rate_limit_ms, sleep=sleep)
 
     def add_pairs(self, pairs: Iterable[PairSpec]) -> None:
-        """Pairs that were listed since."""
+        """Allow orders in the instruments of these pairs."""
         self._multipliers.add(pairs)
 
     async def permissions(self) -> KeyPermissions:
-        """What the key may do. Trading needs both the spot and the contract permission."""
+        """The rights of the key. Trading needs both the spot and the contract permission."""
         result = (await self._reports.get("private_get_v5_user_query_api", {}, "the API key")).result
         given = result.get("permissions")
         granted = {name: set(map(str, rights or ())) for name, rights in given.items()} if _is_table(given) else {}
         read_only = text_of(result, "readOnly") != "0"
         contracts = granted.get("ContractTrade", set()) >= {"Order"} or bool(granted.get("Derivatives"))
         trade = not read_only and contracts and "SpotTrade" in granted.get("Spot", set())
-        # Whatever has the word in it: a permission that is misread as harmless would be the worst mistake of all.
+        # Any permission that has the word in it: to misread one as harmless would be the worst mistake.
         withdraw = any("withdraw" in right.lower() for rights in granted.values() for right in rights)
         return KeyPermissions(trade, withdraw, read_only)
 
     async def fees(self, pair: PairSpec) -> FeeRates:
-        """The account's own taker fees; those in instrument lists are wrong."""
+        """The account's own taker fees; those in instrument lists are not of the account."""
         long, short = pair.pair
         return FeeRates(await self._taker_fee(long.symbol, "spot"), await self._taker_fee(short.symbol, "perp"))
 
     async def place(self, order: OrderRequest) -> PlaceOutcome:
-        """Send an order, once. Raises VenueError where no order can work: the key, the pair."""
-        assert 1 <= len(order.client_id) <= MAX_LINK_ID, "the venue takes ids of at most 36 signs"
+        """Send an order, once. Raises VenueError where no order can work, because of the key or the instrument."""
+        assert _CLIENT_ID.fullmatch(order.client_id), "the venue does not take this client id"
         times = self._multipliers.of(order.symbol, order.kind)
         params = self._named(order.client_id, order.symbol, order.kind) | {
             "side": "Buy" if order.side == "buy" else "Sell",
@@ -117,27 +119,27 @@ class BybitTrading:
         return await self._act("private_post_v5_order_create", params)
 
     async def cancel(self, order: OrderRequest) -> PlaceOutcome:
-        """Ask for an order to be cancelled; Rejected: there was nothing to cancel any more."""
+        """Ask for an order to be cancelled; Rejected: nothing was left to cancel."""
         return await self._act("private_post_v5_order_cancel", self._named(order.client_id, order.symbol, order.kind))
 
     async def query(self, client_id: str, symbol: str, kind: InstrumentKind) -> QueryOutcome:
-        """NotFound only after the venue answered, in turn, that it has no such order, open or closed, and no execution
-        of one."""
+        """NotFound only after the venue answered three times in turn: no such open order, no such closed order, no
+        execution of one."""
         params = self._named(client_id, symbol, kind)
         for method in ("private_get_v5_order_realtime", "private_get_v5_order_history"):
-            rows = await self._ask(method, params)
+            rows = await self._query(method, params)
             if isinstance(rows, (Unknown, Retry)):
                 return rows
             for row in rows:
                 if text_of(row, "orderLinkId") == client_id:
                     return self._readable(self._order_of(kind), row)
-        rows = await self._ask("private_get_v5_execution_list", params)
+        rows = await self._query("private_get_v5_execution_list", params)
         if isinstance(rows, (Unknown, Retry)):
             return rows
         return self._of_executions([row for row in rows if text_of(row, "orderLinkId") == client_id], kind)
 
     async def open_orders(self) -> Sequence[OrderReport]:
-        """All of the account, whoever made them."""
+        """All open orders of the account, whoever placed them."""
         found: list[OrderReport] = []
         for kind in _KINDS:
             params = {"category": CATEGORY[kind], "limit": 50} | ({"settleCoin": QUOTE} if kind == "perp" else {})
@@ -147,7 +149,7 @@ class BybitTrading:
         return found
 
     async def fills_since(self, event_at: int) -> Sequence[FillReport]:
-        """Oldest first. The venue keeps two years of them."""
+        """Every execution, oldest first. The venue keeps two years of them."""
         found: dict[str, FillReport] = {}
         for kind in _KINDS:
             for row in await self._executions(kind, event_at, {}):
@@ -181,20 +183,20 @@ class BybitTrading:
         return sorted(found.values(), key=lambda one: (one.charged_at, one.venue_id))
 
     async def positions(self) -> Sequence[PositionReport]:
-        """Those that are not flat."""
+        """The positions that are not flat."""
         params = {"category": "linear", "settleCoin": QUOTE, "limit": 200}
         rows = await self._pages("private_get_v5_position_list", params, "positions")
         found = [_read(lambda row: position_report(row, self._multipliers), row, "positions") for row in rows]
         return [position for position in found if position.qty]
 
     async def account(self) -> AccountReport:
-        """What the unified account holds, borrowed coins subtracted."""
-        asked = "the wallet"
+        """The holdings of the unified account, borrowed coins subtracted."""
+        subject = "the wallet"
         params = {"accountType": "UNIFIED"}
-        rows = (await self._reports.get("private_get_v5_account_wallet_balance", params, asked)).rows()
+        rows = (await self._reports.get("private_get_v5_account_wallet_balance", params, subject)).rows()
         if not rows or not _is_table(rows[0]):
-            raise VenueError("bybit tells nothing about a unified account: the key may belong to a classic one")
-        return _read(_account, rows[0], asked)
+            raise VenueError("bybit has no unified account for this key: it may belong to a classic one")
+        return _read(_account, rows[0], subject)
 
     def stream(self) -> AsyncIterator[PrivateReport]:
         """See private.py."""
@@ -203,20 +205,20 @@ class BybitTrading:
         return PrivateStream(self._endpoint, self._credentials, self._multipliers).reports()
 
     async def close(self) -> None:
-        """Give up every connection."""
+        """Close every connection."""
         await asyncio.gather(self._orders.close(), self._reports.close())
 
     async def _taker_fee(self, symbol: str, kind: InstrumentKind) -> Decimal:
-        asked = f"the fees of {symbol}"
+        subject = f"the fees of {symbol}"
         params = {"category": CATEGORY[kind], "symbol": symbol}
-        answer = await self._reports.get("private_get_v5_account_fee_rate", params, asked)
+        answer = await self._reports.get("private_get_v5_account_fee_rate", params, subject)
         rows = [row for row in answer.rows() if _is_table(row) and text_of(row, "symbol") in ("", symbol)]
         if not rows:
-            raise VenueError(f"bybit does not tell {asked}")
-        return _read(lambda row: exact(row, "takerFeeRate"), rows[0], asked)
+            raise VenueError(f"bybit does not tell {subject}")
+        return _read(lambda row: exact(row, "takerFeeRate"), rows[0], subject)
 
     def _named(self, client_id: str, symbol: str, kind: InstrumentKind) -> dict[str, Any]:
-        """What names an order. Raises VenueError for an instrument that may not be traded."""
+        """The fields that name an order. Raises VenueError for an instrument in which orders are not allowed."""
         self._multipliers.check(symbol, kind)
         return {"category": CATEGORY[kind], "symbol": symbol, "orderLinkId": client_id}
 
@@ -231,7 +233,7 @@ class BybitTrading:
             response = await self._orders.send(method, params)
         except self._orders.errors as error:
             outcome = place_outcome(error)
-            if judge(error).code == _WRONG_CLOCK:
+            if classify(error).code == _WRONG_CLOCK:
                 await self._follow_clock()
             return outcome
         result = response.get("result") if _is_table(response) else None
@@ -240,22 +242,23 @@ class BybitTrading:
         return Accepted(text_of(result, "orderId"))
 
     async def _follow_clock(self) -> None:
-        """The refused order may be sent again; how the venue's clock is read is no reason to fail here."""
+        """Read the venue's clock. Failing to is no error here, because the refused order may be sent again all the
+        same."""
         try:
             await self._orders.follow_clock()
         except self._orders.errors as error:
-            if judge(error).verdict is Verdict.FATAL:
-                raise VenueError(f"bybit refuses to tell its time: {judge(error).reason}") from None
+            if classify(error).kind is ErrorKind.FATAL:
+                raise VenueError(f"bybit refuses to tell its time: {classify(error).reason}") from None
 
-    async def _ask(self, method: str, params: dict[str, Any]) -> list[dict[str, Any]] | Unknown | Retry:
-        """One question, once: rows, or why there are none."""
+    async def _query(self, method: str, params: dict[str, Any]) -> list[dict[str, Any]] | Unknown | Retry:
+        """One query, sent once: its rows, or the reason why there are none."""
         try:
             response = await self._reports.send(method, params)
         except self._reports.errors as error:
-            if judge(error).code in _NO_SUCH_ORDER:
+            if classify(error).code in _NO_SUCH_ORDER:
                 return []
             outcome = place_outcome(error)
-            return outcome if isinstance(outcome, Retry) else Unknown(judge(error).reason)
+            return outcome if isinstance(outcome, Retry) else Unknown(classify(error).reason)
         result = response.get("result") if _is_table(response) else None
         rows = result.get("list") if _is_table(result) else None
         if not isinstance(rows, list) or not all(map(_is_table, rows)):
@@ -269,7 +272,7 @@ class BybitTrading:
             return Unknown(f"the venue's order cannot be read: {refused}")
 
     def _of_executions(self, rows: list[dict[str, Any]], kind: InstrumentKind) -> OrderReport | NotFound | Unknown:
-        """An order that only its executions remember. What it had asked for is not known any more."""
+        """An order of which only executions are left. Its original quantity is not known any more."""
         try:
             fills = [execution_report(row, kind, self._multipliers) for row in rows]
         except RowRefused as refused:
@@ -293,17 +296,17 @@ class BybitTrading:
             found += await self._pages("private_get_v5_execution_list", params, "executions")
         return found
 
-    async def _pages(self, method: str, params: dict[str, Any], asked: str) -> list[dict[str, Any]]:
+    async def _pages(self, method: str, params: dict[str, Any], subject: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         cursor = ""
         for _ in range(MAX_PAGES):
-            answer = await self._reports.get(method, params | ({"cursor": cursor} if cursor else {}), asked)
+            answer = await self._reports.get(method, params | ({"cursor": cursor} if cursor else {}), subject)
             rows = [row for row in answer.rows() if _is_table(row)]
             found += rows
             cursor = text_of(answer.result, "nextPageCursor")
             if not rows or not cursor:
                 return found
-        raise VenueError(f"bybit has more than {MAX_PAGES} pages of {asked}: ask for a later time")
+        raise VenueError(f"bybit has more than {MAX_PAGES} pages of {subject}: ask for a later time")
 
 
 def _windows(since_ms: int, until_ms: int) -> Iterator[tuple[int, int]]:
@@ -329,19 +332,19 @@ def _account(fields: dict[str, Any]) -> AccountReport:
 
 
 def _interest(fields: dict[str, Any]) -> InterestReport:
-    """`change` is what it did to the balance."""
+    """A charge of interest; the venue's `change` is the change of the balance."""
     charge_id = text_of(fields, "id")
     if not charge_id:
         raise RowRefused("id is empty")
     return InterestReport(venue_time(fields, "transactionTime"), -exact(fields, "change"), charge_id)
 
 
-def _read(read: Callable[[dict[str, Any]], T], row: dict[str, Any], asked: str) -> T:
-    """A row that must not be left out: half a list of positions is worse than none. Raises VenueError."""
+def _read(read: Callable[[dict[str, Any]], T], row: dict[str, Any], subject: str) -> T:
+    """A row that must not be left out, because half a list of positions is worse than none. Raises VenueError."""
     try:
         return read(row)
     except RowRefused as refused:
-        raise VenueError(f"bybit's answer about {asked} cannot be read: {refused}") from None
+        raise VenueError(f"bybit's answer about {subject} cannot be read: {refused}") from None
 
 
 def _is_table(value: Any) -> TypeGuard[dict[str, Any]]:

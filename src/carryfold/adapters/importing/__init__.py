@@ -1,15 +1,13 @@
-"""Market history from files into the log: one door, one small module a format."""
+"""Market history from files into the log. Start at importer.py; each format has a small module."""
 
-from carryfold.adapters.importing.availability import Availability, agree_on_availability
-from carryfold.adapters.importing.door import import_paths
-from carryfold.adapters.importing.report import FileReport, ImportRefused, ImportReport, Rejection
+from carryfold.adapters.importing.errors import ImportRefused
+from carryfold.adapters.importing.importer import import_paths
+from carryfold.adapters.marketdata.report import FileReport, ImportReport, Rejection
 
 __all__ = [
-    "Availability",
     "FileReport",
     "ImportRefused",
     "ImportReport",
     "Rejection",
-    "agree_on_availability",
     "import_paths",
 ]

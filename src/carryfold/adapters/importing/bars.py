@@ -5,8 +5,8 @@
 
 The symbol is that of the perpetual; the spot close is one of its spot market, which is an instrument of its own.
 Prices, volumes and open interest are the venue's own, in units of the instrument. Columns in brackets may be absent,
-or empty in a row: not observed; a row has at least one close. A row is stamped with its open; its values are those at
-the close, which is where the events are. A volume counts as turnover at the perpetual's close.
+or empty in a row, which means not observed; a row has at least one close. A row is stamped with its open; its values
+and its events are at the close. A volume counts as turnover at the perpetual's close.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final, NamedTuple
 
-from carryfold.adapters.importing import checks
-from carryfold.adapters.importing.call import MS_PER_MINUTE, Call, LogEntry
-from carryfold.adapters.importing.names import read_name
-from carryfold.adapters.importing.report import RowRefused, Tally
+from carryfold.adapters.importing.context import ImportContext
 from carryfold.adapters.importing.source import Source
 from carryfold.adapters.importing.table import Header
+from carryfold.adapters.marketdata import checks
+from carryfold.adapters.marketdata.checks import RowRefused
+from carryfold.adapters.marketdata.entries import MS_PER_MINUTE, LogEntry
+from carryfold.adapters.marketdata.report import ReportBuilder
 from carryfold.domain.instruments import Instrument
+from carryfold.domain.symbols import read_symbol
 
 COLUMNS: Final = ("symbol", "open_at_ms")
 CLOSES: Final = ("spot_close", "mark_close", "perp_close")
@@ -48,12 +50,12 @@ class _Row(NamedTuple):
         return self.perp > 0.0 or self.mark > 0.0 or self.turnover >= 0.0 or self.open_interest >= 0.0
 
 
-class _Makers:
-    """What makes entries, by the symbol in the rows."""
+class _EntryFactories:
+    """The factories of entries, by the symbol in the rows."""
 
-    def __init__(self, call: Call, minutes: Mapping[str, int]) -> None:
-        self._call = call
-        self._venue = call.venue or "bybit"
+    def __init__(self, context: ImportContext, minutes: Mapping[str, int]) -> None:
+        self._context = context
+        self._venue = context.venue_or()
         self._minutes = minutes
         self.lengths_ms: dict[str, int] = {}
         self.spots: dict[str, _Bar] = {}
@@ -62,40 +64,40 @@ class _Makers:
     def length_ms(self, symbol: str) -> int:
         """Length of this symbol's bars."""
         if symbol not in self.lengths_ms:
-            length = self._call.bar_minutes or self._minutes.get(symbol)
-            if length is None:  # the first pass met every symbol, so there were too many, or the file is another by now
+            length = self._context.bar_minutes or self._minutes.get(symbol)
+            if length is None:  # the first pass saw every symbol: there were too many, or the file has changed since
                 raise RowRefused("symbol was not met when the length of the bars was measured")
             self.lengths_ms[symbol] = length * MS_PER_MINUTE
         return self.lengths_ms[symbol]
 
     def spot(self, symbol: str) -> _Bar:
-        """Makes the bars of a perpetual's spot market."""
+        """The factory of bars of a perpetual's spot market."""
         if symbol not in self.spots:
-            name = Instrument(self._venue, read_name(self._venue, symbol).spot_symbol, "spot")
-            self.spots[symbol] = self._call.bars(name, self.length_ms(symbol) // MS_PER_MINUTE)
+            name = Instrument(self._venue, read_symbol(self._venue, symbol).spot_symbol, "spot")
+            self.spots[symbol] = self._context.bars(name, self.length_ms(symbol) // MS_PER_MINUTE)
         return self.spots[symbol]
 
     def perp(self, symbol: str) -> _OfPerp:
-        """Makes the bars and open interests of a perpetual."""
+        """The factories of bars and open interests of a perpetual."""
         if symbol not in self.perps:
             name = Instrument(self._venue, symbol, "perp")
             minutes = self.length_ms(symbol) // MS_PER_MINUTE
-            self.perps[symbol] = self._call.bars(name, minutes), self._call.open_interests(name, minutes)
+            self.perps[symbol] = self._context.bars(name, minutes), self._context.open_interests(name, minutes)
         return self.perps[symbol]
 
 
 def read_bars(
-    source: Source, header: Header, call: Call, tally: Tally, minutes: Mapping[str, int]
+    source: Source, header: Header, context: ImportContext, builder: ReportBuilder, minutes: Mapping[str, int]
 ) -> Iterator[LogEntry]:
     """Entries of a bars CSV: a bar of the perpetual, one of its spot market, and its open interest, as a row has
     them."""
-    makers = _Makers(call, minutes)
-    lengths, spots, perps = makers.lengths_ms, makers.spots, makers.perps
+    factories = _EntryFactories(context, minutes)
+    lengths, spots, perps = factories.lengths_ms, factories.spots, factories.perps
     width = header.width
     i_symbol, i_at, i_spot, i_mark, i_perp, i_turnover, i_volume, i_interest = map(header.place, _NAMES)
-    earliest, latest = checks.EARLIEST_MS, call.now_ms + checks.FUTURE_MS
+    earliest, latest = checks.EARLIEST_MS, context.now_ms + checks.FUTURE_MS
     low, high, most = checks.MIN_PRICE, checks.MAX_PRICE, checks.MAX_AMOUNT
-    report = tally.report
+    report = builder.report
     for chunk in source.lines():
         odd = chunk.odd
         for line_number, line in enumerate(chunk.lines, chunk.first):
@@ -107,7 +109,7 @@ def read_bars(
             of_perp: _OfPerp | None = None
             try:
                 if len(fields) != width or (odd and ("_" in line or '"' in line)):
-                    raise ValueError  # noqa: TRY301 - the careful way decides
+                    raise ValueError  # noqa: TRY301 - `_read_slowly` decides
                 fields.append("")
                 symbol = fields[i_symbol]
                 length_ms = lengths[symbol]
@@ -139,15 +141,15 @@ def read_bars(
                     raise ValueError  # noqa: TRY301
             except (ValueError, KeyError):
                 try:
-                    row = _careful(line, header, call)
+                    row = _read_slowly(line, header, context)
                     symbol, open_ms, spot, mark, perp, turnover, interest = row
-                    close_ms = open_ms + makers.length_ms(symbol)
+                    close_ms = open_ms + factories.length_ms(symbol)
                     if close_ms > latest:
                         raise RowRefused("bar is not closed yet")  # noqa: TRY301
-                    of_spot = makers.spot(symbol) if spot else None
-                    of_perp = makers.perp(symbol) if row.is_of_perp else None
+                    of_spot = factories.spot(symbol) if spot else None
+                    of_perp = factories.perp(symbol) if row.is_of_perp else None
                 except RowRefused as refused:
-                    tally.reject(line_number, str(refused), line)
+                    builder.reject(line_number, str(refused), line)
                     continue
             if of_perp is not None:
                 bar, held = of_perp
@@ -159,12 +161,12 @@ def read_bars(
                 yield of_spot(close_ms, spot, 0.0, -1.0)
 
 
-def _careful(line: str, header: Header, call: Call) -> _Row:
-    """The values of a row that the quick way did not take."""
+def _read_slowly(line: str, header: Header, context: ImportContext) -> _Row:
+    """The values of a row that the fast path did not accept. Raises RowRefused."""
     fields = [*header.fields(line), ""]
     symbol, at, spot, mark, perp, turnover, volume, interest = (fields[header.place(name)].strip() for name in _NAMES)
     name = checks.symbol(symbol)
-    open_ms = checks.time_ms(at, "open_at_ms", call.now_ms)
+    open_ms = checks.time_ms(at, "open_at_ms", context.now_ms)
     perp_close = checks.price(perp, "perp_close") if perp else 0.0
     spot_close = checks.price(spot, "spot_close") if spot else 0.0
     mark_close = checks.price(mark, "mark_close") if mark else 0.0

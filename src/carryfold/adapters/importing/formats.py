@@ -1,4 +1,4 @@
-"""Which format a file has: told from its first bytes and header, before anything is imported."""
+"""The format of a file, recognised from its first bytes and header before anything is imported."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Final, NamedTuple
 
 from carryfold.adapters.importing import bars, freqtrade, funding
 from carryfold.adapters.importing.bybit import EMPTY, KLINES, kline_kind, read_responses
-from carryfold.adapters.importing.report import ImportRefused, RowRefused, Tally
+from carryfold.adapters.importing.errors import ImportRefused
 from carryfold.adapters.importing.source import HEAD_BYTES, Source
 from carryfold.adapters.importing.table import Header, read_header
+from carryfold.adapters.marketdata.checks import RowRefused
+from carryfold.adapters.marketdata.report import ReportBuilder
 
 KNOWN: Final = (
     "known are CSV with symbol,settled_at_ms,rate[,interval_hours] or"
@@ -21,8 +23,8 @@ _SHOWN: Final = 60
 
 
 class Format(IntEnum):
-    """In the order in which files of one call are taken: where two of them speak of the same event, the one that says
-    more comes first, whatever the order on the command line."""
+    """In the order in which the files of one import are read: where two of them have the same event, the one with more
+    values comes first, whatever the order on the command line."""
 
     BYBIT = 1
     FUNDING = 2
@@ -33,7 +35,7 @@ class Format(IntEnum):
 
     @property
     def label(self) -> str:
-        """What the report calls it."""
+        """Its name in the report."""
         return _LABELS[self]
 
 
@@ -56,13 +58,13 @@ class Recognised(NamedTuple):
 
     @property
     def rank(self) -> tuple[int, int, str, str]:
-        """Sorts the files of a call."""
-        says_intervals = self.header is not None and "interval_hours" in self.header.names
-        return self.format, 0 if says_intervals else 1, self.source.name, str(self.source.path)
+        """The sort key of the files of an import."""
+        has_intervals = self.header is not None and "interval_hours" in self.header.names
+        return self.format, 0 if has_intervals else 1, self.source.name, str(self.source.path)
 
 
 def recognise(source: Source) -> Recognised:
-    """Raises ImportRefused for anything that cannot be told."""
+    """Raises ImportRefused for an unknown format."""
     head = source.head()
     if source.error and not head:
         raise ImportRefused(f"{source.name}: cannot be read ({source.error})")
@@ -72,7 +74,7 @@ def recognise(source: Source) -> Recognised:
         return Recognised(source, Format.FREQTRADE_FEATHER)
     if head.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise ImportRefused(f"{source.name} is UTF-16 text: save it as UTF-8")
-    if b"\0" in head.partition(b"\n")[0]:  # in a later line it spoils that line only
+    if b"\0" in head.partition(b"\n")[0]:  # in a later line it makes only that line malformed
         raise ImportRefused(f"{source.name} is a binary file: {KNOWN}")
     start = head.lstrip()
     if not start:
@@ -110,8 +112,8 @@ def _recognise_json(source: Source, start: bytes) -> Recognised:
     if start.startswith(b"["):
         freqtrade.read_name(source)
         return Recognised(source, Format.FREQTRADE_JSON)
-    tally = Tally(source.name, "")
-    for response in read_responses(source, tally):
+    builder = ReportBuilder(source.name, "")
+    for response in read_responses(source, builder):
         if response.kind == KLINES and response.category not in ("inverse", "option"):
             try:
                 kline_kind(response, source)
@@ -120,7 +122,7 @@ def _recognise_json(source: Source, start: bytes) -> Recognised:
         if response.kind != EMPTY:
             break
     else:
-        samples = tally.report.samples
+        samples = builder.report.samples
         if samples or source.error:
             raise ImportRefused(source.error or f"{source.name}: {samples[0].reason}: {KNOWN}")
     return Recognised(source, Format.BYBIT)

@@ -2,8 +2,8 @@
 spot.
 
 Feather needs pyarrow (the extra `freqtrade`), imported only here and only for such a file. JSON files are arrays of
-[date, open, high, low, close, volume], date in UTC milliseconds. The rate of a funding file is in its `open`, settled
-at its date; its interval is not told. Volume is in coins.
+[date, open, high, low, close, volume], with the date in UTC milliseconds. The rate of a funding file is in its `open`,
+settled at its date, without an interval. Volume is in coins.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from carryfold.adapters.importing import checks
-from carryfold.adapters.importing.call import Call, LogEntry
+from carryfold.adapters.importing.context import ImportContext
+from carryfold.adapters.importing.errors import ImportRefused
 from carryfold.adapters.importing.klines import Candle, KlineKind, KlineStage
-from carryfold.adapters.importing.names import INVERSE
-from carryfold.adapters.importing.report import ImportRefused, RowRefused, Tally
 from carryfold.adapters.importing.source import MAX_JSON_BYTES, Source
 from carryfold.adapters.importing.spacing import MAX_MINUTES
+from carryfold.adapters.marketdata import checks
+from carryfold.adapters.marketdata.checks import RowRefused
+from carryfold.adapters.marketdata.entries import LogEntry
+from carryfold.adapters.marketdata.report import ReportBuilder
+from carryfold.domain.symbols import INVERSE
 
 _NAME: Final = re.compile(
     r"(?P<base>[A-Za-z0-9]{1,20})_(?P<quote>[A-Z]{3,5})(_(?P<settle>[A-Z]{3,5}))?-(?P<count>\d{1,3})(?P<unit>[mhdw])"
@@ -33,7 +36,7 @@ _COLUMNS: Final = ("date", "open", "high", "low", "close", "volume")
 
 
 class FileName(NamedTuple):
-    """What a file's name says. `kind` None: spot candles. `is_inverse`: of a contract that settles in its coin."""
+    """The parts of a file's name. `kind` None: spot candles. `is_inverse`: the contract settles in its coin."""
 
     symbol: str
     minutes: int
@@ -42,11 +45,11 @@ class FileName(NamedTuple):
 
 
 def read_name(source: Source) -> FileName:
-    """Raises ImportRefused for a name that freqtrade does not give."""
+    """Raises ImportRefused for a name that is not one of freqtrade's."""
     found = _NAME.fullmatch(source.stem)
     if found is None:
         raise ImportRefused(
-            f"{source.name}: candles without a header are told by freqtrade's file names,"
+            f"{source.name}: candles without a header are recognised by freqtrade's file names,"
             " such as BTC_USDT_USDT-1h-futures.json or BTC_USDT_USDT-8h-funding_rate.feather"
         )
     minutes = int(found["count"]) * _UNIT_MINUTES[found["unit"]]
@@ -64,58 +67,62 @@ def require_pyarrow(source: Source) -> None:
         ) from None
 
 
-def read_freqtrade(source: Source, feather: bool, call: Call, tally: Tally, stage: KlineStage) -> Iterator[LogEntry]:
-    """Entries of a file, as far as `stage` does not keep its candles back."""
+def read_freqtrade(
+    source: Source, feather: bool, context: ImportContext, builder: ReportBuilder, stage: KlineStage
+) -> Iterator[LogEntry]:
+    """Entries of a file, except the candles that `stage` holds back."""
     name = read_name(source)
     rows = _feather_rows(source) if feather else _json_rows(source)
-    tally.report.rows += len(rows)
+    builder.report.rows += len(rows)
     if name.kind in ("index", "premiumIndex"):
-        tally.ignore(f"{name.kind} candles are not used", len(rows))
+        builder.ignore(f"{name.kind} candles are not used", len(rows))
         return
     if name.is_inverse:
-        _reject_all(rows, INVERSE, tally)
+        _reject_all(rows, INVERSE, builder)
         return
-    venue = call.venue or "bybit"
+    venue = context.venue_or()
     if name.kind == "funding_rate":
-        yield from _settlements(rows, venue, name.symbol, call, tally)
+        yield from _settlements(rows, venue, name.symbol, context, builder)
         return
     if not 1 <= name.minutes <= MAX_MINUTES:
-        _reject_all(rows, f"candles of {name.minutes} minutes: 1 to {MAX_MINUTES} are possible", tally)
+        _reject_all(rows, f"candles of {name.minutes} minutes: 1 to {MAX_MINUTES} are possible", builder)
         return
     candles = []
     for row, fields in enumerate(rows, 1):
         try:
-            candles.append(_candle(fields, row, call))
+            candles.append(_candle(fields, row, context))
         except RowRefused as refused:
-            tally.reject(row, str(refused), str(fields))
-    yield from stage.take(venue, name.symbol, _KINDS[name.kind], candles, tally, minutes=name.minutes)
+            builder.reject(row, str(refused), str(fields))
+    yield from stage.take(venue, name.symbol, _KINDS[name.kind], candles, builder, minutes=name.minutes)
 
 
-def _reject_all(rows: list[Any], reason: str, tally: Tally) -> None:
+def _reject_all(rows: list[Any], reason: str, builder: ReportBuilder) -> None:
     for row, fields in enumerate(rows, 1):
-        tally.reject(row, reason, str(fields))
+        builder.reject(row, reason, str(fields))
 
 
-def _settlements(rows: list[Any], venue: str, symbol: str, call: Call, tally: Tally) -> Iterator[LogEntry]:
+def _settlements(
+    rows: list[Any], venue: str, symbol: str, context: ImportContext, builder: ReportBuilder
+) -> Iterator[LogEntry]:
     make: Callable[[int, float, float], LogEntry] | None = None
-    cap = call.rate_caps.get((venue, symbol), 0.0)
+    cap = context.rate_caps.get((venue, symbol), 0.0)
     for row, fields in enumerate(rows, 1):
         try:
             at, rate, *_ = _six(fields)
-            settled_ms = checks.time_ms(at, "date", call.now_ms)
+            settled_ms = checks.time_ms(at, "date", context.now_ms)
             value = checks.rate(rate, "open", cap)
-            make = make or call.settlements(venue, symbol)
+            make = make or context.settlements(venue, symbol)
         except RowRefused as refused:
-            tally.reject(row, str(refused), str(fields))
+            builder.reject(row, str(refused), str(fields))
             continue
         yield make(settled_ms, value, 0.0)
 
 
-def _candle(fields: Any, row: int, call: Call) -> Candle:
+def _candle(fields: Any, row: int, context: ImportContext) -> Candle:
     at, _, _, _, close, volume = _six(fields)
     price = checks.price(close, "close")
     coins = checks.amount(volume, "volume")
-    return Candle(checks.time_ms(at, "date", call.now_ms), price, coins * price, row)
+    return Candle(checks.time_ms(at, "date", context.now_ms), price, coins * price, row)
 
 
 def _six(fields: Any) -> list[str]:

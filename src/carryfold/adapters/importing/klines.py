@@ -1,8 +1,8 @@
 """Klines of spot, perpetual and mark come in files of their own.
 
 A spot kline is a bar of its instrument at once. A perpetual's kline and the mark kline of the same hour belong to one
-bar, so these wait for each other until the end of the call; a bar that finds no partner is made without it, and what
-another call brings later is added to it in the log (writer.py). So no file depends on another.
+bar, so both are held back until the end of the import. A bar without its counterpart is made without it, and values of
+a later import are added to it in the log (marketdata/writer.py). No file depends on another.
 
 A candle that was not closed when the venue answered, or is not closed now, is not a bar.
 """
@@ -15,17 +15,18 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-from carryfold.adapters.importing.call import MS_PER_MINUTE, Call, LogEntry
-from carryfold.adapters.importing.checks import FUTURE_MS
-from carryfold.adapters.importing.report import RowRefused, Tally
+from carryfold.adapters.importing.context import ImportContext
 from carryfold.adapters.importing.spacing import HINT, MAX_MINUTES, commonest
+from carryfold.adapters.marketdata.checks import FUTURE_MS, RowRefused
+from carryfold.adapters.marketdata.entries import MS_PER_MINUTE, LogEntry
+from carryfold.adapters.marketdata.report import ReportBuilder
 from carryfold.domain.instruments import Instrument
 
 KlineKind = Literal["spot", "perp", "mark"]
 
 
 class Candle(NamedTuple):
-    """What is used of one kline. `turnover` is in quote, -1 unknown; `row` is its place in its file."""
+    """The fields of a kline that are used. `turnover` in quote, -1: unknown; `row` is its place in its file."""
 
     open_ms: int
     close: float
@@ -40,8 +41,8 @@ class _Response(NamedTuple):
     symbol: str
     kind: KlineKind
     candles: Sequence[Candle]
-    tally: Tally
-    answered_ms: int  # 0: not told
+    builder: ReportBuilder
+    answered_ms: int  # 0: unknown
 
     @property
     def instrument(self) -> Instrument:
@@ -65,8 +66,8 @@ class _Perp:
             self.turnover.append(candle.turnover)
 
     def joined(self) -> Iterator[tuple[int, float, float, float]]:
-        """(open_ms, close or 0, mark or 0, turnover or -1) of every bar, ascending; then the marks without a bar. What
-        is there twice comes twice: the log knows what to do with it."""
+        """(open_ms, close or 0, mark or 0, turnover or -1) of every bar, ascending; then the marks without a bar.
+        Duplicates are kept, because the log handles them."""
         opens, close, turnover = np.array(self.open, np.int64), np.array(self.close), np.array(self.turnover)
         order = np.argsort(opens, kind="stable")
         opens, close, turnover = opens[order], close[order], turnover[order]
@@ -82,11 +83,11 @@ class _Perp:
 
 
 class KlineStage:
-    """The klines of one call. Memory: 24 bytes a candle of a perpetual, 16 one of a mark."""
+    """The klines of one import. Memory: 24 bytes for a candle of a perpetual, 16 for one of a mark."""
 
-    def __init__(self, call: Call) -> None:
-        self._call = call
-        self._makers: dict[tuple[Instrument, int], Callable[[int, float, float, float], LogEntry]] = {}
+    def __init__(self, context: ImportContext) -> None:
+        self._context = context
+        self._factories: dict[tuple[Instrument, int], Callable[[int, float, float, float], LogEntry]] = {}
         self._perps: dict[tuple[Instrument, int], _Perp] = {}
         self._undated: list[_Response] = []
         self._lengths: dict[tuple[str, str], set[int]] = {}
@@ -97,14 +98,14 @@ class KlineStage:
         symbol: str,
         kind: KlineKind,
         candles: Sequence[Candle],
-        tally: Tally,
+        builder: ReportBuilder,
         *,
         answered_ms: int = 0,
         minutes: int = 0,
     ) -> Iterator[LogEntry]:
-        """Bars of the spot candles of one response; other candles wait for `join`, and so do those whose length cannot
-        be told. Without `minutes` it is their commonest spacing."""
-        response = _Response(venue, symbol, kind, candles, tally, answered_ms)
+        """Bars of the spot candles of one response. Other candles are held back for `join`, and so are those of unknown
+        length. Without `minutes` the length is the commonest spacing."""
+        response = _Response(venue, symbol, kind, candles, builder, answered_ms)
         length = minutes or _length_of(candles)
         if length:
             self._lengths.setdefault((venue, symbol), set()).add(length)
@@ -113,41 +114,44 @@ class KlineStage:
             self._undated.append(response)
 
     def join(self) -> Iterator[LogEntry]:
-        """Everything that waits."""
+        """The bars of all candles that were held back."""
         for response in self._undated:
             yield from self._date(response)
         for (name, minutes), perp in sorted(self._perps.items(), key=lambda item: item[0]):
-            make = self._makers[name, minutes]
+            make = self._factories[name, minutes]
             for open_ms, close, mark, turnover in perp.joined():
                 yield make(open_ms + minutes * MS_PER_MINUTE, close, mark, turnover)
 
     @property
     def is_empty(self) -> bool:
-        """Nothing waits."""
+        """Nothing is held back."""
         return not self._perps and not self._undated
 
     def _date(self, response: _Response) -> Iterator[LogEntry]:
-        """A response too short to tell: by option, or as long as the symbol's others when these agree."""
+        """A response too short to tell its length, which is the one of the option, else that of the symbol's others
+        when these agree."""
         lengths = self._lengths.get((response.venue, response.symbol), set())
-        minutes = self._call.bar_minutes or (next(iter(lengths)) if len(lengths) == 1 else 0)
+        minutes = self._context.bar_minutes or (next(iter(lengths)) if len(lengths) == 1 else 0)
         if minutes:
             yield from self._take(response, minutes)
         else:
-            _reject(response.tally, response.candles, f"length of a lone kline cannot be told: {HINT}")
+            _reject(response.builder, response.candles, f"length of a lone kline cannot be told: {HINT}")
 
     def _take(self, response: _Response, minutes: int) -> Iterator[LogEntry]:
         length = minutes * MS_PER_MINUTE
-        # The venue's answer is a witness of its own: a candle open then is unfinished, however old the file is by now.
-        latest = min(self._call.now_ms + FUTURE_MS, response.answered_ms or self._call.now_ms + FUTURE_MS) - length
-        _reject(response.tally, [one for one in response.candles if one.open_ms > latest], "bar is not closed yet")
+        # A candle that was open when the venue answered is unfinished, however old the file is by now.
+        latest = (
+            min(self._context.now_ms + FUTURE_MS, response.answered_ms or self._context.now_ms + FUTURE_MS) - length
+        )
+        _reject(response.builder, [one for one in response.candles if one.open_ms > latest], "bar is not closed yet")
         finished = [one for one in response.candles if one.open_ms <= latest]
         if not finished:
             return
         key = response.instrument, minutes
         try:
-            make = self._makers.get(key) or self._makers.setdefault(key, self._call.bars(*key))
+            make = self._factories.get(key) or self._factories.setdefault(key, self._context.bars(*key))
         except RowRefused as refused:
-            _reject(response.tally, finished, str(refused))
+            _reject(response.builder, finished, str(refused))
             return
         if response.kind == "spot":
             for candle in finished:
@@ -158,13 +162,13 @@ class KlineStage:
             perp.add(response.kind, candle)
 
 
-def _reject(tally: Tally, candles: Sequence[Candle], reason: str) -> None:
+def _reject(builder: ReportBuilder, candles: Sequence[Candle], reason: str) -> None:
     for candle in candles:
-        tally.reject(candle.row, reason, f"open {candle.open_ms}")
+        builder.reject(candle.row, reason, f"open {candle.open_ms}")
 
 
 def _length_of(candles: Sequence[Candle]) -> int:
-    """Minutes, or 0 when they cannot be told."""
+    """Minutes; 0 when they are unknown."""
     opens = np.unique(np.array([candle.open_ms for candle in candles], np.int64))
     length = commonest(np.diff(opens)) or 0
     known = length % MS_PER_MINUTE == 0 and length <= MAX_MINUTES * MS_PER_MINUTE

@@ -1,8 +1,8 @@
-"""Files as bounded pieces: plain, gzip or zip by content, lines of a limited length, damage told in one line.
+"""Files in bounded pieces: plain, gzip or zip by content, lines of a limited length, damage reported in one line.
 
 Guarantees: memory use does not depend on the size of a file or of a line; a file that breaks off (a gzip cut short, a
-read error) yields every whole line before the break, and then `error` says what happened. A line without its end in a
-broken file is not yielded: half a number looks like a number.
+read error) yields every complete line before the break, and then `error` says what happened. The last line of a broken
+file is not yielded without its end: half a number looks like a number.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, Protocol
 
-from carryfold.adapters.importing.report import ImportRefused
+from carryfold.adapters.importing.errors import ImportRefused
 
 MAX_LINE_BYTES: Final = 65_536  # of a CSV file
 MAX_JSON_BYTES: Final = 64 << 20  # of one JSON document: a line, or a whole file
@@ -28,8 +28,7 @@ _DAMAGE: Final = (OSError, EOFError, zlib.error, zipfile.BadZipFile, NotImplemen
 
 
 class Lines(NamedTuple):
-    """Consecutive lines. `odd`: somewhere in them is a quote or an underscore, which the quick way of reading cannot
-    take."""
+    """Consecutive lines. `odd`: they contain a quote or an underscore, which the fast path cannot read."""
 
     first: int
     lines: list[str]
@@ -41,13 +40,13 @@ class _Stream(Protocol):
 
 
 class Source:
-    """One readable thing: a file, or one member of a zip. `name` is what the user is shown."""
+    """A file, or one member of a zip. `name` is the one that the user is shown."""
 
     def __init__(self, path: Path, member: str | None = None) -> None:
         self.path = path
         self.member = member
         name = path.name if member is None else f"{path.name}:{member}"
-        self.name = name.encode("utf-8", "backslashreplace").decode()  # a name may hold bytes that are no text
+        self.name = name.encode("utf-8", "backslashreplace").decode()  # a name may hold bytes that are not text
         self.stem = Path(member).name if member is not None else path.name
         self.error = ""
 
@@ -61,7 +60,7 @@ class Source:
         return head[:HEAD_BYTES]
 
     def chunks(self) -> Iterator[bytes]:
-        """The bytes, unpacked, without a byte order mark. Damage ends them and sets `error`."""
+        """The unpacked bytes without a byte order mark. Damage ends them and sets `error`."""
         self.error = ""
         count = 0
         try:
@@ -71,7 +70,7 @@ class Source:
                     count += len(chunk)
         except _DAMAGE as error:
             why = str(error) or type(error).__name__
-            self.error = f"{self.name}: cannot be read to its end ({why}): kept what came before byte {count}"
+            self.error = f"{self.name}: cannot be read to its end ({why}): rows before byte {count} are kept"
 
     def lines(self) -> Iterator[Lines]:
         """Text lines without their ends, numbered from 1; TOO_LONG stands for a line over MAX_LINE_BYTES.
@@ -113,7 +112,7 @@ class Source:
 
 
 def find_sources(path: Path) -> list[Source]:
-    """What there is to read under `path`. Raises ImportRefused when it is missing, a folder, empty or not readable."""
+    """The sources at `path`. Raises ImportRefused when it is missing, a folder, empty or not readable."""
     try:
         if path.is_dir():
             raise ImportRefused(
@@ -149,7 +148,7 @@ def _pieces(stream: _Stream) -> Iterator[bytes]:
 
 
 def _gunzip(file: BinaryIO) -> Iterator[bytes]:
-    """Unpack by hand, in bounded pieces: the library's reader drops what it had unpacked when the file breaks off."""
+    """Unpack in bounded pieces. The library's own reader loses data that it has unpacked when the file breaks off."""
     unpacker = zlib.decompressobj(wbits=31)
     while packed := file.read(CHUNK_BYTES):
         while packed:
@@ -160,7 +159,7 @@ def _gunzip(file: BinaryIO) -> Iterator[bytes]:
             if unpacker.eof:  # several gzip members in a row are one file; zeros after the last are padding
                 packed = unpacker.unused_data.lstrip(b"\0")
                 if not packed.startswith(_GZIP[:1]) and packed:
-                    raise EOFError("there is something else after the packed data")
+                    raise EOFError("other data follows the packed data")
                 unpacker = zlib.decompressobj(wbits=31)
                 if not packed:
                     packed = file.read(CHUNK_BYTES).lstrip(b"\0")
@@ -204,5 +203,5 @@ def _json_lines(source: Source, chunks: Iterator[bytes]) -> Iterator[tuple[int, 
 
 
 def _looks_complete(line: bytes) -> bool:
-    """Could this line be a JSON document? (The first line of a document over several lines never can.)"""
+    """Whether this line may be a JSON document. The first line of a document over several lines never may."""
     return line.count(b"{") == line.count(b"}") and line.count(b"[") == line.count(b"]")

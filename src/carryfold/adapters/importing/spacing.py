@@ -1,10 +1,10 @@
-"""How long the bars of a file are, told from the spacing of their opens.
+"""The length of a file's bars, from the spacing of their opens.
 
 Only the earliest `SAMPLE` opens of each symbol are kept, so memory does not grow with the file and the order of rows
-does not matter. The commonest spacing of a symbol is its bar length, or a part of it where rows were left out at
-random; a symbol with few rows takes the commonest of its file. Files of one call that look equally long for a symbol
-are taken as parts of one series and measured again together: the even and the odd hours of hourly bars, in two files,
-are hourly bars.
+does not matter. The commonest spacing of a symbol is its bar length, or a divisor of it where rows were left out at
+random; a symbol with few rows takes the commonest of its file. When files of one import show the same length for a
+symbol, they are treated as parts of one series and measured again together: the even and the odd hours of hourly bars,
+in two files, are hourly bars.
 """
 
 from __future__ import annotations
@@ -16,15 +16,17 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from carryfold.adapters.importing import checks
-from carryfold.adapters.importing.call import MAX_SYMBOLS, MS_PER_MINUTE, Call
-from carryfold.adapters.importing.report import ImportRefused, RowRefused
+from carryfold.adapters.importing.context import ImportContext
+from carryfold.adapters.importing.errors import ImportRefused
 from carryfold.adapters.importing.source import Source
 from carryfold.adapters.importing.table import Header, split_line
+from carryfold.adapters.marketdata import checks
+from carryfold.adapters.marketdata.checks import RowRefused
+from carryfold.adapters.marketdata.entries import MAX_SYMBOLS, MS_PER_MINUTE
 
 SAMPLE: Final = 4_096
-TRUSTED: Final = 8  # spacings from which a symbol's own commonest one is believed over that of its file
-MAX_MINUTES: Final = 7 * 24 * 60  # no longer than 32,767, which is what a row of the tape has room for
+TRUSTED: Final = 8  # with so many spacings, a symbol's own commonest one is preferred to that of its file
+MAX_MINUTES: Final = 7 * 24 * 60  # at most 32,767, the limit of a row of the tape
 HINT: Final = "give the length of its bars with --bar-minutes"
 
 Times = npt.NDArray[np.int64]
@@ -56,10 +58,10 @@ class Opens:
 
 
 def commonest(spacings: Times) -> int | None:
-    """The value that occurs most often, the smallest of several; None where none occurs often enough to tell.
+    """The value that occurs most often, the smallest of several; None where none occurs often enough.
 
-    Of a series from which most rows were left out at random, single, double, threefold ... spacings occur about equally
-    often, and chance would decide. There it is the single one: each of its multiples up to the commonest is there.
+    In a series from which most rows were left out at random, the bar length and its multiples occur about equally
+    often, and chance would decide. The length is then the value of which all multiples up to the commonest occur.
     """
     if len(spacings) == 0:
         return None
@@ -71,12 +73,12 @@ def commonest(spacings: Times) -> int | None:
     return min(v for v in often if most % v == 0 and often.issuperset(range(v, most, v)))
 
 
-def measure(tables: Sequence[tuple[Source, Header]], call: Call) -> list[dict[str, int]]:
-    """Bar length in minutes by symbol, for each file; nothing where it is given by option. Raises ImportRefused for a
-    file that cannot tell."""
-    if call.bar_minutes is not None:
+def measure(tables: Sequence[tuple[Source, Header]], context: ImportContext) -> list[dict[str, int]]:
+    """Bar length in minutes by symbol, for each file; empty where an option gives it. Raises ImportRefused for a file
+    whose spacing is not regular."""
+    if context.bar_minutes is not None:
         return [{} for _ in tables]
-    opens = [_read_opens(source, header, call) for source, header in tables]
+    opens = [_read_opens(source, header, context) for source, header in tables]
     lengths = [_of_file(of_file) for of_file in opens]
     _join_parts(opens, lengths)
     _borrow(lengths)
@@ -91,10 +93,10 @@ def measure(tables: Sequence[tuple[Source, Header]], call: Call) -> list[dict[st
     return [{symbol: (length or 0) // MS_PER_MINUTE for symbol, length in of_file.items()} for of_file in lengths]
 
 
-def _read_opens(source: Source, header: Header, call: Call) -> dict[str, Opens]:
-    """Opens by symbol, of rows that are plausible so far; what else is wrong with a row is told when it is imported."""
+def _read_opens(source: Source, header: Header, context: ImportContext) -> dict[str, Opens]:
+    """Opens by symbol, of rows with a plausible time and symbol; other faults of a row show when it is imported."""
     i_symbol, i_at = header.place("symbol"), header.place("open_at_ms")
-    earliest, latest = checks.EARLIEST_MS, call.now_ms + checks.FUTURE_MS
+    earliest, latest = checks.EARLIEST_MS, context.now_ms + checks.FUTURE_MS
     found: dict[str, Opens] = {}
     for chunk in source.lines():
         for line in chunk.lines:
@@ -102,13 +104,13 @@ def _read_opens(source: Source, header: Header, call: Call) -> dict[str, Opens]:
             try:
                 if chunk.odd and ('"' in line or "_" in line):
                     fields = split_line(line)
-                    at, symbol = checks.time_ms(fields[i_at], "", call.now_ms), checks.symbol(fields[i_symbol])
+                    at, symbol = checks.time_ms(fields[i_at], "", context.now_ms), checks.symbol(fields[i_symbol])
                 else:
                     symbol = fields[i_symbol]
                     at = int(fields[i_at])
             except (ValueError, IndexError, RowRefused):
                 try:
-                    at, symbol = checks.time_ms(fields[i_at], "", call.now_ms), checks.symbol(fields[i_symbol])
+                    at, symbol = checks.time_ms(fields[i_at], "", context.now_ms), checks.symbol(fields[i_symbol])
                 except (IndexError, RowRefused):
                     continue
             if earliest <= at <= latest:
@@ -135,21 +137,21 @@ def _join_parts(opens: Sequence[dict[str, Opens]], lengths: Sequence[dict[str, i
             if length is not None:
                 parts[symbol, length].append(file)
     for (symbol, length), files in parts.items():
-        for file in files:  # bars do not overlap: a spacing that is another part's length is that of this one too
+        for file in files:  # bars do not overlap: the length of another part is also that of this one if it occurs here
             spacings = np.diff(opens[file][symbol].sorted())
             shorter = sorted(other for name, other in parts if name == symbol and other < length)
             lengths[file][symbol] = next((other for other in shorter if other in spacings), length)
     for (symbol, length), files in parts.items():
         if len(files) > 1:
             times = np.unique(np.concatenate([opens[file][symbol].sorted() for file in files]))
-            together = commonest(np.diff(times))
-            if together is not None and together < length:
+            joint = commonest(np.diff(times))
+            if joint is not None and joint < length:
                 for file in files:
-                    lengths[file][symbol] = min(together, lengths[file][symbol] or together)
+                    lengths[file][symbol] = min(joint, lengths[file][symbol] or joint)
 
 
 def _borrow(lengths: Sequence[dict[str, int | None]]) -> None:
-    """A file too short to tell takes the length that all others agree on."""
+    """A file that is too short takes the length on which all others agree."""
     known: defaultdict[str, set[int]] = defaultdict(set)
     for of_file in lengths:
         for symbol, length in of_file.items():

@@ -1,4 +1,4 @@
-"""CSV with a header: columns by name, in any order, and one way of telling what is wrong with a row."""
+"""CSV with a header: columns by name, in any order, and the reasons why a row is malformed."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import csv
 from collections.abc import Sequence
 from typing import Final
 
-from carryfold.adapters.importing.report import ImportRefused, RowRefused
+from carryfold.adapters.importing.errors import ImportRefused
 from carryfold.adapters.importing.source import MAX_LINE_BYTES, TOO_LONG
+from carryfold.adapters.marketdata.checks import RowRefused
 
 ABSENT: Final = "\0"
 """A name that no column has."""
@@ -21,11 +22,11 @@ class Header:
         self.width = len(self.names)
 
     def place(self, name: str) -> int:
-        """Where a column is; for one that is absent, a place just behind the row, where readers put an empty text."""
+        """The place of a column; for an absent one, the place just behind the row, where readers put an empty text."""
         return self.names.index(name) if name in self.names else self.width
 
     def fields(self, line: str) -> list[str]:
-        """The fields of a line that was not plain. Raises RowRefused when they are not as many as the columns."""
+        """The fields of a line with quotes. Raises RowRefused when their number is not that of the columns."""
         if line is TOO_LONG:
             raise RowRefused(f"line is longer than {MAX_LINE_BYTES} bytes")
         if not line.isascii():
@@ -43,7 +44,7 @@ class Header:
 
 
 def read_header(line: str, file: str) -> Header:
-    """The header in `line`. Raises ImportRefused when a column comes twice."""
+    """The header in `line`. Raises ImportRefused when a column is repeated."""
     names = [name.strip().lower() for name in split_line(line)]
     twice = next((name for name in names if name and names.count(name) > 1), None)
     if twice is not None:

@@ -1,9 +1,8 @@
-"""What an import did, file by file, and how a row is refused.
+"""The outcome of an import or backfill, file by file.
 
 A *rejected* row is malformed: it is counted under a reason that names the column, and the first ones are kept with
-their line. An *ignored* row is sound but not for us (an index kline, a USDC perpetual). Every row that was read is
-exactly one of accepted, rejected or ignored. Accepted rows become events, and those are appended, duplicates or
-conflicts.
+their line. An *ignored* row is well formed but not used (an index kline, a USDC perpetual). Every row that was read is
+exactly one of accepted, rejected or ignored. Accepted rows become events, which are appended, duplicates or conflicts.
 """
 
 from __future__ import annotations
@@ -13,20 +12,14 @@ from typing import Final
 
 import msgspec
 
+__all__ = ["FileReport", "ImportReport", "Rejection", "ReportBuilder"]
+
 MAX_SAMPLES: Final = 20  # rejected rows kept in the report of one file
 _MAX_TEXT: Final = 80
 
 
-class ImportRefused(Exception):
-    """Nothing of this import can go ahead; the text is one line that says which file, why, and what to do."""
-
-
-class RowRefused(Exception):
-    """One row is malformed; the text is the reason, the same for every row with the same fault."""
-
-
 class Rejection(msgspec.Struct, frozen=True):
-    """A row that was not taken. `line` counts from 1, header included; in JSON it is the row's place in the file."""
+    """A rejected row. `line` counts from 1, header included; in JSON it is the row's place in the file."""
 
     file: str
     line: int
@@ -38,7 +31,7 @@ class Rejection(msgspec.Struct, frozen=True):
 
 
 class Reason(msgspec.Struct):
-    """How often, and where first, rows of one file were rejected for one reason. `digest` names these very rows."""
+    """The rows of one file that were rejected for one reason. `digest` names these very rows."""
 
     count: int
     first_line: int
@@ -46,7 +39,7 @@ class Reason(msgspec.Struct):
 
 
 class FileReport(msgspec.Struct):
-    """What became of one file. `error` is set when it could not be read to its end; what came before is kept."""
+    """The outcome of one file. `error` is set when it could not be read to its end; rows before that are kept."""
 
     file: str
     format: str
@@ -62,7 +55,7 @@ class FileReport(msgspec.Struct):
 
 
 class ImportReport(msgspec.Struct):
-    """What became of an import: its files in the order in which they were taken, and the sums. `pairs` counts the
+    """The outcome of an import: its files in the order in which they were read, and the sums. `pairs` counts the
     perpetuals of its settlements and bars, each of which is the short leg of a pair."""
 
     files: list[FileReport]
@@ -85,7 +78,7 @@ class ImportReport(msgspec.Struct):
 
     @property
     def conflicts(self) -> int:
-        """Events that the log has with other values; the first stayed, the difference is in the log."""
+        """Events that the log has with other values: the first stays in force, the difference is recorded."""
         return sum(file.conflicts for file in self.files)
 
     @property
@@ -95,7 +88,7 @@ class ImportReport(msgspec.Struct):
 
     @property
     def ignored(self) -> int:
-        """Rows that are sound but of no use here."""
+        """Rows that are well formed and not used."""
         return sum(sum(file.ignored.values()) for file in self.files)
 
     @property
@@ -104,8 +97,8 @@ class ImportReport(msgspec.Struct):
         return [file.error for file in self.files if file.error]
 
 
-class Tally:
-    """Counts one file while it is read."""
+class ReportBuilder:
+    """Builds the report of one file while it is read."""
 
     def __init__(self, file: str, format_name: str) -> None:
         self.report = FileReport(file, format_name, rejected_by_reason={}, ignored={}, samples=[])
@@ -124,7 +117,7 @@ class Tally:
         known.digest = blake2b(known.digest + b"%d %b" % (line, shown.encode()), digest_size=16).digest()
 
     def ignore(self, reason: str, count: int = 1) -> None:
-        """Count sound rows that are of no use here."""
+        """Count rows that are well formed and not used."""
         self.report.ignored[reason] = self.report.ignored.get(reason, 0) + count
 
 

@@ -1,12 +1,12 @@
-"""Messages wait their turn and leave others theirs. `take` is made slow by the clock itself, so nothing is timed."""
+"""Messages are handled in order and in time slices. `handle` waits for the clock itself, so nothing is timed."""
 
 import asyncio
 import time
 
 import pytest
 
-from carryfold.adapters.bybit import inbox as module
-from carryfold.adapters.bybit.inbox import SLICE_S, Inbox
+from carryfold.adapters.bybit import receive_queue as module
+from carryfold.adapters.bybit.receive_queue import TIME_SLICE_S, ReceiveQueue
 
 
 def never() -> None:
@@ -14,8 +14,8 @@ def never() -> None:
 
 
 def slowly(seen: list[str | bytes]) -> "list[str | bytes]":
-    """Burn a whole slice."""
-    until = time.perf_counter() + SLICE_S
+    """Use up a whole time slice."""
+    until = time.perf_counter() + TIME_SLICE_S
     while time.perf_counter() < until:
         pass
     return seen
@@ -25,7 +25,7 @@ def test_messages_come_in_order() -> None:
     seen: list[str | bytes] = []
 
     async def use() -> None:
-        inbox = Inbox(seen.append, never)
+        inbox = ReceiveQueue(seen.append, never)
         for number in range(1_000):
             inbox.put(str(number))
         while len(inbox):
@@ -41,7 +41,7 @@ def test_others_have_their_turn_between_two_slices() -> None:
     waited: list[int] = []
 
     async def use() -> None:
-        inbox = Inbox(lambda data: slowly(seen).append(data), never)
+        inbox = ReceiveQueue(lambda data: slowly(seen).append(data), never)
         for number in range(5):
             inbox.put(str(number))
         while len(inbox):
@@ -55,12 +55,12 @@ def test_others_have_their_turn_between_two_slices() -> None:
 
 
 def test_too_many_are_refused_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_WAITING", 3)
+    monkeypatch.setattr(module, "MAX_QUEUED", 3)
     seen: list[str | bytes] = []
     refused: list[bool] = []
 
     async def use() -> None:
-        inbox = Inbox(seen.append, lambda: refused.append(True))
+        inbox = ReceiveQueue(seen.append, lambda: refused.append(True))
         for number in range(5):
             inbox.put(str(number))
         await asyncio.sleep(0)
@@ -74,7 +74,7 @@ def test_a_closed_inbox_forgets() -> None:
     seen: list[str | bytes] = []
 
     async def use() -> None:
-        inbox = Inbox(seen.append, never)
+        inbox = ReceiveQueue(seen.append, never)
         inbox.put("a message")
         inbox.close()
         await asyncio.sleep(0)

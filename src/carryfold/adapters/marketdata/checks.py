@@ -1,7 +1,7 @@
-"""What a field must look like. Shared by every format, so that the same fault has the same reason everywhere.
+"""Checks of single fields, shared by every source, so that the same fault has the same reason everywhere.
 
-The quick paths of the CSV readers test the same bounds inline; whatever they do not like comes here, where it is either
-understood after all (a time written as 1631721600000.0) or refused with its reason.
+The fast paths of the CSV readers test the same bounds inline. A field that fails there is checked here, where it is
+either accepted after all (a time written as 1631721600000.0) or refused with its reason.
 """
 
 from __future__ import annotations
@@ -10,12 +10,15 @@ import re
 from math import isfinite
 from typing import Final
 
-from carryfold.adapters.importing.report import RowRefused
+
+class RowRefused(Exception):
+    """One row is malformed; the text is the reason, the same for every row with the same fault."""
+
 
 EARLIEST_MS: Final = 1_230_768_000_000  # 2009-01-01, before the first coin
-LATEST_MS: Final = 4_102_444_800_000  # 2100-01-01, for what the venue may date ahead
+LATEST_MS: Final = 4_102_444_800_000  # 2100-01-01, for times that a venue may date ahead
 FUTURE_MS: Final = 1_000  # rows dated later than now plus this are refused
-RATE_GUARD: Final = 0.04  # a settlement beyond it needs the venue's own cap as a witness
+RATE_GUARD: Final = 0.04  # a rate beyond it has to be confirmed by the venue's own cap
 MIN_PRICE: Final = 1e-12
 MAX_PRICE: Final = 1e12
 MAX_AMOUNT: Final = 1e18  # turnovers in quote, volumes and open interest in coins
@@ -32,7 +35,7 @@ HOURS_OF: Final = {str(hours): float(hours) for hours in range(MIN_HOURS, MAX_HO
 
 
 def is_symbol(text: str) -> bool:
-    """1 to 40 letters, digits or . _ : / - and no such sign first. No NUL, blank or control character."""
+    """1 to 40 letters, digits or . _ : / -, beginning with a letter or digit. No NUL, blank or control character."""
     return _SYMBOL.fullmatch(text) is not None
 
 
@@ -94,7 +97,7 @@ def interval_hours(text: str, column: str) -> float:
 
 
 def price(text: str, column: str) -> float:
-    """A price that exists."""
+    """A positive price within bounds."""
     value = number(text, column)
     if value <= 0:
         raise RowRefused(f"{column} is not positive")
