@@ -1,15 +1,18 @@
 """The HTML page of a backtest: whole, self-contained, and true to the figures."""
 
 import re
+from decimal import Decimal
 from html.parser import HTMLParser
 
+import msgspec
 import numpy as np
 import pytest
 
-from carryfold.adapters.report import charts, records, render_report
+from carryfold.adapters.report import charts, curves, records, render_report, sections
 from carryfold.domain.instruments import Instrument, Listing, Pair
 from carryfold.domain.params import Parameters
-from carryfold.projections.backtest.figures import Figures, compute_figures
+from carryfold.projections.backtest import Figures, compute_figures
+from carryfold.projections.backtest.equity import day_closes
 from carryfold.projections.backtest.run import Backtest, run_blocks
 from carryfold.projections.backtest.selection import Selection
 from carryfold.projections.cursor import DAY_NS, Cursor
@@ -81,7 +84,7 @@ def spread(**settings: object) -> Backtest:
 
 
 def page(run: Backtest, hold: Backtest | None = None, **options: object) -> tuple[str, Figures]:
-    figures = compute_figures(run, None if hold is None else compute_figures(hold).return_on_capital)
+    figures = compute_figures(run, None if hold is None else compute_figures(hold))
     return render_report(run, figures, hold=hold, command="carryfold backtest --html r.html", cursor=Cursor()), figures
 
 
@@ -220,9 +223,9 @@ def test_a_loss_is_called_no_edge_and_one_lucky_trade_no_proof() -> None:
     losing, _ = page(run(market(rate=0.0, flat=True), enter=0.0, exit=0.0))
     lucky, figures = page(run(market(rate=0.005)))
 
-    assert 'class="verdict none">No edge: -' in losing
-    assert figures.return_on_capital > 0
-    assert 'class="verdict open">No edge shown: +' in lucky
+    assert 'class="conclusion none">No edge: +' in losing
+    assert figures.return_with_idle_cash > (figures.cash_return_on_capital or 0)
+    assert 'class="conclusion open">No edge shown: +' in lucky
 
 
 def test_delays_cursor_and_fill_rule_are_stated() -> None:
@@ -286,3 +289,68 @@ def test_time_ticks_are_few_and_inside(days: float) -> None:
 
     assert 1 <= len(ticks) <= charts.X_TICKS_MAX
     assert all(MIDNIGHT <= time <= MIDNIGHT + days * DAY_NS for time, _ in ticks)
+
+
+def old_listings(rows: Market) -> Market:
+    """The same market, listed 900 days before its first row, as a backfill leaves it."""
+    long_ago = MIDNIGHT - 900 * DAY_NS
+    listings = [(long_ago, long_ago, *row[2:]) for row in listed()]
+    return [*listings, *rows[1:]]
+
+
+def points(chart: charts.Chart | None, number: int) -> list[tuple[float, float]]:
+    """A line of a chart, in the coordinates of the drawing."""
+    assert chart is not None
+    return [(float(x), float(y)) for x, y in (point.split(",") for point in chart.lines[number].points.split())]
+
+
+def test_curves_are_of_the_span_however_old_the_listings_are() -> None:
+    young, old = (run(rows, cash_apr=0.0) for rows in (market(0.004), old_listings(market(0.004))))
+    figures = compute_figures(old)
+
+    drawn = curves.curves(old, figures, None)
+
+    assert drawn.equity is not None
+    assert drawn.equity == curves.curves(young, compute_figures(young), None).equity
+    line = points(drawn.equity, 0)
+    assert (line[0][0], line[-1][0]) == (0.0, 1000.0)
+    closes = day_closes(old)
+    values = [float(figures.capital), *closes.equity.tolist(), float(figures.capital + figures.net_pnl)]
+    assert len(line) == len(values) == 12 + 2, "the beginning, twelve day closes and the end"
+    heights = [y for _, y in line]
+    slope, level = np.polyfit(values, heights, 1)
+    assert slope < 0 and np.abs(slope * np.array(values) + level - heights).max() < 0.1
+    assert len(set(heights)) > 6, "no straight line: funding is paid three times a day"
+
+
+def test_the_equity_that_is_drawn_beside_cash_includes_interest_on_idle_cash() -> None:
+    strategy = run(market(0.004), cash_apr=0.5)
+    figures = compute_figures(strategy)
+
+    drawn = curves.curves(strategy, figures, None)
+
+    (_, top), (_, cash_top) = points(drawn.equity, 0)[-1], points(drawn.equity, 1)[-1]
+    start = points(drawn.equity, 1)[0][1]
+    assert figures.cash_return_on_capital
+    ratio = figures.return_with_idle_cash / figures.cash_return_on_capital
+    assert (start - top) / (start - cash_top) == pytest.approx(ratio, rel=0.01)
+
+
+def test_no_sentence_of_the_page_says_what_did_not_happen() -> None:
+    """Borrowing, liquidation and delisting are spoken of where they occurred, or could have."""
+    calm, _ = parsed(page(run(market()))[0])
+    figures = compute_figures(run(market()))
+    borrowed = sections.risk_table(msgspec.structs.replace(figures, borrow=Decimal(3)))
+    spread_page, _ = parsed(page(spread())[0])
+
+    assert figures.borrow == 0
+    assert any("interest of 3.00 was paid on borrowed quote" in row[0].meaning for row in borrowed.rows)
+    for sentence in (
+        "borrowed quote;",
+        "was paid on borrowed",
+        "liquidated leg",
+        "money was borrowed",
+        "looks too good",
+    ):
+        assert sentence not in calm
+    assert "Delisting: the spot leg" not in spread_page

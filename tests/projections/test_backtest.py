@@ -6,7 +6,7 @@ from decimal import Decimal
 import msgspec
 import numpy as np
 import pytest
-from tests.domain.build import Market, bar, closed, listed, settled
+from tests.domain.build import Market, bar, closed, listed, listing, settled
 from tests.domain.compiled import ordered
 from tests.oracle.market_rows import rows_of
 from tests.oracle.markets import parameters_of, shape_of
@@ -22,7 +22,7 @@ from carryfold.projections.backtest import (
     list_trades,
     run_blocks,
 )
-from carryfold.projections.backtest.figures import ended_legs
+from carryfold.projections.backtest.measures import ended_legs
 
 
 def in_halves(rows: Rows) -> Iterator[Rows]:
@@ -100,7 +100,8 @@ def test_pairs_end_with_the_data_of_their_legs() -> None:
     pairs = [Pair(spot, perp), Pair(perp, far)]
 
     def ended(*last_hours: int) -> list[tuple[bool, bool]]:
-        rows: Market = [closed(h, n, 100.0) for n, last in enumerate(last_hours) for h in range(1, last)]
+        rows: Market = [listing(n) for n in range(len(last_hours))]
+        rows += [closed(h, n, 100.0) for n, last in enumerate(last_hours) for h in range(1, last)]
         found = run_blocks(lambda: iter([ordered(rows)]), Parameters(legs="both"), Selection(listings, pairs))
         legs = {
             pair: (bool(long), bool(short))
@@ -129,4 +130,4 @@ def test_a_decision_names_scores_caps_and_gates_of_its_strategy() -> None:
     assert {"break_even", "age", "interval", "too_small", "busy"} <= {*entered["passed"]}
     assert entered["market"]["round_trip_bp"] == 39.0
     assert "scores" not in simple[0]
-    assert simple[0]["score"] == simple[0]["rate"]["q"] == 0.001
+    assert simple[0]["score"] == simple[0]["rate"]["estimate_8h"] == 0.001

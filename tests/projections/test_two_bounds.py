@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from tests.projections.tape_logs import ticking
 
-from carryfold.adapters.synthetic import synthetic_events
 from carryfold.domain import events as ev
 from carryfold.domain.codec import decode_batch, encode, event_key
 from carryfold.domain.fold import State, simulate
@@ -24,6 +23,7 @@ from carryfold.eventlog import Clock, EventLog, LogReader
 from carryfold.projections.backtest import run_backtest, select_pairs
 from carryfold.projections.cursor import NOW, Cursor
 from carryfold.projections.tape import Tape
+from carryfold.synthetic import synthetic_events
 
 PARAMS = Parameters(enter=0.00012, exit=0.00005, min_age_d=0, cadence_s=3600)
 

@@ -1,22 +1,21 @@
-"""Line charts as inline SVG: the lines stretch with the page, the lettering keeps its size.
+"""The geometry of line charts, which the template draws as inline SVG.
 
-The drawing has a left margin in CSS and lets labels hang out of it; the lines are in a nested drawing that is stretched
-to the width, with strokes that are not.
+The lines are in a nested drawing that is stretched to the page's width, with strokes that are not; labels are outside
+of it and keep their size.
 """
 
 import math
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from carryfold.adapters.report.markup import Html, escape
 from carryfold.projections.cursor import DAY_NS, HOUR_NS
 
-__all__ = ["POINTS_MAX", "Line", "line_chart", "thin", "time_ticks", "value_ticks"]
+__all__ = ["POINTS_MAX", "Chart", "Line", "line_chart", "thin", "time_ticks", "value_ticks"]
 
 POINTS_MAX: Final = 800
 X_TICKS_MAX: Final = 7
@@ -35,14 +34,41 @@ class Line(msgspec.Struct, frozen=True):
     values: Floats
 
 
+class Tick(NamedTuple):
+    """A position (y in pixels, x in percent of the width) and its label."""
+
+    at: float
+    label: str
+
+
+class DrawnLine(NamedTuple):
+    """A line in the coordinates of the drawing. `fill`: the polygon between it and the upper edge, or ""."""
+
+    name: str
+    style: str
+    points: str
+    fill: str
+
+
+class Chart(NamedTuple):
+    """All that the template needs. Sizes are pixels; the drawing is `width` units wide."""
+
+    title: str
+    width: int
+    height: int
+    values: list[Tick]
+    times: list[Tick]
+    lines: list[DrawnLine]
+
+
 def line_chart(
     title: str, lines: Sequence[Line], label: Callable[[float, float], str], *, height: int = 260, filled: bool = False
-) -> Html:
-    """The lines over time with axes, ticks and legend. `label` writes a value, given the step between ticks too.
-    `filled`: the space between the first line and the upper edge is shaded."""
+) -> Chart | None:
+    """The lines over time; None where the run is too short to draw. `label` writes a value, given the step between
+    ticks. `filled`: shade the space between the first line and the upper edge."""
     drawn = [line for line in lines if len(line.times) >= 2]
     if not drawn or max(line.times[-1] for line in drawn) <= min(line.times[0] for line in drawn):
-        return Html('<p class="dim">Too short a run to draw.</p>')
+        return None
     first = float(min(line.times[0] for line in drawn))
     last = float(max(line.times[-1] for line in drawn))
     ticks, step = value_ticks(
@@ -56,34 +82,20 @@ def line_chart(
     def x(time: float) -> float:
         return (time - first) / (last - first)
 
-    out = [f'<figure><figcaption>{escape(title)}</figcaption>{_legend(drawn)}<svg class="chart" role="img" ']
-    out.append(f'aria-label="{escape(title)}" height="{height}">')
-    for tick in ticks:
-        out.append(f'<line class="grid" x1="0" x2="100%" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>')
-        out.append(f'<text class="y" x="-8" y="{y(tick) + 4:.1f}">{escape(label(tick, step))}</text>')
-    for i, (time, text) in enumerate(time_ticks(first, last)):
-        at = f"{x(time) * 100:.2f}%"
-        out.append(f'<line class="tick" x1="{at}" x2="{at}" y1="{height}" y2="{height + 5}"/>')
-        out.append(f'<text class="x{" odd" if i % 2 else ""}" x="{at}" y="{height + 19}">{escape(text)}</text>')
-    out.append(f'<line class="axis" x1="0" x2="100%" y1="{height}" y2="{height}"/>')
-    out.append('<line class="axis" x1="0" x2="0" y1="0" y2="100%"/>')
-    out.append(f'<svg width="100%" height="{height}" viewBox="0 0 {WIDTH} {height}" preserveAspectRatio="none">')
-    for n, line in enumerate(drawn):
+    def draw(line: Line, *, fill: bool) -> DrawnLine:
         times, values = thin(line.times, line.values)
         points = " ".join(f"{x(t) * WIDTH:.1f},{y(v):.1f}" for t, v in zip(times, values, strict=True))
-        if filled and n == 0:
-            start, end = x(times[0]) * WIDTH, x(times[-1]) * WIDTH
-            out.append(f'<polygon class="fill {line.style}" points="{start:.1f},0 {points} {end:.1f},0"/>')
-        out.append(f'<polyline class="line {line.style}" points="{points}"/>')
-    out.append("</svg></svg></figure>")
-    return Html("".join(out))
+        start, end = x(times[0]) * WIDTH, x(times[-1]) * WIDTH
+        return DrawnLine(line.name, line.style, points, f"{start:.1f},0 {points} {end:.1f},0" if fill else "")
 
-
-def _legend(lines: Sequence[Line]) -> str:
-    if len(lines) < 2:
-        return ""
-    items = "".join(f'<span class="key {line.style}">{escape(line.name)}</span>' for line in lines)
-    return f'<div class="legend">{items}</div>'
+    return Chart(
+        title=title,
+        width=WIDTH,
+        height=height,
+        values=[Tick(round(y(tick), 1), label(tick, step)) for tick in ticks],
+        times=[Tick(round(x(time) * 100, 2), text) for time, text in time_ticks(first, last)],
+        lines=[draw(line, fill=filled and number == 0) for number, line in enumerate(drawn)],
+    )
 
 
 def thin(times: Floats, values: Floats, points: int = POINTS_MAX) -> tuple[Floats, Floats]:

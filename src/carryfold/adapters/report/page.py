@@ -1,26 +1,23 @@
 """The page of one backtest, in the order in which a careful reader asks.
 
-It needs no network and no script, and says so to the browser. Two runs that did the same give the same page.
+It needs no network and no script, and its security policy says so to the browser. Equal runs give equal pages.
 """
 
+from functools import cache
+from typing import TYPE_CHECKING
+
+from carryfold.adapters.report import records, sections
+from carryfold.adapters.report.conclusion import conclude
 from carryfold.adapters.report.curves import curves
-from carryfold.adapters.report.headline import headline
-from carryfold.adapters.report.markup import amount, escape, join
-from carryfold.adapters.report.records import decisions, trades
-from carryfold.adapters.report.sections import (
-    assumptions,
-    attribution,
-    cursor_text,
-    data,
-    reproduction,
-    risk,
-    venues,
-    warnings,
-)
-from carryfold.adapters.report.style import STYLE
-from carryfold.projections.backtest.figures import Figures, compute_figures
+from carryfold.adapters.report.formats import amount, percent, plural
+from carryfold.adapters.report.returns import cards, returns_table
+from carryfold.projections.backtest.figures import Figures
+from carryfold.projections.backtest.measures import compute_figures
 from carryfold.projections.backtest.run import Backtest
 from carryfold.projections.cursor import Cursor
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 __all__ = ["render_report"]
 
@@ -37,30 +34,47 @@ def render_report(
     """The whole HTML document. `hold`: the hold strategy on the same rows and capital, None where it was not run;
     `availability`: the log's delays of bars and settlements in seconds, where it has any."""
     held = None if hold is None or run.params.strategy == "hold" else (hold, compute_figures(hold))
-    title = f"{figures.strategy}: backtest"
+    hold_figures = None if held is None else held[1]
     span = "no market rows" if figures.since is None else f"{figures.since} to {figures.until}"
-    pairs = f"{figures.pairs:,} pair{'' if figures.pairs == 1 else 's'}"
-    facts = f"{span}, {pairs}, capital {amount(figures.capital)}; log: {cursor_text(cursor)}"
-    body = join(
-        (
-            headline(figures, None if held is None else held[1], run.params.cash_apr),
-            curves(run, figures, held),
-            attribution(figures),
-            risk(figures),
-            venues(figures),
-            trades(run),
-            decisions(run),
-            assumptions(run, figures, availability),
-            warnings(figures),
-            data(run, figures),
-            reproduction(figures, command, cursor),
-        )
+    facts = f"{span}, {plural(figures.pairs, 'pair')}, capital {amount(figures.capital)}"
+    cash_apr = run.params.cash_apr
+    page = _template().render(
+        title=f"{figures.strategy}: backtest",
+        facts=f"{facts}; log: {sections.cursor_text(cursor)}",
+        figures=figures,
+        cards=cards(figures, hold_figures, cash_apr),
+        conclusion=conclude(figures, hold_figures),
+        returns=returns_table(figures, hold_figures, cash_apr),
+        cash=percent(cash_apr, signed=False),
+        curves=curves(run, figures, held),
+        drawdown=percent(-figures.max_drawdown),
+        attribution=sections.attribution(figures),
+        attribution_note=sections.attribution_note(figures),
+        risk=sections.risk_table(figures),
+        venues=sections.venue_table(figures),
+        trades=records.trades(run),
+        decisions=records.decisions(run),
+        assumptions=sections.assumptions(run, figures, availability),
+        parameters=sections.parameter_table(run.params),
+        data=sections.data_table(figures),
+        refusals=sections.refusals(figures),
+        pairs=sections.pair_names(run, figures),
+        command=command,
+        reproduction=sections.reproduction_table(figures, cursor),
     )
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head>\n<body>"
-        f'<header><h1>{escape(title)}</h1><p class="dim">{escape(facts)}</p></header>\n'
-        f"<main>{body}</main></body></html>\n"
+    return page.encode("utf-8", "replace").decode("utf-8")  # a path may hold what UTF-8 cannot write
+
+
+@cache
+def _template() -> "Template":
+    """Every value is escaped on its way into the page, so a pair's name can never become markup."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("carryfold.adapters.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    return environment.get_template("report.html")

@@ -1,29 +1,30 @@
-"""Trades and decisions one by one, newest first; both bounded, and the page says what it left out."""
+"""Trades and decisions one by one, newest first. Both are bounded, and a note says how many are left out."""
 
 import copy
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from carryfold.adapters.report.markup import ABSENT, Html, amount, escape, price, section, table
+from carryfold.adapters.report.formats import ABSENT, amount, price
+from carryfold.adapters.report.tables import Table
 from carryfold.adapters.report.words import leg_words
 from carryfold.domain.fold.codes import ACTIONS
 from carryfold.projections.backtest.run import Backtest
 from carryfold.projections.backtest.trades import Trade, decision_rows, list_trades
 
-__all__ = ["DECISIONS_MAX", "TRADES_MAX", "decisions", "trades"]
+__all__ = ["DECISIONS_MAX", "TRADES_MAX", "Decision", "Records", "decisions", "trades"]
 
 TRADES_MAX: Final = 500
 DECISIONS_MAX: Final = 200
 
 _LABELS: Final = {
-    "rate.q": "rate estimate, 8 h",
-    "rate.x": "last settled rate, 8 h",
-    "rate.x_before": "rate settled before it, 8 h",
+    "rate.estimate_8h": "rate estimate, 8 h",
+    "rate.rate_8h": "last settled rate, 8 h",
+    "rate.rate_8h_before": "rate settled before it, 8 h",
     "rate.interval_h": "settlement interval, h",
-    "book.theta": "drawdown throttle",
+    "book.throttle": "drawdown throttle",
     "book.health": "margin health",
     "market.gross": "held and ordered",
     "market.age_d": "age of the pair, d",
@@ -42,11 +43,29 @@ _LABELS: Final = {
 }
 
 
-def trades(run: Backtest) -> Html:
-    """The newest round trips and open positions."""
+class Records(NamedTuple):
+    """The newest records, and a sentence that says how many there are; without any, the sentence says so."""
+
+    note: str
+    shown: Any
+
+
+class Decision(NamedTuple):
+    """One decision: a line, and its working as names and values."""
+
+    action: str
+    at: str
+    pair: str
+    size: str
+    reason: str
+    working: list[tuple[str, str]]
+
+
+def trades(run: Backtest) -> Records:
+    """The newest round trips and open positions, as a table."""
     every = list_trades(run)
     if not every:
-        return section("Trades", Html('<p class="dim">The run did not trade.</p>'))
+        return Records("The run did not trade.", None)
     newest = every[-TRADES_MAX:][::-1]
     long, short = leg_words({trade.kind for trade in every})
     head = (
@@ -56,11 +75,10 @@ def trades(run: Backtest) -> Html:
     note = f"{len(every):,} in all, newest first."
     if len(every) > len(newest):
         note = f"The {len(newest):,} newest of {len(every):,}, newest first; --json has them all."
-    rows = table(head, [_trade(trade) for trade in newest], words=4)
-    return section("Trades", _note(note), Html(f'<div class="lines">{rows}</div>'))
+    return Records(note, Table(head, [_trade(trade) for trade in newest], words=4, is_compact=True))
 
 
-def _trade(trade: Trade) -> tuple[object, ...]:
+def _trade(trade: Trade) -> tuple[str, ...]:
     return (
         trade.pair,
         _time(trade.opened_at)[:-3],
@@ -72,7 +90,7 @@ def _trade(trade: Trade) -> tuple[object, ...]:
     )
 
 
-def decisions(run: Backtest) -> Html:
+def decisions(run: Backtest) -> Records:
     """The newest decisions with their working. Refusals get the room that entries and exits leave."""
     refused = run.decisions["action"] == ACTIONS.index("refused")
     acted = np.flatnonzero(~refused)[-DECISIONS_MAX:]
@@ -82,31 +100,31 @@ def decisions(run: Backtest) -> Html:
     shown.decisions = run.decisions[np.sort(np.concatenate((acted, refusals)))]
     total = len(run.decisions) + run.refusals_left_out
     if total == 0:
-        return section("Decisions", Html('<p class="dim">The run decided nothing.</p>'))
-    note = f"{total:,} in all, newest first; a refusal is listed when the gates that failed changed."
+        return Records("The run decided nothing.", [])
+    note = f"{total:,} in all, newest first; a refusal is listed when the set of failed gates changed."
     if total > len(shown.decisions):
         note = (
             f"{len(shown.decisions):,} of {total:,}, newest first: the last {len(acted):,} entries and exits, and the "
-            f"last {len(refusals):,} refusals (listed when the gates that failed changed)."
+            f"last {len(refusals):,} refusals (listed when the set of failed gates changed)."
         )
-    return section("Decisions", _note(note), *(_decision(row) for row in reversed(decision_rows(shown))))
+    return Records(note, [_decision(row) for row in reversed(decision_rows(shown))])
 
 
-def _decision(row: dict[str, Any]) -> Html:
-    """One line that opens into the full working."""
+def _decision(row: dict[str, Any]) -> Decision:
     action = str(row["action"])
-    why = row.get("reason") or (", ".join(row["failed"]) if row.get("failed") else None)
-    line = f"{escape(_time(str(row['at'])))} <b>{escape(action)}</b> {escape(row['pair'])}"
-    if action != "refused":
-        line += f", size {escape(_value(row['size']))}"
-    if why:
-        line += f' <span class="dim">{escape(str(why).replace("_", " "))}</span>'
-    body = "".join(f"<dt>{escape(name)}</dt><dd>{escape(value)}</dd>" for name, value in _working(row))
-    return Html(f'<details class="{escape(action)}"><summary>{line}</summary><dl>{body}</dl></details>')
+    why = row.get("reason") or (", ".join(row["failed"]) if row.get("failed") else "")
+    return Decision(
+        action=action,
+        at=_time(str(row["at"])),
+        pair=row["pair"],
+        size="" if action == "refused" else _value(row["size"]),
+        reason=str(why).replace("_", " "),
+        working=[*_working(row)],
+    )
 
 
 def _working(row: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Names and values of everything in the row, nested parts under their own name."""
+    """Names and values of all fields, nested ones with their path as name."""
     for key, value in row.items():
         name = prefix + key
         if isinstance(value, dict):
@@ -130,7 +148,3 @@ def _value(value: object) -> str:
 def _time(text: str) -> str:
     """To the second, readable in a narrow column."""
     return text[:19].replace("T", " ")
-
-
-def _note(text: str) -> Html:
-    return Html(f'<p class="dim">{escape(text)}</p>')

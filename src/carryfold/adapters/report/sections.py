@@ -1,24 +1,29 @@
-"""The parts after the curves: attribution, risk, assumptions, warnings, data and how to run it again."""
+"""The parts after the curves: attribution, risk, venues, assumptions, data and reproduction."""
 
 from decimal import Decimal
 from typing import Final
 
 import msgspec
 
-from carryfold.adapters.report.markup import Html, amount, escape, notes, percent, ratio, section, table
+from carryfold.adapters.report.formats import amount, percent, plain, plural, ratio
+from carryfold.adapters.report.tables import Cell, Table
 from carryfold.adapters.report.words import leg_words
-from carryfold.domain.params import Parameters
+from carryfold.domain.params import SIZES, Parameters
 from carryfold.projections.backtest.figures import Figures
+from carryfold.projections.backtest.remarks import span_note
 from carryfold.projections.backtest.run import Backtest
 from carryfold.projections.cursor import MAX, Cursor, format_time
 
-__all__ = ["assumptions", "attribution", "cursor_text", "data", "reproduction", "risk", "venues", "warnings"]
+__all__ = [
+    "assumptions", "attribution", "attribution_note", "cursor_text", "data_table", "pair_names", "parameter_table",
+    "refusals", "reproduction_table", "risk_table", "venue_table",
+]  # fmt: skip
 
 PAIRS_NAMED: Final = 60
 
 
-def attribution(figures: Figures) -> Html:
-    """Where the money came from, by year; costs with a minus, so that each line adds up to its net."""
+def attribution(figures: Figures) -> Table:
+    """Profit and loss by source and year; costs are negative, so that each line adds up to its net."""
     rows = [
         _attributed(str(y.year), y.funding, y.long_pnl, y.short_pnl, y.fees, y.borrow, y.net_pnl, y.return_on_capital)
         for y in figures.by_year
@@ -27,52 +32,58 @@ def attribution(figures: Figures) -> Html:
     rows.append(
         _attributed("total", f.funding, f.long_pnl, f.short_pnl, f.fees, f.borrow, f.net_pnl, f.return_on_capital)
     )
+    head = ("year (UTC)", "funding", *leg_words({f.legs}), "fees", "borrow", "net", "on capital")
+    return Table(head, rows, last_is_sum=True)
+
+
+def attribution_note(figures: Figures) -> str:
+    """Remarks on the amounts of the attribution."""
+    f = figures
     long, short = leg_words({f.legs})
-    head = ("year (UTC)", "funding", long, short, "fees", "borrow", "net", "on capital")
-    said = (
-        f"Net is the exact sum of its parts. Slippage and spread of {amount(f.slippage)} are inside the {long} and "
-        f"{short} columns; {f.liquidations:,} liquidated leg{'' if f.liquidations == 1 else 's'} made "
-        f"{amount(f.liquidation, signed=True)}. Open positions are valued at their last prices."
-    )
+    parts = ["Net is the exact sum of its parts."]
+    if f.slippage:
+        parts.append(f"The {long} and {short} columns include slippage and spread of {amount(f.slippage)}.")
+    if f.liquidations:
+        made = amount(f.liquidation, signed=True)
+        parts.append(f"They include {made} of {plural(f.liquidations, 'liquidated leg')}.")
+    if f.open_positions:
+        parts.append("Open positions are valued at their last prices.")
     if f.legs != "carry":
-        said += f" Spot legs made {amount(f.spot_pnl, signed=True)}, perpetuals {amount(f.perp_pnl, signed=True)}."
-    return section("Attribution", table(head, rows, last_is_sum=True), Html(f'<p class="dim">{escape(said)}</p>'))
+        parts.append(f"Spot legs made {amount(f.spot_pnl, signed=True)}, perpetuals {amount(f.perp_pnl, signed=True)}.")
+    return " ".join(parts)
 
 
-def _attributed(name: str, *values: Decimal | float) -> tuple[object, ...]:
+def _attributed(name: str, *values: Decimal | float) -> list[str | Cell]:
     funding, long, short, fees, borrow, net, on_capital = values
     parts = [Decimal(v) for v in (funding, long, short, -fees, -borrow, net)]
-    exact = [Html(f'<span title="{part:f}">{amount(part, signed=True)}</span>') for part in parts]
-    return (name, *exact, percent(float(on_capital)))
+    exact = [Cell(amount(part, signed=True), title=f"{part:f}") for part in parts]
+    return [name, *exact, percent(float(on_capital))]
 
 
-def risk(figures: Figures) -> Html:
-    """Risk and size, each with what it means."""
+def risk_table(figures: Figures) -> Table:
+    """Risk and size, each figure with its meaning."""
     f = figures
+    borrowed = f"; interest of {amount(f.borrow)} was paid on borrowed quote" if f.borrow else ""
     rows = [
         ("maximum drawdown", percent(f.max_drawdown, signed=False), "largest fall of equity below its highest so far"),
-        ("Sharpe, Lo", ratio(f.sharpe_lo), "daily, over cash, corrected for days that follow each other; from 60 days"),
-        ("Sharpe", ratio(f.sharpe), "the same uncorrected: carry always looks too good in it"),
-        ("lowest free capital", amount(f.min_free), "below zero: money was borrowed"),
-        (
-            "lowest margin health",
-            ratio(f.min_health),
-            "collateral over maintenance margin; n/a without a short in one account",
-        ),
+        ("Sharpe", ratio(f.sharpe), "a year, of daily returns over cash, with idle cash; as if days were independent"),
+        ("Sharpe, Lo", ratio(f.sharpe_lo), "the same, corrected for the dependence between days; from 60 days on"),
+        ("lowest free capital", amount(f.min_free), f"cash less margin and pending orders{borrowed}"),
+        ("lowest margin health", ratio(f.min_health), "collateral over maintenance margin, where shorts were held"),
         ("mean deployed", amount(f.mean_deployed), "time-weighted spot cost and margin"),
         ("liquidation value", amount(f.liquidation_value), "what is left after closing every position at the end"),
         ("closed trades", f"{f.trades:,}", "round trips, entry to last exit"),
         ("open positions", f"{f.open_positions:,}", "at the end of the run"),
         ("decisions", f"{f.decisions:,}", "entries and exits"),
-        ("entries given up", f"{f.dropped:,}", "ordered, but no market came to fill them"),
+        ("entries given up", f"{f.dropped:,}", "ordered, but never filled"),
     ]
-    return section("Risk and size", table(("figure", "value"), _meant(rows)))
+    return Table(("figure", "value"), [(Cell(name, meaning=meaning), value) for name, value, meaning in rows])
 
 
-def venues(figures: Figures) -> Html:
-    """The accounts, where there are several: what was free there, and how far value moved from one to another."""
+def venue_table(figures: Figures) -> Table | None:
+    """The account at each venue, where there are several."""
     if len(figures.venues) < 2:
-        return Html("")
+        return None
     head = (
         *("venue", "capital", "equity", "free", "lowest free", "lowest health"),
         *("largest surplus", "largest shortfall"),
@@ -86,49 +97,33 @@ def venues(figures: Figures) -> Html:
         )
         for v in figures.venues
     ]
-    said = (
-        "Prices move value from one venue to another: what a leg loses at one, its other leg earns elsewhere. Surplus "
-        "and shortfall are the most that a venue's equity stood above and below its share of the capital, which is "
-        "what would have to be transferred to put the shares right. The run transfers nothing."
-    )
-    return section("Venues", table(head, rows), Html(f'<p class="dim">{escape(said)}</p>'))
+    return Table(head, rows)
 
 
-def _meant(rows: list[tuple[str, str, str]]) -> list[tuple[object, ...]]:
-    """The meaning goes below the name, so that the value stays in sight on a phone."""
-    return [
-        (Html(f'{escape(name)}<br><span class="dim">{escape(meaning)}</span>'), value) for name, value, meaning in rows
-    ]
-
-
-def assumptions(run: Backtest, figures: Figures, availability: tuple[float, float] | None) -> Html:
-    """What the simulation takes for granted, in words, then every parameter."""
+def assumptions(run: Backtest, figures: Figures, availability: tuple[float, float] | None) -> list[str]:
+    """The assumptions of the simulation, as sentences."""
     p = run.params
+    fees = f"Fees: {p.spot_taker_bp:g} bp of each spot fill and {p.perp_taker_bp:g} bp of each perpetual fill, as taker"
+    impact = f"square-root market impact times {p.impact:g}" if p.impact else "no market impact"
     words = [
-        f"Fees: {p.spot_taker_bp:g} bp of each spot fill and {p.perp_taker_bp:g} bp of each perpetual fill, as taker"
-        + (f"; others: {p.fees}." if p.fees else "."),
-        f"Price: half a spread of {p.half_spread_bp:g} bp and slippage of {p.slippage_bp:g} bp on each leg, and "
-        + (f"square-root market impact times {p.impact:g}." if p.impact else "no market impact."),
+        f"{fees}; others: {p.fees}." if p.fees else f"{fees}.",
+        f"Price: half a spread of {p.half_spread_bp:g} bp at bar prices, slippage of {p.slippage_bp:g} bp, {impact}.",
         _fill_rule(p),
-        (
-            f"Delisting: the spot leg is sold {percent(p.delist_haircut, signed=False)} below its last price. Nobody "
-            "knows this number beforehand."
-        ),
+    ]
+    begin = span_note(figures)
+    if begin is not None:
+        words.append(f"{begin[0].upper()}{begin[1:]}.")
+    if figures.legs != "spread":
+        haircut = percent(p.delist_haircut, signed=False)
+        words.append(f"Delisting: the spot leg is sold {haircut} below its last price. Nobody knows this beforehand.")
+    words += [
         f"A pair without data for {p.dead_s / 86400:g} days counts as delisted.",
         *(f"{one[0].upper()}{one[1:]}." for one in figures.assumptions),
-        (
-            f"Account: {p.account}; borrowed quote costs {percent(p.borrow_apr, signed=False)} a year, idle cash earns "
-            f"{percent(p.cash_apr, signed=False)} a year where a figure says so."
-        ),
+        f"Account: {p.account}; borrowed quote costs {percent(p.borrow_apr, signed=False)} a year.",
+        f"In returns with idle cash the capital not deployed earns {percent(p.cash_apr, signed=False)} a year.",
         _availability(availability),
     ]
-    defaults = Parameters()
-    rows = []
-    for name, value in msgspec.to_builtins(p).items():
-        default = getattr(defaults, name)
-        rows.append((name, _plain(value), "" if value == default else _plain(default)))
-    listed = table(("parameter", "value", "default, where changed"), rows)
-    return section("Assumptions", notes(words), Html(f"<details><summary>All parameters</summary>{listed}</details>"))
+    return words
 
 
 def _fill_rule(p: Parameters) -> str:
@@ -145,33 +140,33 @@ def _fill_rule(p: Parameters) -> str:
 
 def _availability(delays: tuple[float, float] | None) -> str:
     if delays is None:
-        return "Availability: every row is seen when the log says it became known; no delays were given."
+        return "Availability: every row is used from when the log says that it became known."
     return (
         f"Availability: an imported bar is known {delays[0]:g} s after its close, an imported settlement "
         f"{delays[1]:g} s after its time."
     )
 
 
-def _plain(value: object) -> str:
-    """A parameter as people write it, never in powers of ten."""
-    if isinstance(value, dict):
-        value = ", ".join(f"{name}={_plain(one)}" for name, one in value.items())
-    text = f"{Decimal(repr(value)):f}".removesuffix(".0") if isinstance(value, float) else str(value)
-    return text or "none"
+def parameter_table(params: Parameters) -> Table:
+    """Every parameter; a share of the capital also in quote."""
+    defaults = Parameters()
+    rows = []
+    for name, value in msgspec.to_builtins(params).items():
+        default = getattr(defaults, name)
+        shown = plain(value)
+        if name in SIZES and isinstance(value, str):
+            shown += f" = {plain(params.in_quote(name))}"
+        rows.append((name, shown, "" if value == default else plain(default)))
+    return Table(("parameter", "value", "default, where changed"), rows)
 
 
-def warnings(figures: Figures) -> Html:
-    """The run's own warnings."""
-    if not figures.warnings:
-        return section("Warnings", Html('<p class="dim">None.</p>'))
-    return section("Warnings", notes(figures.warnings, "warnings"))
-
-
-def data(run: Backtest, figures: Figures) -> Html:
-    """What the run was fed with, and what it refused."""
+def data_table(figures: Figures) -> Table:
+    """The input of the run, and its faults."""
     f = figures
     modelled = f.basis_modelled if isinstance(f.basis_modelled, str) else ("no", "yes")[f.basis_modelled]
     rows = [
+        ("market data begin", f.data_since or "no market rows"),
+        ("figures begin", f.since or "no market rows"),
         ("rows", f"{f.rows:,}"),
         ("pairs", f"{f.pairs:,}"),
         ("pairs that ended", f"{f.pairs_ended:,}"),
@@ -184,32 +179,32 @@ def data(run: Backtest, figures: Figures) -> Html:
         ("late rows", f"{f.late:,}"),
         ("basis modelled", modelled),
     ]
-    refused = [(gate.replace("_", " "), f"{n:,}") for gate, n in sorted(f.refused.items(), key=lambda g: -g[1]) if n]
-    labels = [run.selection.label(pair) for pair in range(min(f.pairs, PAIRS_NAMED))]
-    more = f" and {f.pairs - PAIRS_NAMED:,} more" if f.pairs > PAIRS_NAMED else ""
-    parts: list[Html] = [table(("data", "value"), rows), Html("<h3>Refused by gate</h3>")]
-    parts.append(table(("gate", "refusals"), refused) if refused else Html('<p class="dim">Nothing was refused.</p>'))
-    parts.append(Html(f'<p class="dim">Pairs: {escape(", ".join(labels) or "none")}{more}.</p>'))
-    return section("Data", *parts)
+    return Table(("data", "value"), rows)
 
 
-def reproduction(figures: Figures, command: str, cursor: Cursor) -> Html:
-    """The command, the cursor and the hashes that a second run must bring out."""
-    rows = [
-        ("cursor", cursor_text(cursor)),
-        ("decisions hash", Html(f"<code>{escape(figures.decisions_hash)}</code>")),
-        ("state hash", Html(f"<code>{escape(figures.state_hash)}</code>")),
+def refusals(figures: Figures) -> Table | None:
+    """Refused entries by gate, the most frequent first."""
+    refused = [
+        (gate.replace("_", " "), f"{n:,}") for gate, n in sorted(figures.refused.items(), key=lambda g: -g[1]) if n
     ]
-    said = (
-        "The same command on the same log under the same cursor gives the same hashes. The decisions hash holds across "
-        "versions of the program, the state hash within one."
-    )
-    return section(
-        "Reproduction",
-        Html(f"<pre><code>{escape(command)}</code></pre>"),
-        table(("", ""), rows, words=2),
-        Html(f'<p class="dim">{escape(said)}</p>'),
-    )
+    return Table(("gate", "refusals"), refused) if refused else None
+
+
+def pair_names(run: Backtest, figures: Figures) -> str:
+    """The pairs of the run, as far as there is room."""
+    labels = [run.selection.label(pair) for pair in range(min(figures.pairs, PAIRS_NAMED))]
+    more = f" and {figures.pairs - PAIRS_NAMED:,} more" if figures.pairs > PAIRS_NAMED else ""
+    return (", ".join(labels) or "none") + more
+
+
+def reproduction_table(figures: Figures, cursor: Cursor) -> Table:
+    """The cursor, and the hashes that a second run must give."""
+    rows = [
+        ("cursor", Cell(cursor_text(cursor))),
+        ("decisions hash", Cell(figures.decisions_hash, is_code=True)),
+        ("state hash", Cell(figures.state_hash, is_code=True)),
+    ]
+    return Table(("", ""), rows, words=2)
 
 
 def cursor_text(cursor: Cursor) -> str:

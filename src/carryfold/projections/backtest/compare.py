@@ -1,6 +1,7 @@
 """Strategies side by side on the same rows, capital and span: simple, composite, users' own, hold, hold_majors, cash.
 
-With legs = both each strategy but hold trades carry pairs alone, spreads alone, and both at once.
+The span begins when the first pair of any run could be traded. With legs = both each strategy but hold is run three
+times: with carry pairs, with spreads, and with both.
 """
 
 from collections.abc import Callable
@@ -11,7 +12,8 @@ import msgspec
 from carryfold.domain.instruments import Legs
 from carryfold.domain.params import Parameters
 from carryfold.domain.strategies import Strategy, registered
-from carryfold.projections.backtest.figures import Figures, compute_figures
+from carryfold.projections.backtest.figures import Figures
+from carryfold.projections.backtest.measures import compute_figures
 from carryfold.projections.backtest.run import Backtest, run_backtest
 from carryfold.projections.backtest.selection import Selection
 from carryfold.projections.cursor import NOW, Cursor
@@ -23,16 +25,16 @@ _VARIANTS: Final[tuple[Legs, ...]] = ("carry", "spread", "both")
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """Figures by name: of the strategy, and with legs = both of the variant too (simple_carry, simple_spread,
-    simple_both); cash as a return only."""
+    """Figures by the name of the strategy, with legs = both by that of the variant too (simple_carry, simple_spread,
+    simple_both). Cash has returns only."""
 
     strategies: dict[str, Figures]
     cash_return_on_capital: float
     cash_return_on_capital_annual: float
 
 
-class _Planned(NamedTuple):
-    """One run of a comparison."""
+class _PlannedRun(NamedTuple):
+    """One run to make."""
 
     name: str
     params: Parameters
@@ -50,36 +52,40 @@ def compare(
     started: Callable[[int, int], None] | None = None,
 ) -> tuple[Comparison, dict[str, Backtest]]:
     """Run every strategy with otherwise equal parameters. hold is left out where there are no carry pairs, hold_majors
-    where neither major is selected. `started` is told how many runs are done, and of how many."""
-    plan = _planned(params, selection)
+    where neither major is selected. `started` is called before each run with the numbers of finished and of all
+    runs."""
+    plan = _plan_runs(params, selection)
     runs: dict[str, Backtest] = {}
     for number, one in enumerate(plan):
         if started is not None:
             started(number, len(plan))
         runs[one.name] = run_backtest(tape, one.params, one.selection, cursor=cursor, since=since, until=until)
-    hold = compute_figures(runs["hold"]).return_on_capital if "hold" in runs else None
+    begin = min((run.tradeable_at for run in runs.values() if run.tradeable_at is not None), default=None)
+    for run in runs.values():
+        run.tradeable_at = begin
+    hold = compute_figures(runs["hold"]) if "hold" in runs else None
     figures = {name: compute_figures(run, hold) for name, run in runs.items()}
     cash = next(iter(figures.values())).cash_return_on_capital
     return Comparison(figures, cash or 0.0, params.cash_apr), runs
 
 
-def _planned(params: Parameters, selection: Selection) -> list[_Planned]:
-    plan: list[_Planned] = []
+def _plan_runs(params: Parameters, selection: Selection) -> list[_PlannedRun]:
+    plan: list[_PlannedRun] = []
     for strategy in registered():
         if strategy.name != "hold":
             plan += _variants(strategy, params, selection)
     if any(pair.is_carry for pair in selection.pairs):
-        plan.append(_Planned("hold", params.changed({"strategy": "hold"}), selection))
+        plan.append(_PlannedRun("hold", params.changed({"strategy": "hold"}), selection))
     if selection.majors().pairs:
         plan.append(_part("hold_majors", "hold", params, selection, selection.majors()))
     return plan
 
 
-def _variants(strategy: Strategy, params: Parameters, selection: Selection) -> list[_Planned]:
+def _variants(strategy: Strategy, params: Parameters, selection: Selection) -> list[_PlannedRun]:
     """A strategy's runs. Variants without pairs, and those of which another has all pairs, are left out."""
     if params.legs != "both":
-        return [_Planned(strategy.name, params.changed({"strategy": strategy.name}), selection)]
-    plan: list[_Planned] = []
+        return [_PlannedRun(strategy.name, params.changed({"strategy": strategy.name}), selection)]
+    plan: list[_PlannedRun] = []
     for legs in _VARIANTS:
         part = selection.of_legs(legs)
         tried = any(part.pairs == one.selection.pairs for one in plan)
@@ -89,7 +95,7 @@ def _variants(strategy: Strategy, params: Parameters, selection: Selection) -> l
     return plan
 
 
-def _part(name: str, strategy: str, params: Parameters, whole: Selection, part: Selection) -> _Planned:
+def _part(name: str, strategy: str, params: Parameters, whole: Selection, part: Selection) -> _PlannedRun:
     """A run of some of the pairs. Where they lie at fewer venues, `split` does not fit, and the shares are equal."""
     split = params.split if part.venues == whole.venues else ""
-    return _Planned(name, params.changed({"strategy": strategy, "split": split}), part)
+    return _PlannedRun(name, params.changed({"strategy": strategy, "split": split}), part)

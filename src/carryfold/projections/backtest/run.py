@@ -1,11 +1,11 @@
-"""A backtest: the tape under a cursor through the compiled fold, with everything it brought out collected.
+"""A backtest: the rows of the tape under a cursor, folded, with all outputs collected.
 
 Memory is bounded by the number of trades, days and reported refusals, never by the length of the log.
 """
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -14,32 +14,36 @@ import numpy.typing as npt
 from carryfold.domain.fold import Output, State, simulate
 from carryfold.domain.fold.codes import ACTIONS, BOOKINGS
 from carryfold.domain.fold.state import DAY, DECISION, FILL
-from carryfold.domain.instruments import Pair
+from carryfold.domain.instruments import Instrument, Pair
 from carryfold.domain.params import Parameters
-from carryfold.domain.rows import KINDS, Kind, Rows, empty_rows
+from carryfold.domain.rows import Kind, Rows, empty_rows
+from carryfold.projections.backtest.known_legs import KnownLegs
 from carryfold.projections.backtest.selection import Selection
+from carryfold.projections.backtest.span import SpanTracker
+from carryfold.projections.backtest.universe import Universe
 from carryfold.projections.cursor import NOW, Cursor
 from carryfold.projections.tape import Tape
 
 __all__ = ["Backtest", "Blocks", "market_rows", "run_backtest", "run_blocks"]
 
 REFUSALS_KEPT: Final = 20_000
-_PIECE: Final = 256
-
-_IS_MARKET: Final = np.array([kind in KINDS and bool(KINDS[Kind(kind)].group) for kind in range(max(KINDS) + 1)])
 
 Array = npt.NDArray[np.void]
 Progress = Callable[[int], None]
 
 
 class Blocks(Protocol):
-    """Where a backtest's rows come from: called for a fresh iterator over whole instants in known order."""
+    """The source of a backtest's rows: each call gives a new iterator over blocks of whole instants in known order."""
 
     def __call__(self) -> Iterator[Rows]: ...
 
 
 class Backtest:
-    """What one run brought out. Arrays are domain.fold.state records; `funding` is what each trade received, e8."""
+    """The result of one run. Arrays are domain.fold.state records.
+
+    `first_row_at`, `last_row_at`, `tradeable_at`: see span.SpanTracker. `funding`: received by each trade, e8.
+    `states`: copies of the state after the last instant not later than each cut. `months`: members of the universe.
+    """
 
     def __init__(self, params: Parameters, selection: Selection, since: int, until: int | None, state: State) -> None:
         self.params = params
@@ -49,6 +53,9 @@ class Backtest:
         self.state = state
         self.first_row_at: int | None = None
         self.last_row_at: int | None = None
+        self.tradeable_at: int | None = None
+        self.states: dict[int, State] = {}
+        self.months: dict[str, list[Instrument]] | None = None
         self.decisions: Array = np.zeros(0, DECISION)
         self.fills: Array = np.zeros(0, FILL)
         self.days: Array = np.zeros(0, DAY)
@@ -110,14 +117,14 @@ class _Collector:
 
 
 def _hashed_name(pair: Pair) -> str:
-    """A carry pair of one venue is named by its perpetual alone, as it always was."""
+    """The name in `decisions_hash`: a carry pair of one venue is named by its perpetual alone (docs/semantics.md 7)."""
     if pair.is_carry and pair.is_one_venue:
         return f"{pair.short.venue} {pair.short.symbol} {pair.short.listing}"
     return f"{pair.name} {pair.long.listing} {pair.short.listing}"
 
 
 def market_rows(rows: Rows) -> Rows:
-    """Rows that a research fold sees: inputs. Outcomes belong to the run that caused them."""
+    """The inputs among the rows. Outcomes belong to the run that caused them, so a backtest leaves them out."""
     inputs = rows["kind"] < Kind.ORDER_ACCEPTED
     return rows if inputs.all() else rows[inputs]
 
@@ -132,8 +139,8 @@ def run_backtest(
     until: int | None = None,
     progress: Progress | None = None,
 ) -> Backtest:
-    """Fold the tape under `cursor`. Rows with known_at < since (ns) only warm signals and views; rows from `until` on
-    do not exist. Raises SizeOutOfRange, TapeError."""
+    """Fold the tape under `cursor`. Rows with known_at < since (ns) only warm up signals and views; rows with known_at
+    >= until are ignored. Raises SizeOutOfRange, TapeError."""
 
     def blocks() -> Iterator[Rows]:
         return tape.blocks(cursor, until=until, instrument_ids=selection.instrument_ids)
@@ -149,38 +156,44 @@ def run_blocks(
     since: int = 0,
     until: int | None = None,
     progress: Progress | None = None,
+    cuts: Sequence[int] = (),
 ) -> Backtest:
-    """The same on any source of blocks."""
+    """The same on any source of blocks. The states at `cuts` (known times) are kept."""
     state = State(params, selection.instruments, selection.pairs, start=since)
     result = Backtest(params, selection, since, until, state)
-    collector = _Collector(result)
-    simulate(state, empty_rows())  # loads the compiled fold, which is not folding
-    for block in blocks():
-        rows = market_rows(block)
-        if len(rows) == 0:
+    collector, span = _Collector(result), SpanTracker(selection, since)
+    simulate(state, empty_rows())  # loads the compiled fold, so that its time is not counted as folding
+    pending = sorted(cuts)
+    source = KnownLegs(selection).filter(market_rows(block) for block in blocks())
+    if selection.universe is not None:
+        universe = Universe(selection.perpetuals, selection.universe)
+        source, result.months = universe.extend(source), universe.months
+    for block in source:
+        if len(block) == 0:
             continue
-        started = time.perf_counter()
-        output = simulate(state, rows)
-        result.fold_seconds += time.perf_counter() - started
-        collector.add(output)
-        _note_span(result, rows)
+        span.observe(block)
+        rest = block
+        while pending and pending[0] < block["known_at"][-1]:
+            cut = pending.pop(0)
+            stop = int(np.searchsorted(rest["known_at"], cut, side="right"))
+            _fold(result, collector, rest[:stop])
+            result.states[cut] = state.copy()
+            rest = rest[stop:]
+        _fold(result, collector, rest)
         if progress is not None:
             progress(len(block))
+    result.states |= {cut: state.copy() for cut in pending}
     collector.finish()
+    result.first_row_at, result.last_row_at, result.tradeable_at = (
+        span.first_row_at,
+        span.last_row_at,
+        span.tradeable_at,
+    )
     return result
 
 
-def _note_span(result: Backtest, rows: Rows) -> None:
-    """The first and last market row of the run. A listing may be years older than the data, and is no market row."""
-    if result.first_row_at is None:
-        result.first_row_at = next(_market_times(rows, result.since), None)
-    last = next(_market_times(rows[::-1], result.since), None)
-    if last is not None:
-        result.last_row_at = last
-
-
-def _market_times(rows: Rows, since: int) -> Iterator[int]:
-    """known_at of market rows that are not before `since`, looked for piece by piece: mostly the first one is one."""
-    for start in range(0, len(rows), _PIECE):
-        piece = rows[start : start + _PIECE]
-        yield from piece["known_at"][_IS_MARKET[piece["kind"]] & (piece["known_at"] >= since)].tolist()
+def _fold(result: Backtest, collector: _Collector, rows: Rows) -> None:
+    started = time.perf_counter()
+    output = simulate(result.state, rows)
+    result.fold_seconds += time.perf_counter() - started
+    collector.add(output)

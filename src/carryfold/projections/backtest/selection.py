@@ -1,20 +1,26 @@
-"""Which instruments and pairs a run is about, as a user names them: by symbol, by venue, or all that were listed under
-the cursor."""
+"""Which instruments and pairs a run is about: all that were listed under the cursor, or those that a user names."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
+import msgspec
 import numpy as np
 
 from carryfold.domain.instruments import Instrument, Legs, Listing, Pair, labels, pairs_of
-from carryfold.domain.rows import Kind
+from carryfold.domain.rows import Kind, Rows
 from carryfold.projections.cursor import Cursor
+from carryfold.projections.pair_choices import PairChoice
 from carryfold.projections.tape import Tape
 
-__all__ = ["MAJORS", "NothingListed", "Selection", "SelectionError", "select_pairs"]
+__all__ = [
+    "MAJORS", "NothingListed", "PairRequest", "Selection", "SelectionError", "choose_pairs", "listed_ids",
+    "parse_universe", "select_pairs",
+]  # fmt: skip
 
 MAJORS: Final = frozenset({"BTC", "ETH"})
 """The coins of the two majors."""
+
+_UNIVERSE: Final = "top:"
 
 
 class SelectionError(ValueError):
@@ -25,12 +31,46 @@ class NothingListed(SelectionError):
     """There is nothing to select from."""
 
 
-class Selection:
-    """The pairs of a run, in the order of ties, and the instruments of the log by id."""
+class PairRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """The pairs that a user asks for: of these legs, of `venue`, named by `symbols` (None: all). `universe`: of them
+    only the N perpetuals with the greatest turnover at each month's start may be entered."""
 
-    def __init__(self, listings: Sequence[Listing], pairs: Sequence[Pair]) -> None:
+    legs: Legs = "carry"
+    carry_across: bool = False
+    venue: str | None = None
+    symbols: tuple[str, ...] | None = None
+    universe: int | None = None
+
+
+def parse_universe(text: str) -> int:
+    """N of `top:N`. Raises SelectionError."""
+    number = text.removeprefix(_UNIVERSE)
+    if not text.startswith(_UNIVERSE) or not (number.isascii() and number.isdigit()) or not 1 <= int(number) <= 10_000:
+        raise SelectionError(f"--universe '{text}' is not of the form top:N, N from 1 to 10000")
+    return int(number)
+
+
+class Selection:
+    """The pairs of a run, in the order of ties, and the instruments of the log by id.
+
+    `universe` bounds what may be entered (see universe.py). `named` and `choices` say how the pairs were chosen: by
+    these names, or by backfills of these choices.
+    """
+
+    def __init__(
+        self,
+        listings: Sequence[Listing],
+        pairs: Sequence[Pair],
+        *,
+        universe: int | None = None,
+        named: Sequence[str] = (),
+        choices: Sequence[PairChoice] = (),
+    ) -> None:
         self.listings = list(listings)
         self.pairs = sorted(pairs, key=lambda pair: pair.order)
+        self.universe = universe
+        self.named = tuple(named)
+        self.choices = tuple(choices)
         venues = {one.instrument.venue for one in self.listings if one.base}
         self._labels = labels(self.pairs, several_venues=len(venues) > 1)
 
@@ -44,6 +84,16 @@ class Selection:
         """Ids of the legs of the pairs."""
         legs = {leg for pair in self.pairs for leg in pair}
         return {number for number, one in enumerate(self.listings) if one.instrument in legs}
+
+    @property
+    def perpetuals(self) -> dict[int, Instrument]:
+        """Perpetual legs of the pairs by id."""
+        ids = self.instrument_ids
+        return {
+            number: one.instrument
+            for number, one in enumerate(self.listings)
+            if number in ids and one.instrument.kind == "perp"
+        }
 
     @property
     def venues(self) -> list[str]:
@@ -61,11 +111,14 @@ class Selection:
     def of_legs(self, legs: Legs) -> "Selection":
         """The same log, the pairs of this kind only; itself where all of them are."""
         kept = [pair for pair in self.pairs if legs == "both" or pair.is_carry == (legs == "carry")]
-        return self if len(kept) == len(self.pairs) else Selection(self.listings, kept)
+        return self if len(kept) == len(self.pairs) else self._narrowed(kept)
 
     def majors(self) -> "Selection":
         """The same log, the carry pairs of BTC and ETH only."""
-        return Selection(self.listings, [p for p in self.pairs if p.is_carry and self.base(p) in MAJORS])
+        return self._narrowed([p for p in self.pairs if p.is_carry and self.base(p) in MAJORS])
+
+    def _narrowed(self, pairs: Sequence[Pair]) -> "Selection":
+        return Selection(self.listings, pairs, universe=self.universe, named=self.named, choices=self.choices)
 
 
 def select_pairs(
@@ -81,22 +134,41 @@ def select_pairs(
     """The pairs that the instruments listed under the cursor can form, narrowed to `venue` (of all legs) and to
     `symbols`: a pair's name, a perpetual's symbol (of either leg), a coin, or ccxt's unified name. Raises
     SelectionError."""
-    listings = tape.instruments
-    listed = [listings[number] for number in _listed_ids(tape, cursor, until)]
-    if not listed:
+    request = PairRequest(
+        legs=legs, carry_across=carry_across, venue=venue, symbols=None if symbols is None else tuple(symbols)
+    )
+    return choose_pairs(request, tape.instruments, listed_ids(tape.blocks(cursor, until=until)))
+
+
+def choose_pairs(
+    request: PairRequest, listings: Sequence[Listing], listed: Collection[int], choices: Sequence[PairChoice] = ()
+) -> Selection:
+    """The requested pairs of the instruments with the ids `listed`. Raises SelectionError."""
+    known = [listings[number] for number in sorted(listed)]
+    if not known:
         raise NothingListed(
             "the log has no pairs under this cursor: import market data first (carryfold import PATH...)"
         )
-    venues = sorted({one.instrument.venue for one in listed})
-    if venue is not None and venue not in venues:
-        raise SelectionError(f"no pairs of venue '{venue}' in the log; it has: {', '.join(venues)}")
-    chosen = [one for one in listed if venue is None or one.instrument.venue == venue]
-    pairs = pairs_of(chosen, legs, carry_across=carry_across)
-    if symbols is not None:
-        pairs = _narrowed(pairs, chosen, symbols, several_venues=len(venues) > 1)
+    venues = sorted({one.instrument.venue for one in known})
+    if request.venue is not None and request.venue not in venues:
+        raise SelectionError(f"no pairs of venue '{request.venue}' in the log; it has: {', '.join(venues)}")
+    chosen = [one for one in known if request.venue is None or one.instrument.venue == request.venue]
+    pairs = pairs_of(chosen, request.legs, carry_across=request.carry_across)
+    if request.symbols is not None:
+        pairs = _narrowed(pairs, chosen, request.symbols, several_venues=len(venues) > 1)
     if not pairs:
-        raise NothingListed(f"the log has no {legs} pairs under this cursor: a spread needs perpetuals of two venues")
-    return Selection(listings, pairs)
+        raise NothingListed(
+            f"the log has no {request.legs} pairs under this cursor: a spread needs perpetuals of two venues"
+        )
+    return Selection(listings, pairs, universe=request.universe, named=request.symbols or (), choices=choices)
+
+
+def listed_ids(blocks: Iterable[Rows]) -> set[int]:
+    """Ids of the instruments that rows list."""
+    listed: set[int] = set()
+    for rows in blocks:
+        listed.update(np.unique(rows["subject"][rows["kind"] == Kind.INSTRUMENT_LISTED]).tolist())
+    return listed
 
 
 def _narrowed(
@@ -124,10 +196,3 @@ def _names(pair: Pair, label: str, listings: Sequence[Listing]) -> set[str]:
                 continue
             found |= {leg.symbol, leg.label, f"{one.base}/{one.quote}:{one.quote}", one.base}
     return found
-
-
-def _listed_ids(tape: Tape, cursor: Cursor, until: int | None) -> list[int]:
-    listed: set[int] = set()
-    for rows in tape.blocks(cursor, until=until):
-        listed.update(np.unique(rows["subject"][rows["kind"] == Kind.INSTRUMENT_LISTED]).tolist())
-    return sorted(listed)

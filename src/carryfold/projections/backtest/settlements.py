@@ -1,6 +1,6 @@
-"""What each perpetual of a run settled: how often, how much in all, and how often at the venue's base rate.
+"""The settled rates of each perpetual of a run: their number, their sum, and how many were at the venue's base rate.
 
-The sum of a perpetual's rates is what a short of it would have received per unit of notional, before prices and costs.
+The sum of its rates is the funding that a short would have received per unit of notional, before costs.
 """
 
 import math
@@ -12,10 +12,10 @@ import numpy as np
 import numpy.typing as npt
 
 from carryfold.domain.instruments import Instrument
-from carryfold.projections.backtest.figures import ended_legs
+from carryfold.projections.backtest.measures import ended_legs
 from carryfold.projections.backtest.run import Backtest
 from carryfold.projections.cursor import NOW, Cursor, format_time
-from carryfold.projections.quality_rules import SettlementRule, with_told_intervals
+from carryfold.projections.quality_rules import SettlementRule, with_given_intervals
 from carryfold.projections.rates import BASE_RATE
 from carryfold.projections.tape import Tape
 
@@ -45,10 +45,10 @@ class Settlements(msgspec.Struct, frozen=True, kw_only=True):
 
 def list_settlements(tape: Tape, run: Backtest, cursor: Cursor = NOW) -> list[Settlements]:
     """The perpetuals of `run` by symbol, over the rows on which it decided. Takes 40 bytes for each settlement."""
-    perpetuals = _perpetuals(run)
+    perpetuals = run.selection.perpetuals
     found = [np.zeros(0, _SETTLED)]
     for rows in tape.blocks(cursor, since=run.since, until=run.until, instrument_ids=set(perpetuals)):
-        settled = with_told_intervals(rows)
+        settled = with_given_intervals(rows)
         kept = np.empty(len(settled), _SETTLED)
         for name in kept.dtype.names or ():
             kept[name] = settled[name]
@@ -61,12 +61,6 @@ def list_settlements(tape: Tape, run: Backtest, cursor: Cursor = NOW) -> list[Se
         start, stop = np.searchsorted(every["subject"], [number, number + 1]).tolist()
         summaries.append(_summary(instrument, every[start:stop], ended=ended[number], priced=priced[number]))
     return sorted(summaries, key=lambda one: (one.symbol, one.venue, one.listing))
-
-
-def _perpetuals(run: Backtest) -> dict[int, Instrument]:
-    """Perpetual legs of the run's pairs by id."""
-    legs = {leg for pair in run.selection.pairs for leg in pair if leg.kind == "perp"}
-    return {number: one for number, one in enumerate(run.selection.instruments) if one in legs}
 
 
 def _ended_and_priced(run: Backtest) -> tuple[dict[int, bool], dict[int, bool]]:
@@ -84,7 +78,7 @@ def _ended_and_priced(run: Backtest) -> tuple[dict[int, bool], dict[int, bool]]:
 def _summary(name: Instrument, settled: npt.NDArray[np.void], *, ended: bool, priced: bool) -> Settlements:
     rates, at = settled["a"], settled["event_at"]
     rule = SettlementRule()
-    hours = Counter(rule.see(*one).hours for one in zip(at.tolist(), settled["b"].tolist(), strict=True))
+    hours = Counter(rule.judge(*one).hours for one in zip(at.tolist(), settled["b"].tolist(), strict=True))
     return Settlements(
         symbol=name.symbol,
         venue=name.venue,

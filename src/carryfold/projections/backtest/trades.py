@@ -1,4 +1,4 @@
-"""Round trips and decisions of a run, as readable values: what happened, and why."""
+"""Round trips and decisions of a run, as readable values with their reasons."""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -13,7 +13,7 @@ from carryfold.domain.records import gate_names, named_scores
 from carryfold.domain.strategies import Strategy, strategy_named
 from carryfold.projections.backtest.figures import money
 from carryfold.projections.backtest.run import Backtest
-from carryfold.projections.cursor import format_time
+from carryfold.projections.cursor import format_optional_time, format_time
 
 __all__ = ["Trade", "decision_rows", "list_trades"]
 
@@ -48,7 +48,7 @@ class Trade(msgspec.Struct, kw_only=True):
 
 
 class _Sums:
-    """What the fills of a trade add up to, in 1e-8, and which legs are still on."""
+    """Sums over the fills of a trade, in 1e-8, and the legs that are still open."""
 
     def __init__(self) -> None:
         self.amounts = {"long_pnl": 0, "short_pnl": 0, "long_fee": 0, "short_fee": 0, "slippage": 0}
@@ -115,7 +115,7 @@ def _opened(run: Backtest, f: dict[str, Any]) -> Trade:
 
 
 def _close(trade: Trade, sums: _Sums, f: dict[str, Any], reasons: dict[tuple[int, int], str]) -> None:
-    """A fill that closes a leg or both. The first one says why: a leg that is left follows it."""
+    """A fill that closes one leg or both. The reason of a trade is that of its first closing fill."""
     legs = {"long", "short"} if f["leg"] == BOTH else {LEGS[f["leg"]]}
     if "long" in legs:
         trade.long_exit = f["long_price"]
@@ -131,13 +131,13 @@ def _close(trade: Trade, sums: _Sums, f: dict[str, Any], reasons: dict[tuple[int
 
 
 def _exit_reasons(run: Backtest) -> dict[tuple[int, int], str]:
-    """Why each exit was decided, by time and pair."""
+    """The reason of each exit decision, by time and pair."""
     exits = run.decisions[run.decisions["action"] == LEAVE]
     return {(t, pair): REASONS[reason] for t, pair, reason in exits[["t", "pair", "reason"]].tolist()}
 
 
 def _settle(trade: Trade, amounts: dict[str, int], funding: int) -> None:
-    """The sums of a trade, as decimals."""
+    """Set the amounts of a trade from its sums."""
     fees = amounts["long_fee"] + amounts["short_fee"]
     trade.funding = money(funding)
     trade.long_pnl, trade.short_pnl = money(amounts["long_pnl"]), money(amounts["short_pnl"])
@@ -160,15 +160,15 @@ def decision_rows(run: Backtest, *, refusals: bool = True) -> list[dict[str, Any
 def _explained(run: Backtest, strategy: Strategy, d: dict[str, Any]) -> dict[str, Any]:
     action = ACTIONS[d["action"]]
     out: dict[str, Any] = {
-        "at": format_time(d["t"]),
+        "at": format_optional_time(d["t"]),
         "pair": run.selection.label(d["pair"]),
         "action": action,
         "lots": d["lots"],
         "size": d["size"],
         "mid": d["mid"],
-        "rate": {name: d[name] for name in ("q", "x", "x_before", "interval_h")},
+        "rate": {name: d[name] for name in ("estimate_8h", "rate_8h", "rate_8h_before", "interval_h")},
         "book": {name: money(d[name]) for name in ("free", "equity")}
-        | {"theta": d["theta"], "health": None if d["health"] >= HEALTHY else d["health"]},
+        | {"throttle": d["throttle"], "health": None if d["health"] >= HEALTHY else d["health"]},
         "price_age_s": None if d["price_age"] < 0 else d["price_age"] / 1e9,
         "rate_age_s": None if d["rate_age"] < 0 else d["rate_age"] / 1e9,
     }
@@ -190,7 +190,7 @@ def _explained(run: Backtest, strategy: Strategy, d: dict[str, Any]) -> dict[str
 
 
 def _market(d: dict[str, Any]) -> dict[str, Any]:
-    """What the size of an entry went by."""
+    """The market data behind the size of an entry."""
     return {
         "gross": d["gross"],
         "age_d": d["age_d"],
