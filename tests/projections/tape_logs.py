@@ -145,6 +145,10 @@ def _event(name: tuple[str, str, int], at: int, rate: float, spot: float, perp: 
         ev.ReconciliationCorrected(run, at, None if spot else pair, 0, 0, Decimal(1)),
         ev.EntryDecided(run, at, pair, 3, Decimal(10)),
         ev.Halted(run, at, "asked"),
+        ev.FillSimulated(run, at, pair, "funding", 1, {"leg": "short", "amount": 5, "units": 1, "unit": 1.0}),
+        ev.OrderIntended(run, at, pair, "long", "c1", "buy", Decimal(3)),
+        ev.RunStopped(run, at, "stopped"),
+        ev.FeedLost(at, "public", "closed"),
         legacy.PairListed(*of_old, 0.001, 5.0, priced=spot > 0),
         legacy.PairChanged(*of_old, priced=True),
         legacy.PairBarClosed(*of_old, 60, spot, perp),
@@ -156,6 +160,6 @@ def _event(name: tuple[str, str, int], at: int, rate: float, spot: float, perp: 
     return kinds[which % len(kinds)]
 
 
-events = st.builds(_event, _names, times, _rates, _prices, _prices, _runs, st.integers(0, 31))
+events = st.builds(_event, _names, times, _rates, _prices, _prices, _runs, st.integers(0, 40))
 appends = st.lists(st.lists(st.tuples(events, st.none() | times), min_size=1, max_size=12), min_size=1, max_size=6)
 cursors = st.builds(Cursor, st.just(NOW.as_of) | times, st.just(NOW.upto_seq) | st.integers(0, 60))

@@ -64,7 +64,7 @@ def test_times_are_written_with_as_many_decimals_as_they_need() -> None:
     assert format_time(1_000_001_000) == "1970-01-01T00:00:01.000001Z"
     assert format_time(1) == "1970-01-01T00:00:00.000000001Z"
     assert format_optional_time(None) is None
-    assert format_optional_time(0) == "1970-01-01T00:00:00Z"
+    assert format_optional_time(0) is None, "0 stands for an unknown time"
 
 
 def test_days_are_counted_in_utc() -> None:

@@ -132,7 +132,7 @@ def test_suspect_prices(rows: list[tuple[int, float]], suspect: list[bool]) -> N
 def test_settlements(settlements: list[tuple[float, int]], seen: list[tuple[float, str]]) -> None:
     rule = SettlementRule()
     for (hour, said_hours), (hours, remark) in zip(settlements, seen, strict=True):
-        said = rule.see(START + int(hour * HOUR_NS), float(said_hours))
+        said = rule.judge(START + int(hour * HOUR_NS), float(said_hours))
         assert said == (remark == "late", hours, remark.isdigit(), int(remark) if remark.isdigit() else 0)
 
 
@@ -140,8 +140,8 @@ def test_settlements(settlements: list[tuple[float, int]], seen: list[tuple[floa
 def test_a_spacing_is_a_usual_interval_within_ten_minutes(minutes: int, hours: float) -> None:
     for off in (-minutes, minutes):
         rule = SettlementRule()
-        rule.see(START, 0.0)
-        assert rule.see(START + 8 * HOUR_NS + off * MINUTE_NS, 0.0).hours == hours
+        rule.judge(START, 0.0)
+        assert rule.judge(START + 8 * HOUR_NS + off * MINUTE_NS, 0.0).hours == hours
 
 
 # --- the report -------------------------------------------------------------------------------------------------------
@@ -463,7 +463,7 @@ class Naive:
             self.is_late(event)
         elif isinstance(event, ev.FundingSettled) and not self.is_late(event):
             hours = event.interval_hours or told.get((event.instrument, event.event_at, event.rate), 0.0)
-            self.gaps += self.settlements[event.instrument].see(event.event_at, hours).gap
+            self.gaps += self.settlements[event.instrument].judge(event.event_at, hours).gap
         elif isinstance(event, ev.InstrumentListed) and (event.event_at or event.instrument not in self.listed):
             self.listed[event.instrument] = event
 

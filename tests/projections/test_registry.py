@@ -77,6 +77,7 @@ def test_an_instrument_is_shown_with_its_listing(home: Path) -> None:
         "tick": 0.5,
         "interval_hours": 8.0,
         "rate_cap": 0.00375,
+        "rules_known_from": "2022-01-08T00:00:00.000000001Z",
         "delist_at": None,
         "delisted_at": None,
         "delisted_reason": "",
@@ -126,7 +127,7 @@ def test_an_assumed_listing_never_overrides_another(home: Path) -> None:
     with reading(home, [(real, START), (real_eth, 0)], [(assumed, 0), (late_assumed, START)]) as (projections, _):
         btc, eth = registry(projections)
     assert (btc.lot, btc.min_notional, btc.listed_at) == (0.001, 10.0, format_time(START))
-    assert btc.known_from == "1970-01-01T00:00:00Z"
+    assert btc.known_from is None, "a known_at of 0 is no time"
     assert (eth.lot, eth.listed_at) == (0.01, format_time(START))
 
 
@@ -220,3 +221,15 @@ def test_spreads_are_pairs_of_two_venues_in_both_directions(home: Path) -> None:
     assert [one.pair for one in across.values() if one.pair not in {two.pair for two in carry.values()}] == [
         "bybit:spot:BTCUSDT>hyperliquid:BTC"
     ]
+
+
+def test_trading_rules_are_assumed_until_they_are_observed(home: Path) -> None:
+    observed = ev.InstrumentChanged(*BTC, START + DAY_NS, 0.001, 5.0, 0.5)
+    announced = ev.InstrumentChanged(*BTC, START + HOUR_NS, delist_at=START + 9 * DAY_NS)
+    appends: Append = [(listed(BTC, START), START), (announced, START + HOUR_NS), (observed, START + DAY_NS)]
+    with reading(home, appends) as (projections, _):
+        before = only(registry(projections, Cursor(as_of=START + DAY_NS - 1)))
+        after = only(registry(projections))
+
+    assert (before.lot, before.rules_known_from) == (1e-6, None)
+    assert (after.lot, after.rules_known_from) == (0.001, format_time(START + DAY_NS))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,17 +19,15 @@ from tests.projections.tape_logs import START, Append, append_all, appends, deco
 
 from carryfold.domain import events as ev
 from carryfold.domain import legacy
-from carryfold.eventlog import Checkpoints, LogReader
+from carryfold.domain.codec import decode_batch
+from carryfold.eventlog import Checkpoints, EventLog, LogReader
+from carryfold.projections import event_scan
 from carryfold.projections import runner as runner_module
-from carryfold.projections.quality import QUALITY
-from carryfold.projections.rates import RATES
-from carryfold.projections.registry import REGISTRY
+from carryfold.projections.catalogue import ALL_PROJECTIONS
 from carryfold.projections.runner import Projection, ProjectionError, Projections, Stamp, Status
 
 BTC = ("bybit", "BTCUSDT", 1)
 ETH = ("bybit", "ETHUSDT", 1)
-ALL: Sequence[Projection[Any]] = (REGISTRY, RATES, QUALITY)
-
 quick = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
@@ -83,14 +81,14 @@ def test_projections_built_in_steps_equal_projections_built_at_once(
         for number, append in enumerate(appends):
             append_all(home, [append])
             if number in stops:
-                with opened(home, *ALL, SEQS) as projections:
+                with opened(home, *ALL_PROJECTIONS, SEQS) as projections:
                     projections.update()
-        with opened(home, *ALL, SEQS) as projections:
+        with opened(home, *ALL_PROJECTIONS, SEQS) as projections:
             projections.update()
-            steps = [projections.view(projection) for projection in (*ALL, SEQS)]
-            for projection in (*ALL, SEQS):
+            steps = [projections.view(projection) for projection in (*ALL_PROJECTIONS, SEQS)]
+            for projection in (*ALL_PROJECTIONS, SEQS):
                 projections.rebuild(projection.name)
-            assert [projections.view(projection) for projection in (*ALL, SEQS)] == steps
+            assert [projections.view(projection) for projection in (*ALL_PROJECTIONS, SEQS)] == steps
         with LogReader.open(home) as reader:
             wanted = [seq for _, seq, event in decoded(reader) if isinstance(event, SEQS.events)]
     assert sorted(seq for shard in steps[-1].shards.values() for seq in shard) == wanted
@@ -235,6 +233,28 @@ def test_projections_at_different_positions_are_brought_to_the_same(home: Path) 
     with opened(home, SEQS, other) as projections:
         projections.update()
         assert projections.view(SEQS) == projections.view(other) == (3, {"BTCUSDT": [1, 3], "ETHUSDT": [2]})
+
+
+def test_an_event_that_this_version_does_not_know_is_named_with_its_seq(home: Path) -> None:
+    append_all(home, [settled(BTC)])
+    with EventLog.open(home) as log:
+        log.append([(msgspec.msgpack.encode(["Teleported", 1]), None, None)])
+    with opened(home) as projections, pytest.raises(ProjectionError, match="seq 2 is a Teleported, which this version"):
+        projections.update()
+
+
+def test_a_commit_without_an_event_that_is_asked_for_is_not_decoded(home: Path) -> None:
+    quote = ev.Quoted(*BTC[:2], "perp", 1, START, 1.0, 2.0)
+    append_all(home, [settled(BTC), [(quote, START), (quote, START)], [(quote, START), *settled(ETH)]])
+    decoded_seqs: list[int] = []
+
+    def noted(payload: bytes, first_seq: int) -> Iterator[tuple[int, int, ev.Event]]:
+        decoded_seqs.append(first_seq)
+        return decode_batch(payload, first_seq)
+
+    with patch.object(event_scan, "decode_batch", noted):
+        assert updated(home) == (5, {"BTCUSDT": [1], "ETHUSDT": [5]})
+    assert decoded_seqs == [1, 4]
 
 
 def test_an_unknown_projection_is_refused(home: Path) -> None:

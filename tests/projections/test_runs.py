@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
-import numpy as np
 import pytest
 
 from carryfold.domain import events as ev
 from carryfold.domain.codec import encode, event_key
-from carryfold.domain.fold import CODE_DIGEST, State
+from carryfold.domain.fold import CODE_DIGEST
 from carryfold.domain.instruments import Pair, carry_pair
 from carryfold.domain.params import Parameters, parse_settings
 from carryfold.domain.records import decisions_recorded, fills_recorded
-from carryfold.domain.rows import ROW, Kind, Rows
 from carryfold.eventlog import Clock, EventLog, LogReader
-from carryfold.projections.runs import (
-    RunError,
-    RunFilter,
-    RunInfo,
-    Verification,
-    list_runs,
-    make_state,
-    recorded,
-    refold,
-    verify_run,
-)  # fmt: skip
+from carryfold.projections.run_facts import RUN_PROJECTIONS
+from carryfold.projections.run_verification import Verification, verify_run
+from carryfold.projections.runs import RunError, RunInfo, list_runs, make_state, recorded, refold
 from carryfold.projections.tape import Tape
 
 SECOND = 1_000_000_000
@@ -236,50 +227,40 @@ def test_records_of_other_runs_are_not_taken_for_ones_own(world: World) -> None:
         assert list(recorded(reader, list_runs(reader)[0])) == [exits[0], exits[2]]
 
 
-def rows_of(*rows: tuple[Kind, int, int]) -> Rows:
-    """Rows of (kind, subject, slot)."""
-    return np.array([(1, 1, 1, subject, int(kind), slot, 0.0, 0.0, 0.0) for kind, subject, slot in rows], ROW)
-
-
-def told(rows: Rows) -> list[tuple[Kind, int, int]]:
-    return [(Kind(r["kind"]), int(r["subject"]), int(r["slot"])) for r in rows]
-
-
-def test_a_fold_sees_its_instruments_and_what_is_of_none_and_the_operator_and_no_other_run() -> None:
-    instruments = [leg for pair in (B, A) for leg in pair]
-    state = State(Parameters(), instruments, [A])
-    rows = rows_of(
-        (Kind.QUOTED, 2, 0), (Kind.QUOTED, 0, 0), (Kind.BAR_CLOSED, 3, 60), (Kind.BAR_CLOSED, 1, 60),
-        (Kind.CLOCK_TICKED, -1, 0), (Kind.HALTED, -1, 0), (Kind.HALTED, -1, 3), (Kind.HALTED, -1, 4),
-        (Kind.LONG_FILLED, 1, 3), (Kind.LONG_FILLED, 1, 2), (Kind.LONG_FILLED, 1, -1),
-    )  # fmt: skip
-    paper = RunFilter(4, state, [B, A], 3, live=False)(rows)
-    live = RunFilter(4, state, [B, A], 3, live=True)(rows)
-
-    assert told(paper) == [
-        (Kind.QUOTED, 2, 0), (Kind.BAR_CLOSED, 3, 60), (Kind.CLOCK_TICKED, -1, 0), (Kind.HALTED, -1, 0),
-        (Kind.HALTED, -1, 3),
-    ]  # fmt: skip
-    assert told(live) == [*told(paper), (Kind.LONG_FILLED, 0, 3)], "by the run's own number of the pair"
-
-
-def test_nothing_is_copied_where_nothing_is_left_out() -> None:
-    rows = rows_of((Kind.QUOTED, 0, 0), (Kind.QUOTED, 1, 0), (Kind.CLOCK_TICKED, -1, 0))
-
-    assert RunFilter(2, State(Parameters(), [*A], [A]), [], 3, live=True)(rows) is rows
-
-
-def test_an_instrument_that_came_after_the_run_began_is_none_of_its() -> None:
-    state = State(Parameters(), [*A], [A])
-
-    assert told(RunFilter(2, state, [], 3, live=True)(rows_of((Kind.QUOTED, 2, 0), (Kind.QUOTED, 1, 0)))) == [
-        (Kind.QUOTED, 1, 0)
-    ]
-
-
 def test_parameters_come_back_as_they_were(world: World) -> None:
     world.begin("rate_source=blend", "enter=0.00012345678901234")
     (info,) = world.infos()
 
     assert info.parameters == parse_settings([*EASY, "rate_source=blend", "enter=0.00012345678901234"])
     assert isinstance(info.parameters, Parameters)
+
+
+def test_every_event_that_names_a_run_is_among_the_projections_of_runs() -> None:
+    kept = {cls for projection in RUN_PROJECTIONS for cls in projection.events}
+    naming = {cls for cls in (*ev.TRADING, *ev.OPERATION) if "run" in cls.__struct_fields__}
+
+    assert kept == naming | {ev.RunStarted}
+
+
+def test_the_runs_of_a_log_that_grew_are_those_of_one_that_is_read_at_once(world: World, tmp_path: Path) -> None:
+    runs = [world.begin(), world.begin("notional=5")]
+    events: list[ev.Event] = [
+        ev.RunArmed(runs[0], 1), ev.Halted(0, 2), ev.FlattenRequested(runs[1], 3), ev.RunStopped(runs[0], 4, "", "h"),
+        ev.ClockTicked(5), ev.Resumed(runs[0], 6), ev.RunStopped(runs[1], 7, "", "i"),
+    ]  # fmt: skip
+    for number, event in enumerate(events):
+        world.append(T0 + (2 + number) * HOUR, event)
+        found = world.infos()
+        shutil.rmtree(world.home / "derived")
+        assert world.infos() == found
+    assert [info.state_hash for info in found] == ["", "i"]
+
+
+def test_a_run_whose_parameters_this_version_refuses_is_listed_with_those_it_accepts(world: World) -> None:
+    told: dict[str, object] = msgspec.to_builtins(parse_settings(["notional=700"]))
+    told |= {"max_positions": "as many as there are", "strategy": "of tomorrow", "exit": 2.0, "enter": 1.0}
+    world.append(T0, ev.RunStarted(T0, "paper", told, CODE_DIGEST, "", ()))
+    (info,) = world.infos()
+
+    assert info.problem
+    assert (info.parameters.notional, info.parameters.max_positions) == (700.0, Parameters().max_positions)

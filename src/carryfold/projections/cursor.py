@@ -1,10 +1,10 @@
-"""Cursors and times: which part of the log exists for a reader, and how people write the bounds down.
+"""Cursors and times: the part of the log that exists for a reader, and how people write its bounds.
 
 A cursor is two bounds: nothing that became known after `as_of` and nothing recorded after `upto_seq` exists for its
-reader. Times are int64 UTC nanoseconds inside the program and RFC 3339 text at its edges. Text is accepted as an RFC
-3339 time with its offset (`2025-01-31T08:00:00Z`, `2025-01-31T09:00+01:00`, up to nine decimals) or as a date, which
-means its first moment in UTC. A bare number is refused: it does not say whether it counts seconds, milliseconds or
-nanoseconds; and so is a time without an offset.
+reader. Times are int64 UTC nanoseconds inside the program and RFC 3339 text at its edges. Text is an RFC 3339 time with
+its offset (`2025-01-31T08:00:00Z`, `2025-01-31T09:00+01:00`, up to nine decimals), or a date, which means its first
+moment in UTC. A time without an offset is refused. So is a bare number, which may count seconds, milliseconds or
+nanoseconds.
 """
 
 import re
@@ -31,7 +31,7 @@ _TIME: Final = re.compile(
 
 
 class CursorError(ValueError):
-    """A time or a bound is not written as it should be; the text is one line that says how to write it."""
+    """A time or a bound that cannot be read; the text is one line that says how to write it."""
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -41,7 +41,7 @@ class Cursor(msgspec.Struct, frozen=True):
     upto_seq: int = MAX
 
     def admits(self, known_at: int, seq: int) -> bool:
-        """Does a record with these stamps exist for this reader?"""
+        """True if a record with these stamps exists for this reader."""
         return known_at <= self.as_of and seq <= self.upto_seq
 
 
@@ -50,7 +50,7 @@ NOW: Final = Cursor()
 
 
 def parse_cursor(as_of: str | None = None, upto_seq: str | int | None = None) -> Cursor:
-    """A cursor from what a user wrote; None: no bound. Raises CursorError."""
+    """A cursor from a user's text; None: no bound. Raises CursorError."""
     return Cursor(MAX if as_of is None else parse_time(as_of), MAX if upto_seq is None else parse_seq(upto_seq))
 
 
@@ -99,8 +99,8 @@ def format_time(time: int) -> str:
 
 
 def format_optional_time(time: int | None) -> str | None:
-    """As `format_time`; None stays None."""
-    return None if time is None else format_time(time)
+    """As `format_time`; None for None, and for 0, which stands for an unknown time."""
+    return format_time(time) if time else None
 
 
 def day_of(time: int) -> int:

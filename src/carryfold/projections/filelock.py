@@ -1,7 +1,7 @@
-"""A lock between processes, for the short times in which something derived is brought up to date.
+"""A lock between processes, held for the short time of an update of derived data.
 
-Held through a file that stays where it is. The kernel gives the lock back when its holder dies, so nobody waits for
-the dead.
+The lock file stays in place, and the kernel releases the lock when its holder dies. Waiting sleeps in the kernel; the
+filelock package would poll instead.
 """
 
 import fcntl
@@ -15,7 +15,7 @@ __all__ = ["exclusive"]
 
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
-    """Wait for the lock at `path`, making the file when there is none. Works between threads as well."""
+    """Hold the lock at `path`, waiting for it; creates the file. Works between threads as well."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

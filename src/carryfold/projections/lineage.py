@@ -1,8 +1,7 @@
-"""Is this still the log that something was derived from?
+"""Checks that a log is still the one that something was derived from.
 
-The digest of a batch covers everything before it. Whatever is derived from a log keeps the seq and the digest it has
-come to; when the log has another digest there (a backup was restored, another log was put in its place), it starts
-anew.
+The digest of a batch covers everything before it. A derived store keeps the seq and the digest that it has come to. If
+the log has another digest there, because a backup was restored or the log was replaced, the store is built again.
 """
 
 from carryfold.eventlog import Head, LogReader
@@ -21,5 +20,5 @@ def digest_at(reader: LogReader, seq: int) -> bytes | None:
 
 
 def has_head(reader: LogReader, head: Head) -> bool:
-    """Does the log begin with exactly what ended at `head`?"""
+    """True if the log begins with exactly the log that ended at `head`."""
     return digest_at(reader, head.seq) == head.digest

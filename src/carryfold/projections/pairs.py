@@ -1,4 +1,4 @@
-"""The pairs that the instruments of a registry form, as they stand under its cursor."""
+"""The pairs that the instruments of a registry form, under its cursor."""
 
 from collections.abc import Iterable
 from decimal import Decimal
@@ -11,14 +11,14 @@ from carryfold.projections.registry import InstrumentRecord, listings_of
 
 __all__ = ["PairRecord", "pair_records"]
 
-_ENDING: Final = ("listed", "delisting", "delisted")  # a pair is as far as the leg that is farthest
+_ENDING: Final = ("listed", "delisting", "delisted")  # the status of a pair is that of the leg farthest along
 
 
 class PairRecord(msgspec.Struct, frozen=True):
-    """A pair by its name, with both legs as `bybit:spot:BTCUSDT`. Venue, symbol and listing are those of its short leg.
+    """A pair with the labels of both legs (`bybit:spot:BTCUSDT`). Venue, symbol and listing are those of its short leg.
 
-    `priced` is false for a spot leg that is only assumed. `lot` in coins: the smallest number that both legs trade, and
-    `min_notional` the larger one. `first_row_at`, `last_row_at` and `rows` are of both legs together.
+    `priced` is false if the spot leg is only assumed. `lot` is the smallest number of coins that both legs trade, and
+    `min_notional` the larger of the two. `first_row_at`, `last_row_at` and `rows` are of both legs together.
     """
 
     pair: str
@@ -74,5 +74,5 @@ def _lot(long: InstrumentRecord, short: InstrumentRecord) -> Decimal | None:
 
 
 def _order(time: str) -> str:
-    """RFC 3339 in UTC sorts as text but for the Z behind its decimals."""
+    """RFC 3339 in UTC sorts as text once the Z behind its decimals is gone."""
     return time.rstrip("Z")

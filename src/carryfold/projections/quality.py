@@ -1,11 +1,10 @@
-"""Data quality under a cursor: what is missing, late, suspect, contradicted or was refused, of each instrument, and of
-each carry pair of one venue.
+"""Data quality under a cursor: missing, late, suspect, contradicted and refused data, by instrument and by carry pair
+of one venue.
 
-Gaps, late and suspect rows follow from the tape by the rules of quality_rules.py, in the order in which a fold takes
-the rows, so they are what a fold counts. Contradictions (another source gave another value for an observation that
-the log has: FundingRevised, ObservationCorrected) and refused input (DataRejected) are facts of the log. An
-observation that comes again with the same content leaves no trace in a log, so duplicates can only be counted where
-they are dropped: in the report of the import or backfill that brought them.
+Gaps, late and suspect rows follow from the tape by the rules of quality_rules.py in the order of a fold, so they are
+those that a fold counts. Contradictions (FundingRevised, ObservationCorrected: another source gave another value for an
+observation of the log) and refused input (DataRejected) are facts of the log. Duplicates leave no trace in a log: the
+report of the import or backfill that dropped them counts them.
 """
 
 from collections import Counter
@@ -31,9 +30,10 @@ _SHARD_BITS: Final = 16  # a shard of findings covers this many bits of seqs, so
 
 
 class InstrumentQuality(msgspec.Struct, frozen=True):
-    """One instrument. `late` rows by group; `missing_*` estimate how much the gaps leave out; `close_settlements` are
-    closer to the one before than the shortest interval; `without_mark` counts bars of a perpetual; `gaps`,
-    `close_together` and `interval_changes` list the first of them; `corrected` counts by kind of event."""
+    """Findings about one instrument. `late` counts rows by group; `missing_*` estimate what the gaps leave out;
+    `close_settlements` are closer to the one before than the shortest interval; `without_mark` counts bars of a
+    perpetual; `gaps`, `close_together` and `interval_changes` list the first ones; `corrected` counts by kind of
+    event."""
 
     venue: str
     symbol: str
@@ -56,13 +56,13 @@ class InstrumentQuality(msgspec.Struct, frozen=True):
 
     @property
     def instrument(self) -> Instrument:
-        """What it is about."""
+        """The instrument."""
         return Instrument(self.venue, self.symbol, self.kind, self.listing)
 
 
 class PairQuality(msgspec.Struct, frozen=True):
-    """One carry pair of one venue: a perpetual and a spot market. `rows` have a price of both, near in time; `suspect`
-    of them are never traded on. `without_spot`: bars of the perpetual at whose close the spot market has none;
+    """Findings about one carry pair of one venue. `rows` have prices of both legs, near in time; a fold never trades on
+    the `suspect` ones. `without_spot` counts bars of the perpetual at whose close the spot market has none, and
     `without_perp` the reverse, from the perpetual's first bar to its last."""
 
     pair: str
@@ -78,13 +78,13 @@ class PairQuality(msgspec.Struct, frozen=True):
 
     @property
     def legs(self) -> Pair:
-        """What it is about."""
+        """The pair."""
         spot = Instrument(self.venue, self.spot_symbol, "spot", self.spot_listing)
         return Pair(spot, Instrument(self.venue, self.symbol, "perp", self.listing))
 
 
 class RejectedSource(msgspec.Struct, frozen=True):
-    """Input that was refused from one source: how many rows, and for which reasons how many."""
+    """Refused input of one source: the number of rows, and their number by reason."""
 
     source: str
     rows: int
@@ -92,8 +92,7 @@ class RejectedSource(msgspec.Struct, frozen=True):
 
 
 class DataQuality(msgspec.Struct, frozen=True):
-    """All instruments with any rows or findings, the carry pairs of one venue, and what was refused. The totals are
-    over the pairs and the instruments."""
+    """All instruments with rows or findings, the carry pairs of one venue, refused input, and the totals."""
 
     suspect: int
     late: int
@@ -111,14 +110,14 @@ def _shard(stamp: Stamp, _: object) -> str:
 QUALITY: Final[Projection[list[Fact]]] = Projection(
     "quality", 2, (FundingRevised, ObservationCorrected, DataRejected), _shard, list, keep, encode_facts, decode_facts
 )
-"""Contradictions and refusals as they came, in shards of 65,536 seqs."""
+"""Contradictions and refusals in the order of the log, in shards of 65,536 seqs."""
 
 
 def data_quality(
     projections: Projections, tape: Tape, cursor: Cursor = NOW, *, since: int = 0, until: int = MAX
 ) -> DataQuality:
-    """The quality of what became known in since <= known_at < until (ns). Earlier rows are looked at as well, since the
-    rules need what came before, but not counted. Reads the tape once."""
+    """The quality of what became known in since <= known_at < until (ns). Earlier rows are read, because the rules need
+    them, and not counted. Reads the tape once."""
     view = projections.view(QUALITY)
     facts = [
         fact
@@ -146,7 +145,7 @@ def data_quality(
 
 
 def _contradicted(facts: list[Fact]) -> tuple[Counter[Instrument], dict[Instrument, Counter[str]]]:
-    """How many settlements were revised, and how many observations corrected by kind, of each instrument."""
+    """(revised settlements, corrected observations by kind) of each instrument."""
     revised: Counter[Instrument] = Counter()
     corrected: dict[Instrument, Counter[str]] = {}
     for fact in facts:

@@ -1,26 +1,26 @@
-"""One pass over the tape that judges every market row of every instrument, and the rows of carry pairs of one venue.
+"""One pass over the tape that judges every market row of each instrument, and the rows of carry pairs of one venue.
 
-Blocks come in the order in which a fold takes their rows. What is common is done for many rows at once; the rules
-themselves see the rows one by one, and the rule of the basis only where one in the block is large enough to matter.
+Blocks come in the order of a fold. Common cases are judged for many rows at once; the rules themselves judge one row at
+a time, and the rule of the basis only where a basis in the block is large.
 """
 
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from carryfold.domain.instruments import Instrument, Pair, pairs_of
 from carryfold.domain.rows import GROUPS, KINDS, Kind, Rows, Subject
 from carryfold.projections.cursor import HOUR_NS, MINUTE_NS, Cursor, format_time
+from carryfold.projections.day_prices import prices_of
 from carryfold.projections.quality_pairs import NOTHING, Flags, Floats, LegRows, PairScan, Times
-from carryfold.projections.quality_rules import SNAP_NS, SettlementRule, with_told_intervals
+from carryfold.projections.quality_rules import SNAP_NS, SettlementRule, with_given_intervals
 from carryfold.projections.tape import Tape
 
 __all__ = ["MAX_LISTED", "CloseSettlements", "Gap", "InstrumentScan", "IntervalChange", "Scans", "scan_tape"]
 
 MAX_LISTED: Final = 100
-"""As many gaps, interval changes and close settlements of an instrument are listed; all are counted."""
+"""The most gaps, interval changes and close settlements that are listed of an instrument; all are counted."""
 
 SCAN_ROWS: Final = 1 << 19
 _OF_INSTRUMENTS: Final = np.array([k for k, spec in KINDS.items() if spec.subject is Subject.INSTRUMENT], np.int16)
@@ -30,8 +30,8 @@ _KINDS_OF: Final = {
 
 
 class Gap(msgspec.Struct, frozen=True):
-    """Nothing between two observations where something was due. `what` is settlement or bar; times are RFC 3339 event
-    times; `missing` settlements, or minutes of bars."""
+    """A place where settlements or bars (`what`) were due and are missing, between two observations at RFC 3339 event
+    times. `missing` counts settlements, or minutes of bars."""
 
     what: str
     after: str
@@ -55,7 +55,7 @@ class IntervalChange(msgspec.Struct, frozen=True):
 
 
 class InstrumentScan:
-    """What was found in the rows of one instrument so far, and what the rules need to go on."""
+    """Findings about the rows of one instrument so far, and the state of its rules."""
 
     def __init__(self) -> None:
         self.settlements = 0
@@ -77,17 +77,18 @@ class InstrumentScan:
         self._shortest_hours = 0.0
         self._settled: list[tuple[Times, Flags]] = []
 
-    def see(self, rows: Rows, counted: Flags) -> LegRows:
-        """Take the next rows of the instrument; only the `counted` ones count. Gives what its pairs have to see."""
-        self._see_group("predicted", rows, counted)
-        self._see_group("activity", rows, counted)
-        self._see_settlements(rows, counted)
+    def add(self, rows: Rows, counted: Flags) -> LegRows:
+        """Judge the next rows of the instrument and count findings of the `counted` ones. Returns the rows for its
+        pairs."""
+        self._judge_group("predicted", rows, counted)
+        self._judge_group("activity", rows, counted)
+        self._judge_settlements(rows, counted)
         known, multipliers = self._multipliers(rows)
-        return self._see_prices(rows, counted)._replace(multiplied=known, multipliers=multipliers)
+        return self._judge_prices(rows, counted)._replace(multiplied=known, multipliers=multipliers)
 
     def close_settlements(self) -> tuple[int, list[CloseSettlements]]:
-        """How many of all settlements, late ones too, are closer to the one before than the shortest interval that was
-        ever in force, and the first of them. What follows one is compared with the settlement before it."""
+        """The number of settlements, late ones included, that are closer to the one before than the shortest interval
+        ever in force, and the first of them. The settlement after such a one is compared with the one before it."""
         if not self._shortest_hours:
             return 0, []
         at, counted = (np.concatenate(parts) for parts in zip(*self._settled, strict=True))
@@ -106,25 +107,25 @@ class InstrumentScan:
         listed = [CloseSettlements(format_time(first), format_time(second)) for first, second in found[:MAX_LISTED]]
         return len(found), listed
 
-    def _see_group(self, group: str, rows: Rows, counted: Flags) -> None:
-        """A group of which only lateness is judged."""
+    def _judge_group(self, group: str, rows: Rows, counted: Flags) -> None:
+        """Judge a group of rows by lateness alone."""
         chosen = np.isin(rows["kind"], _KINDS_OF[group])
         if chosen.any():
             late, _ = self._late(group, rows["event_at"].compress(chosen))
             self.late[group] += int((late & counted.compress(chosen)).sum())
 
     def _late(self, group: str, at: Times) -> tuple[Flags, Times]:
-        """(which rows are not newer than all before them, the newest event_at before each)."""
+        """(whether each row is late: not newer than all before it; the newest event_at before each)."""
         newest = np.maximum.accumulate(np.concatenate([[self._newest[group]], at]))
         self._newest[group] = int(newest[-1])
         return at <= newest[:-1], newest[:-1]
 
-    def _see_settlements(self, rows: Rows, counted: Flags) -> None:
+    def _judge_settlements(self, rows: Rows, counted: Flags) -> None:
         chosen = rows["kind"] == Kind.FUNDING_SETTLED
         if not chosen.any():
             return
         counted = counted.compress(chosen)
-        settled = with_told_intervals(rows)
+        settled = with_given_intervals(rows)
         at = settled["event_at"]
         late, _ = self._late("settled", at)
         self.late["settled"] += int((late & counted).sum())
@@ -135,36 +136,36 @@ class InstrumentScan:
         for time, hours, counts in zip(
             at.compress(fresh).tolist(), given, counted.compress(fresh).tolist(), strict=True
         ):
-            self._see_settlement(time, hours, counts)
+            self._judge_settlement(time, hours, counts)
 
-    def _see_settlement(self, at: int, given_hours: float, counts: bool) -> None:
-        said = self._settlement.see(at, given_hours)
-        if counts and said.gap:
+    def _judge_settlement(self, at: int, given_hours: float, counts: bool) -> None:
+        finding = self._settlement.judge(at, given_hours)
+        if counts and finding.gap:
             self.settlement_gaps += 1
-            self.missing_settlements += said.missing
-            self._list_gap("settlement", self._settled_at, at, said.missing)
-        if said.hours != self._hours:
+            self.missing_settlements += finding.missing
+            self._list_gap("settlement", self._settled_at, at, finding.missing)
+        if finding.hours != self._hours:
             if counts and self._hours and len(self.interval_changes) < MAX_LISTED:
-                self.interval_changes.append(IntervalChange(format_time(at), self._hours, said.hours))
-            self._shortest_hours = min(said.hours, self._shortest_hours or said.hours)
-        self._settled_at, self._hours = at, said.hours
+                self.interval_changes.append(IntervalChange(format_time(at), self._hours, finding.hours))
+            self._shortest_hours = min(finding.hours, self._shortest_hours or finding.hours)
+        self._settled_at, self._hours = at, finding.hours
 
-    def _see_prices(self, rows: Rows, counted: Flags) -> LegRows:
+    def _judge_prices(self, rows: Rows, counted: Flags) -> LegRows:
         chosen = np.isin(rows["kind"], _KINDS_OF["price"])
         if not chosen.any():
             return NOTHING
         rows, counted = rows.compress(chosen), counted.compress(chosen)
         bars = rows["kind"] == Kind.BAR_CLOSED
-        price = _prices(rows, bars)
+        price = prices_of(rows)
         at = rows["event_at"]
         late, newest = self._late("price", at)
-        # A bar that has nothing but the mark of a bar that is there already is no observation of its own.
+        # A bar that only adds the mark to an earlier bar is no observation of its own.
         self.late["price"] += int((late & counted & ((price > 0) | (at < newest))).sum())
         self.price_rows += int(((price > 0) & counted).sum())
         priced = ~late & (price > 0)
-        marked = at.compress(bars & (rows["b"] > 0))  # another source may have told the mark, in a bar of its own
+        marked = at.compress(bars & (rows["b"] > 0))  # the mark may have come from another source, in a bar of its own
         bars &= price > 0
-        closed, closes_counted = self._see_bars(rows.compress(bars), counted.compress(bars))
+        closed, closes_counted = self._judge_bars(rows.compress(bars), counted.compress(bars))
         self.without_mark += int((closes_counted & ~np.isin(closed, marked)).sum())
         return LegRows(
             known=rows["known_at"].compress(priced),
@@ -174,10 +175,10 @@ class InstrumentScan:
             closes_counted=closes_counted,
         )
 
-    def _see_bars(self, bars: Rows, counted: Flags) -> tuple[Times, Flags]:
-        """A bar that opens later than the one before it closed leaves a gap. Bars are judged by bars alone: live,
-        quotes overtake the bar of their hour. Gives the closes that are newer than all before them, and which of them
-        count."""
+    def _judge_bars(self, bars: Rows, counted: Flags) -> tuple[Times, Flags]:
+        """A bar that opens after the close of the one before leaves a gap. Bars are compared with bars alone, because
+        live quotes overtake the bar of their hour. Returns the closes that are newer than all before them, and which of
+        them count."""
         closes = bars["event_at"]
         newest = np.maximum.accumulate(np.concatenate([[self._newest_bar], closes]))
         fresh = closes > newest[:-1]
@@ -192,7 +193,8 @@ class InstrumentScan:
         return closes, counted
 
     def _multipliers(self, rows: Rows) -> tuple[Times, Floats]:
-        """(since when, which) of the multipliers that listings tell; one of unknown time never overrides another."""
+        """(times from which they were known, values) of the multipliers of listings. A listing of unknown time never
+        overrides another."""
         known, multipliers = [], []
         listed = rows.compress(rows["kind"] == Kind.INSTRUMENT_LISTED)
         for known_at, listed_at, multiplier in listed[["known_at", "event_at", "c"]].tolist():
@@ -208,14 +210,14 @@ class InstrumentScan:
 
 
 class Scans(NamedTuple):
-    """The instruments with rows, and the carry pairs of one venue whose legs both exist, under the cursor."""
+    """Findings by instrument with rows, and by carry pair of one venue whose legs both exist, under the cursor."""
 
     instruments: dict[Instrument, InstrumentScan]
     pairs: dict[Pair, PairScan]
 
 
 def scan_tape(tape: Tape, cursor: Cursor, since: int, until: int) -> Scans:
-    """Scan what is known under the cursor and before `until` (ns); what was known before `since` does not count."""
+    """Judge what is known under the cursor before `until` (ns), and count what was known from `since` on."""
     names = [one.instrument for one in tape.instruments]
     ids = {name: index for index, name in enumerate(names)}
     carry = [pair for pair in pairs_of(one for one in tape.instruments if one.base) if not pair.long.is_assumed]
@@ -225,22 +227,15 @@ def scan_tape(tape: Tape, cursor: Cursor, since: int, until: int) -> Scans:
         rows = block.compress(np.isin(block["kind"], _OF_INSTRUMENTS))
         rows = rows.take(np.argsort(rows["subject"], kind="stable"))
         starts = np.flatnonzero(np.diff(rows["subject"], prepend=-1))
-        seen: dict[int, LegRows] = {}
+        judged: dict[int, LegRows] = {}
         for of_one in np.split(rows, starts[1:]) if len(rows) else ():
             subject = int(of_one["subject"][0])
-            seen[subject] = scans.setdefault(subject, InstrumentScan()).see(of_one, of_one["known_at"] >= since)
+            judged[subject] = scans.setdefault(subject, InstrumentScan()).add(of_one, of_one["known_at"] >= since)
         for (long, short), pair in pairs.items():
-            if long in seen or short in seen:
-                pair.see(seen.get(long, NOTHING), seen.get(short, NOTHING))
+            if long in judged or short in judged:
+                pair.add(judged.get(long, NOTHING), judged.get(short, NOTHING))
     found = {pair: pairs[ids[pair.long], ids[pair.short]] for pair in carry}
     return Scans(
         {names[subject]: scan for subject, scan in scans.items()},
         {pair: scan for pair, scan in found.items() if ids[pair.long] in scans and ids[pair.short] in scans},
     )
-
-
-def _prices(rows: Rows, bars: Flags) -> Floats:
-    """The price of bars (close) and quotes (mid of bid and ask); 0 where there is none."""
-    a, b = rows["a"], rows["b"]
-    prices: npt.NDArray[np.float64] = np.where(bars, a, np.where((a > 0) & (b > 0), (a + b) / 2.0, 0.0))
-    return prices

@@ -1,8 +1,8 @@
-"""Settled funding rates of each perpetual under a cursor: the series, and what there is to say about it at a glance.
+"""Settled funding rates of each perpetual under a cursor: the series and its statistics.
 
-A settlement counts with the rate that came first, as in the fold; what other sources said later is shown as a revision
-beside it, unless it only tells the interval. Intervals that no source gave are inferred in the order in which the rates
-became known, by the fold's rule.
+A settlement counts with the rate that came first, as in the fold. A later rate of another source is a revision beside
+it, unless it only gives the interval. Intervals that no source gave are inferred by the rule of the fold, in the order
+in which the rates became known.
 """
 
 import math
@@ -20,7 +20,7 @@ from carryfold.domain.events import FundingRevised, FundingSettled
 from carryfold.domain.instruments import Instrument, nominal_settlement
 from carryfold.projections.cursor import DAY_NS, MAX, NOW, Cursor, format_time
 from carryfold.projections.facts import instrument_of_shard, instrument_shard
-from carryfold.projections.quality_rules import Settlement, SettlementRule
+from carryfold.projections.quality_rules import SettlementFinding, SettlementRule
 from carryfold.projections.runner import Projection, Projections, Stamp
 
 __all__ = [
@@ -50,8 +50,8 @@ _Facts = npt.NDArray[np.void]  # of dtype _FACT
 
 
 class RatePoint(msgspec.Struct, frozen=True):
-    """One settlement. Times are RFC 3339; `interval_hours` null: not known then; `inferred`: no source gave it; `late`:
-    it became known after a later settlement of the perpetual, and takes no part in signals."""
+    """One settlement. Times are RFC 3339. `interval_hours` is null while unknown, and `inferred` if no source gave it.
+    A `late` settlement became known after a later one of the perpetual, and takes no part in signals."""
 
     settled_at: str
     known_from: str
@@ -63,7 +63,7 @@ class RatePoint(msgspec.Struct, frozen=True):
 
 
 class RateRevision(msgspec.Struct, frozen=True):
-    """Another rate that a source gave for a settlement."""
+    """Another rate for a settlement, from another source."""
 
     settled_at: str
     known_from: str
@@ -73,7 +73,7 @@ class RateRevision(msgspec.Struct, frozen=True):
 
 
 class RateSeries(msgspec.Struct, frozen=True):
-    """Settlements of a perpetual by time of settlement, and revisions as they came."""
+    """Settlements of a perpetual by time of settlement, and revisions in the order of the log."""
 
     venue: str
     symbol: str
@@ -81,17 +81,22 @@ class RateSeries(msgspec.Struct, frozen=True):
     points: list[RatePoint]
     revisions: list[RateRevision]
 
+    @property
+    def instrument(self) -> Instrument:
+        """The perpetual."""
+        return Instrument(self.venue, self.symbol, "perp", self.listing)
+
 
 class IntervalSeen(msgspec.Struct, frozen=True):
-    """How many settlements had this interval in force; null: not known, or late."""
+    """The number of settlements with this interval in force; null: unknown, or the settlement was late."""
 
     hours: float | None
     count: int
 
 
 class RateStatistics(msgspec.Struct, frozen=True):
-    """Settlements of a perpetual at a glance. `share_base` is the fraction settled at exactly 0.0001, `gaps` the number
-    of places where settlements are missing, `missing` about how many of them."""
+    """Statistics of the settlements of a perpetual. `share_base` is the fraction settled at exactly 0.0001, `gaps` the
+    number of places where settlements are missing, `missing` an estimate of how many are."""
 
     venue: str
     symbol: str
@@ -113,7 +118,7 @@ class RateStatistics(msgspec.Struct, frozen=True):
 
     @property
     def instrument(self) -> Instrument:
-        """What it is about."""
+        """The perpetual."""
         return Instrument(self.venue, self.symbol, "perp", self.listing)
 
 
@@ -136,7 +141,7 @@ def _apply(state: bytearray, stamp: Stamp, event: FundingSettled | FundingRevise
 RATES: Final[Projection[bytearray]] = Projection(
     "rates", 2, (FundingSettled, FundingRevised), _shard, bytearray, _apply, bytes, bytearray
 )
-"""Every settlement and revision as packed rows, a shard for each perpetual and year."""
+"""Every settlement and revision as packed rows, in shards of one perpetual and year."""
 
 
 def rate_series(
@@ -145,8 +150,8 @@ def rate_series(
     """The series of a perpetual under a cursor, of settlements with since <= event_at < until (ns)."""
     settled, revised = _split(_facts(projections, cursor, name))
     points = [
-        _point(row, said)
-        for row, said in zip(settled.tolist(), _judged(settled), strict=True)
+        _point(row, finding)
+        for row, finding in zip(settled.tolist(), _findings(settled), strict=True)
         if since <= row[0] < until
     ]
     revisions = [
@@ -180,10 +185,10 @@ def _statistics(name: Instrument, facts: _Facts, since: int, until: int) -> Rate
     chosen = settled.compress(inside)
     if not len(chosen):
         return None
-    judged = list(compress(_judged(settled), inside.tolist()))
+    findings = list(compress(_findings(settled), inside.tolist()))
     rates = chosen["rate"]
     total = math.fsum(rates.tolist())
-    hours = Counter(said.hours or None for said in judged)
+    hours = Counter(finding.hours or None for finding in findings)
     count = len(chosen)
     return RateStatistics(
         name.venue,
@@ -199,15 +204,15 @@ def _statistics(name: Instrument, facts: _Facts, since: int, until: int) -> Rate
         first_settled_at=format_time(int(chosen["event_at"].min())),
         last_settled_at=format_time(int(chosen["event_at"].max())),
         intervals=[IntervalSeen(h, hours[h]) for h in sorted(hours, key=lambda h: h or 0.0)],
-        late=sum(said.late for said in judged),
-        gaps=sum(said.gap for said in judged),
-        missing=sum(said.missing for said in judged),
+        late=sum(finding.late for finding in findings),
+        gaps=sum(finding.gap for finding in findings),
+        missing=sum(finding.missing for finding in findings),
         revisions=int(((revised["event_at"] >= since) & (revised["event_at"] < until)).sum()),
     )
 
 
 def _facts(projections: Projections, cursor: Cursor, name: Instrument) -> _Facts:
-    """What exists of a perpetual under a cursor, in the order of the fold."""
+    """The facts of a perpetual under a cursor, in the order of the fold."""
     view = projections.view(RATES, instrument_shard(name))
     facts = np.concatenate([np.empty(0, _FACT), *(np.frombuffer(state, _FACT) for state in view.shards.values())])
     upto_seq = min(cursor.upto_seq, view.position)
@@ -220,31 +225,31 @@ def _as_folded(facts: _Facts) -> _Facts:
 
 
 def _split(facts: _Facts) -> tuple[_Facts, _Facts]:
-    """(settlements, with the intervals that other sources told of them; revisions of rates)"""
+    """(settlements, with intervals that other sources gave; revisions of rates)"""
     revision = facts["is_revision"] != 0
     settled, revised = facts.compress(~revision), facts.compress(revision)
     same = revised["rate"] == revised["replaces"]
     names = ["known_at", "event_at", "rate"]
-    told = {tuple(key): hours for *key, hours in revised.compress(same)[[*names, "interval_hours"]].tolist()}
-    if told:
+    given = {tuple(key): hours for *key, hours in revised.compress(same)[[*names, "interval_hours"]].tolist()}
+    if given:
         for place in np.flatnonzero(settled["interval_hours"] == 0.0).tolist():
-            settled["interval_hours"][place] = told.get(settled[names][place].item(), 0.0)
+            settled["interval_hours"][place] = given.get(settled[names][place].item(), 0.0)
     return settled, revised.compress(~same)
 
 
-def _judged(settled: _Facts) -> list[Settlement]:
+def _findings(settled: _Facts) -> list[SettlementFinding]:
     rule = SettlementRule()
-    return list(map(rule.see, settled["event_at"].tolist(), settled["interval_hours"].tolist()))
+    return list(map(rule.judge, settled["event_at"].tolist(), settled["interval_hours"].tolist()))
 
 
-def _point(row: tuple[int, int, int, float, float, float, int], said: Settlement) -> RatePoint:
+def _point(row: tuple[int, int, int, float, float, float, int], finding: SettlementFinding) -> RatePoint:
     event_at, known_at, seq, rate, given, _, _ = row
     return RatePoint(
         format_time(event_at),
         format_time(known_at),
         rate,
-        said.hours or None,
-        inferred=bool(said.hours and not given),
-        late=said.late,
+        finding.hours or None,
+        inferred=bool(finding.hours and not given),
+        late=finding.late,
         seq=seq,
     )

@@ -1,4 +1,4 @@
-"""The registry: which instruments there are under a cursor, what their listings say, and since when."""
+"""The registry: the instruments that exist under a cursor, their listings, and since when these were known."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -8,6 +8,7 @@ import numpy as np
 
 from carryfold.domain.events import InstrumentChanged, InstrumentDelisted, InstrumentListed
 from carryfold.domain.instruments import Instrument, InstrumentKind, Listing
+from carryfold.domain.listings import without_rules
 from carryfold.domain.rows import KINDS
 from carryfold.projections.cursor import NOW, Cursor, format_optional_time, format_time
 from carryfold.projections.facts import (
@@ -30,23 +31,24 @@ _MARKET_KINDS: Final = np.array(sorted(kind for kind, spec in KINDS.items() if s
 
 
 class InstrumentChange(msgspec.Struct, frozen=True):
-    """One announced change: which field got which value, when (RFC 3339), and since when it was known. A `delist_at` is
-    RFC 3339 as well, null when it was withdrawn."""
+    """One change of a listing: `field` became `value` at `changed_at`, known from `known_from`. Times are RFC 3339,
+    null where unknown; so is the value of a `delist_at`, which is null where the delisting was withdrawn."""
 
     field: str
     value: float | str | None
     changed_at: str
-    known_from: str
+    known_from: str | None
     seq: int
 
 
 class InstrumentRecord(msgspec.Struct, frozen=True):
     """An instrument as it stands under a cursor.
 
-    `status` is unlisted (data, but no listing: its coins are not known), listed, delisting or delisted. `listed_at`
-    null: the time is unknown. `lot` in its own quantity, of which one unit is `multiplier` coins of `base`;
-    `min_notional` in quote; `tick`, `interval_hours` and `rate_cap` null: not told. `first_row_at`, `last_row_at` and
-    `rows` tell since when, until when and how many market rows were known; null where no tape was asked.
+    `status` is unlisted (data without a listing: its coins are unknown), listed, delisting or delisted. Times are RFC
+    3339, null where unknown. `lot` is in the instrument's own quantity, of which one unit is `multiplier` coins of
+    `base`; `min_notional` is in quote; `tick`, `interval_hours` and `rate_cap` are null where the venue did not tell.
+    `rules_known_from`: since when trading rules have been observed; null while they are assumed. `first_row_at`,
+    `last_row_at` and `rows` are the span and the number of its market rows; null without a tape.
     """
 
     venue: str
@@ -64,6 +66,7 @@ class InstrumentRecord(msgspec.Struct, frozen=True):
     tick: float | None
     interval_hours: float | None
     rate_cap: float | None
+    rules_known_from: str | None
     delist_at: str | None
     delisted_at: str | None
     delisted_reason: str
@@ -74,7 +77,7 @@ class InstrumentRecord(msgspec.Struct, frozen=True):
 
     @property
     def instrument(self) -> Instrument:
-        """What it is about."""
+        """The instrument of this record."""
         return Instrument(self.venue, self.symbol, self.kind, self.listing)
 
 
@@ -94,12 +97,12 @@ REGISTRY: Final[Projection[list[Fact]]] = Projection(
     "registry", 2, (InstrumentListed, InstrumentChanged, InstrumentDelisted), _shard, list, keep, encode_facts,
     decode_facts,
 )  # fmt: skip
-"""Listings, changes and delistings as they came, a shard for each instrument."""
+"""Listings, changes and delistings in the order of the log, a shard for each instrument."""
 
 
 def registry(projections: Projections, cursor: Cursor = NOW, *, tape: Tape | None = None) -> list[InstrumentRecord]:
-    """All instruments under a cursor, by venue, symbol, kind and listing. With a tape, which is read through once, also
-    what is known of their rows, and instruments that have rows without a listing."""
+    """All instruments under a cursor, by venue, symbol, kind and listing. With a tape, which is read once, also the
+    span of their rows, and instruments that have rows without a listing."""
     view = projections.view(REGISTRY)
     facts = {instrument_of_shard(shard): admitted(state, cursor, view.position) for shard, state in view.shards.items()}
     spans = {} if tape is None else market_spans(tape, cursor)
@@ -131,7 +134,7 @@ def market_spans(tape: Tape, cursor: Cursor = NOW) -> dict[Instrument, MarketSpa
 
 
 class _State:
-    """What the facts of an instrument, taken in the order of the fold, add up to."""
+    """The listing of an instrument, from its facts in the order of the fold."""
 
     def __init__(self, name: Instrument) -> None:
         self.listed = InstrumentListed(*name, 0, "", "", 0.0, 0.0)
@@ -141,6 +144,7 @@ class _State:
         self.tick = 0.0
         self.interval_hours = 0.0
         self.rate_cap = 0.0
+        self.rules_known_at: int | None = None
         self.delist_at = 0
         self.delisted: InstrumentDelisted | None = None
         self.changes: list[InstrumentChange] = []
@@ -155,17 +159,20 @@ class _State:
                 if value is not None:
                     setattr(self, field, value)
                     self.changes.append(_change(field, value, fact))
+                    if self.rules_known_at is None and field != "delist_at":
+                        self.rules_known_at = fact.known_at
         elif isinstance(event, InstrumentDelisted):
             self.delisted = event
 
     def _list(self, event: InstrumentListed, known_at: int) -> None:
         if self.known_at is None:
             self.known_at = known_at
-        elif event.event_at == 0:  # of unknown time, assumed by an importer: never overrides another one
+        elif event.event_at == 0:  # assumed by an importer: never overrides another one
             return
         self.listed = event
         self.lot, self.min_notional, self.tick = event.lot, event.min_notional, event.tick
         self.interval_hours, self.rate_cap = event.interval_hours, event.rate_cap
+        self.rules_known_at = None if event == without_rules(event) else known_at
 
     def status(self) -> str:
         if self.delisted is not None:
@@ -184,7 +191,7 @@ def _record(name: Instrument, facts: Iterable[Fact], span: MarketSpan | None, sp
     return InstrumentRecord(
         *name,
         status=state.status(),
-        listed_at=_time_or_unknown(listed.event_at),
+        listed_at=format_optional_time(listed.event_at),
         known_from=format_optional_time(state.known_at),
         base=listed.base,
         quote=listed.quote,
@@ -194,7 +201,8 @@ def _record(name: Instrument, facts: Iterable[Fact], span: MarketSpan | None, sp
         tick=state.tick or None,
         interval_hours=state.interval_hours or None,
         rate_cap=state.rate_cap or None,
-        delist_at=_time_or_unknown(state.delist_at),
+        rules_known_from=None if state.rules_known_at is None else format_time(state.rules_known_at),
+        delist_at=format_optional_time(state.delist_at),
         delisted_at=None if delisted is None else format_time(delisted.event_at),
         delisted_reason="" if delisted is None else delisted.reason,
         changes=state.changes,
@@ -205,10 +213,6 @@ def _record(name: Instrument, facts: Iterable[Fact], span: MarketSpan | None, sp
 
 
 def _change(field: str, value: float, fact: Fact) -> InstrumentChange:
-    shown = _time_or_unknown(int(value)) if field == "delist_at" else value
-    return InstrumentChange(field, shown, format_time(fact.event.event_at), format_time(fact.known_at), fact.seq)
-
-
-def _time_or_unknown(time: int) -> str | None:
-    """RFC 3339; events write 0 where there is no time."""
-    return format_time(time) if time else None
+    shown = format_optional_time(int(value)) if field == "delist_at" else value
+    changed_at, known_from = format_time(fact.event.event_at), format_optional_time(fact.known_at)
+    return InstrumentChange(field, shown, changed_at, known_from, fact.seq)

@@ -1,4 +1,4 @@
-"""The projection runner: keeps read models up to date with the log, and makes them anew when they cannot be trusted.
+"""The projection runner: keeps read models up to date with the log, and builds them again when they cannot be trusted.
 
 A projection is a fold of the log into *shards*: small states by name, such as one for each instrument, so that an
 update writes only those it changed. Guarantees: shards and position are committed in one transaction, so after any
@@ -14,8 +14,8 @@ from typing import Any, Final, Generic, NamedTuple, Self, TypeVar
 
 import msgspec
 
-from carryfold.domain.codec import decode_batch
 from carryfold.eventlog import Batch, Checkpoints, LogReader
+from carryfold.projections.event_scan import UnknownEvent, events_among, tags_for
 from carryfold.projections.filelock import exclusive
 from carryfold.projections.lineage import has_head
 from carryfold.projections.runner_store import Position, ShardDamaged, ShardStore
@@ -29,12 +29,13 @@ S = TypeVar("S")
 
 
 class ProjectionError(Exception):
-    """A projection is unknown or damaged; the text is one line that says what to do."""
+    """A projection is unknown or damaged, or the log has an event that this version cannot read; the text is one line
+    that says what to do."""
 
 
 class Stamp(NamedTuple):
-    """Where the log has an event, since when it could be acted on, and when it was committed. Times in ns. Events that
-    one event of an older class is read as share its stamp."""
+    """The place of an event in the log: its seq, the time from which it could be acted on, and the time of its commit.
+    Times in ns. One event of an older class may be read as several, which share its stamp."""
 
     seq: int
     known_at: int
@@ -43,10 +44,10 @@ class Stamp(NamedTuple):
 
 @dataclass(frozen=True)
 class Projection(Generic[S]):
-    """One read model, as plain functions. Raise `version` whenever one of them changes what it does.
+    """One read model, as plain functions. `version` has to be raised whenever one of them changes what it does.
 
-    `events` are the classes it wants to see; `shard` names the state that an event belongs to; `apply` changes this
-    state in place. `decode(encode(state))` equals `state`. None of them may look at anything but its arguments.
+    `events` are the classes that it takes; `shard` names the state that an event belongs to; `apply` changes this state
+    in place. `decode(encode(state))` equals `state`. All of them depend on their arguments alone.
     """
 
     name: str
@@ -60,8 +61,8 @@ class Projection(Generic[S]):
 
 
 class Status(msgspec.Struct, frozen=True):
-    """How a projection stands. `position` is the last seq it has taken in, `lag` how many events it is behind, `bytes`
-    the size of its `shards`. Where `ok` is false, `reason` says why, and the next update builds it again."""
+    """The state of one projection: `position`, the last seq it has taken in; `lag`, how many events it is behind;
+    `bytes`, the size of its `shards`. If `ok` is false, `reason` says why, and the next update builds it again."""
 
     name: str
     version: int
@@ -99,12 +100,15 @@ class Projections:
         return cls(home, reader, Checkpoints.open(home), projections)
 
     def update(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Take in everything the log has by now. `progress` is called with (seq reached, seq of the log's end)."""
+        """Take in everything the log has by now. `progress` is called with (seq reached, seq of the log's end). Raises
+        ProjectionError for an event that this version does not know."""
         with exclusive(self._lock):
             while True:
                 builds = [self._begin(projection) for projection in self._projections.values()]
                 try:
                     self._take_in(builds, progress)
+                except UnknownEvent as unknown:
+                    raise ProjectionError(str(unknown)) from None
                 except ShardDamaged as damage:
                     damaged = self._projections[damage.projection]
                     self._shards(damaged).begin(damaged.version)
@@ -112,7 +116,7 @@ class Projections:
                     return
 
     def rebuild(self, name: str, progress: Callable[[int, int], None] | None = None) -> None:
-        """Forget what a projection has and build it again. Raises ProjectionError for an unknown name."""
+        """Discard a projection and build it again. Raises ProjectionError for an unknown name."""
         if name not in self._projections:
             raise ProjectionError(f"there is no projection '{name}'; known: {', '.join(self._projections)}")
         with exclusive(self._lock):
@@ -120,14 +124,14 @@ class Projections:
         self.update(progress)
 
     def status(self) -> list[Status]:
-        """How each projection stands. Reads every shard."""
+        """The status of each projection. Reads every shard."""
         return [self._status(projection) for projection in self._projections.values()]
 
-    def names(self, projection: Projection[Any]) -> list[str]:
-        """Names of the shards of a projection, as of the last update, in byte order."""
+    def names(self, projection: Projection[Any], prefix: str = "") -> list[str]:
+        """Names of the shards of a projection that start with `prefix`, as of the last update, in byte order."""
         shards = self._shards(projection)
         position = shards.position()
-        return [] if position is None or position.version != projection.version else shards.names(position)
+        return [] if position is None or position.version != projection.version else shards.names(position, prefix)
 
     def view(self, projection: Projection[S], prefix: str = "") -> View[S]:
         """The shards whose names start with `prefix`, as of the last update. Raises ProjectionError for a damaged
@@ -162,7 +166,7 @@ class Projections:
         return ShardStore(self._store, projection.name)
 
     def _distrust(self, projection: Projection[Any], position: Position | None) -> str:
-        """Why what is kept of a projection is of no use; nothing if it is."""
+        """The reason why a stored projection cannot be used; empty if it can."""
         if position is None:
             return "not built yet"
         if position.version != projection.version:
@@ -179,8 +183,9 @@ class Projections:
     def _take_in(self, builds: "list[_Build]", progress: Callable[[int, int], None] | None) -> None:
         start = min((build.position.head.seq for build in builds), default=self._reader.last.seq)
         waiting = 0
+        tags = tags_for(cls for build in builds for cls in build.projection.events)
         for batch in self._reader.read(start):
-            _apply(batch, [build for build in builds if build.position.head.seq < batch.last_seq])
+            _apply(batch, tags, [build for build in builds if build.position.head.seq < batch.last_seq])
             waiting += batch.count
             if waiting >= COMMIT_EVENTS:
                 self._commit(builds)
@@ -214,7 +219,7 @@ class Projections:
 
 @dataclass
 class _Build:
-    """A projection being brought forward: its shards in use, and which of them were changed since the last commit."""
+    """A projection that is being updated, with the shards that were changed since the last commit."""
 
     projection: Projection[Any]
     shards: ShardStore
@@ -222,7 +227,7 @@ class _Build:
     states: dict[str, Any] = field(default_factory=dict)
 
     def apply(self, stamp: Stamp, event: Any) -> None:
-        """Let one event change its shard. Raises ShardDamaged."""
+        """Apply one event to its shard. Raises ShardDamaged."""
         projection = self.projection
         name = projection.shard(stamp, event)
         if name not in self.states:
@@ -231,19 +236,19 @@ class _Build:
         projection.apply(self.states[name], stamp, event)
 
     def items(self) -> dict[str, bytes]:
-        """What to store of it; forgets the shards, so that memory stays bounded."""
+        """The items to store. Drops the shards from memory, which so stays bounded."""
         changed = {name: self.projection.encode(state) for name, state in self.states.items()}
         self.states.clear()
         return self.shards.items(self.position, changed)
 
 
-def _apply(batch: Batch, builds: Sequence[_Build]) -> None:
-    """Hand the events of a batch to the projections that want them, and move these to its end."""
+def _apply(batch: Batch, tags: frozenset[str], builds: Sequence[_Build]) -> None:
+    """Hand the events of a batch to the projections that ask for them, and move these to its end."""
     takers: dict[type, list[_Build]] = {}
     for build in builds:
         build.position = Position(build.position.version, build.position.build, batch.head)
         for cls in build.projection.events:
             takers.setdefault(cls, []).append(build)
-    for seq, known_at, event in decode_batch(batch.payload, batch.first_seq):
+    for seq, known_at, event in events_among(batch, tags):
         for build in takers.get(type(event), ()):
             build.apply(Stamp(seq, known_at, batch.recorded_at), event)

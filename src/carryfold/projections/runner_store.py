@@ -1,9 +1,9 @@
-"""Where projections are kept: the position and the shards of each, as values of the derived store.
+"""The storage of projections: the position and the shards of each, as values of the derived store.
 
     projection/NAME              version, build, head of the log it has come to
     projection/NAME/BUILD/SHARD  CRC-32 and state
 
-`build` is new each time a projection is begun anew, so shards of an earlier build are never mixed in.
+`build` is new each time a projection is built from the start, so shards of an earlier build are never mixed in.
 """
 
 import secrets
@@ -19,7 +19,7 @@ __all__ = ["Position", "ShardDamaged", "ShardStore"]
 
 
 class ShardDamaged(Exception):
-    """A stored state is not what was written."""
+    """A stored shard does not match its checksum."""
 
     def __init__(self, projection: str, shard: str) -> None:
         self.projection = projection
@@ -27,7 +27,7 @@ class ShardDamaged(Exception):
 
 
 class Position(msgspec.Struct, frozen=True):
-    """What the shards of a projection are made of: code `version`, one `build`, the log up to `head`."""
+    """The origin of the shards of a projection: code `version`, one `build`, the log up to `head`."""
 
     version: int
     build: str
@@ -47,7 +47,7 @@ class ShardStore:
         self._key = f"projection/{projection}"
 
     def position(self) -> Position | None:
-        """What is kept, or None when there is nothing that can be read."""
+        """The stored position, or None if there is none that can be read."""
         data = self._store.get(self._key)
         try:
             return None if data is None else _DECODER.decode(data)
@@ -55,7 +55,7 @@ class ShardStore:
             return None
 
     def begin(self, version: int) -> Position:
-        """Start a new, empty build, and forget the others."""
+        """Start a new, empty build, and delete the others."""
         position = Position(version, secrets.token_hex(4), Head())
         self._store.put(self._key, _ENCODER.encode(position))
         for name in self._store.names(f"{self._key}/"):
@@ -77,7 +77,7 @@ class ShardStore:
         return data[4:]
 
     def items(self, position: Position, shards: Mapping[str, bytes]) -> dict[str, bytes]:
-        """What to put, all in one transaction, so that `shards` and `position` hold together."""
+        """The items of one transaction that stores `shards` and `position` together."""
         base = self._base(position)
         items = {base + shard: zlib.crc32(data).to_bytes(4, "big") + data for shard, data in shards.items()}
         return {**items, self._key: _ENCODER.encode(position)}

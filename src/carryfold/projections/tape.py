@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from carryfold.domain.instruments import Listing, Pair
+from carryfold.domain.row_builder import NO_SUBJECT
 from carryfold.domain.rows import ROW, Kind, Rows
 from carryfold.eventlog import Head, LogReader
 from carryfold.projections.cursor import MAX, NOW, Cursor, format_day
@@ -24,7 +25,7 @@ from carryfold.projections.lineage import has_head
 from carryfold.projections.tape_build import Progress, bring_up_to_date
 from carryfold.projections.tape_files import Manifest, Part, TapeDamaged, map_part, read_part, tape_dir
 from carryfold.projections.tape_merge import end_of_instant
-from carryfold.projections.tape_rows import NO_SUBJECT, TapeError
+from carryfold.projections.tape_rows import TapeError
 
 __all__ = ["BLOCK_ROWS", "Tape", "TapeDay", "TapeError"]
 

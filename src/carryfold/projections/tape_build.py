@@ -15,6 +15,7 @@ from typing import Final
 import msgspec
 
 from carryfold.domain.codec import decode_batch
+from carryfold.domain.row_builder import RowBuilder, RowError
 from carryfold.domain.rows import Rows, empty_rows
 from carryfold.eventlog import Batch, Head, LogReader
 from carryfold.projections.filelock import exclusive
@@ -33,7 +34,7 @@ from carryfold.projections.tape_files import (
     write_part,
 )
 from carryfold.projections.tape_merge import PartsSource, Runs, RunSource, Source, end_of_instant, joined, merge
-from carryfold.projections.tape_rows import RowBuilder, TapeError, code_digest
+from carryfold.projections.tape_rows import TapeError, code_digest
 
 __all__ = ["PART_ROWS", "Progress", "bring_up_to_date"]
 
@@ -113,6 +114,8 @@ def _rows(builder: RowBuilder, batch: Batch) -> Rows:
             f"seq {batch.first_seq} to {batch.last_seq} hold an event that this version does not know ({error}): use"
             " the version that wrote it; carryfold log show still tells what it is"
         ) from None
+    except RowError as error:
+        raise TapeError(str(error)) from None
 
 
 def _merged_parts(folder: Path, old: Sequence[Part], runs: Runs) -> list[Part]:
