@@ -1,20 +1,20 @@
-"""Does the daemon keep up with 500 pairs, and stay as it is?
+"""Does the daemon keep up with 500 pairs, at constant memory?
 
     python benchmarks/daemon_scale.py [--minutes 10] [--pairs 500] [--push-ms 150] [--runs 2] [--dir FOLDER] [--json]
 
-An exchange in a box in a process of its own streams tickers and first levels of the books over real websockets; the
-daemon, in this process, follows all pairs through ccxt in paper mode with so many parameter sets, under the default
-recording policy. Venue time begins a few minutes before a settlement that all pairs share, so that a settlement, its
-fetching and an hour's candles are part of the run. Every few seconds an operator flattens and resumes, which makes
-every run sell and buy again: else too little is decided to say anything about it.
+A simulated exchange in a process of its own streams tickers and first levels of the books over real websockets; the
+daemon, in this process, follows all pairs through ccxt in paper mode with several parameter sets, under the default
+recording policy. Venue time starts a few minutes before a settlement of all pairs, so that the run includes a
+settlement, its fetching and an hour's candles. Every few seconds an operator flattens and resumes, so that every run
+sells and buys again: otherwise there are too few decisions to measure.
 
-A third process writes and flushes 4 KiB ten times a second beside it, and says what the machine takes for that alone:
-no commit can be quicker, and on a machine that others use it varies.
+A third process writes and flushes 4 KiB ten times a second and reports the times. No commit can be faster, and on a
+shared machine they vary.
 
-What is measured begins once the daemon is armed, by the daemon's own metrics. Commit to fold: from handing events to
-the log's writer until they are on the disk and every run has folded them. Commit to decision: the same, of the commits
-at which something was decided, which is then on the disk too and may be acted on. Queue lengths are looked at four
-times a second.
+The measurement starts once the daemon is armed and uses the daemon's own metrics. Commit to fold: from the submission
+of events to the log's writer until they are on the disk and every run has folded them. Commit to decision: the same for
+commits with decisions, which are then on the disk too and may be carried out. Queue lengths are sampled four times a
+second.
 """
 
 from __future__ import annotations
@@ -36,15 +36,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from carryfold.adapters.bybit import BybitMarket, parse_endpoint
+from carryfold.adapters.bybit.endpoint import parse_endpoint
+from carryfold.adapters.bybit.market import BybitMarket
 from carryfold.adapters.bybit.streams import PublicStreams
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.service import Daemon, run_daemon
 from carryfold.adapters.daemon.settings import DaemonSettings, ParameterSet
-from carryfold.adapters.simexchange import SimConfig, SimExchange
 from carryfold.domain.events import FlattenRequested, Resumed
 from carryfold.domain.params import Parameters
 from carryfold.eventlog import LogReader
+from carryfold.simexchange import SimConfig, SimExchange
 
 HISTORY_DAYS = 40
 SETTLEMENT_MS = 8 * 3_600_000
@@ -54,11 +55,11 @@ CONTROL_EVERY_S = 0.1
 OPERATE_EVERY_S = 10.0
 WARM_UP_S = 10.0
 MIB = 1 << 20
-QUEUES = ("streams' outbox", "conflator, passing", "conflator, latest", "log writer", "event loop late")
+QUEUES = ("streams' queue", "conflator, passing", "conflator, latest", "log writer", "event loop late")
 
 
 class CountingStreams(PublicStreams):
-    """The daemon's streams, counting messages."""
+    """The daemon's streams, with a count of messages."""
 
     messages = 0
 
@@ -72,7 +73,7 @@ class CountingStreams(PublicStreams):
 
 
 class CountingMarket(BybitMarket):
-    """A market whose streams can be looked at."""
+    """A market that keeps its streams for inspection."""
 
     streams: CountingStreams | None = None
 
@@ -81,8 +82,8 @@ class CountingMarket(BybitMarket):
         return self.streams.events()
 
 
-class KeepingMetrics(Metrics):
-    """Metrics that keep every latency, as (when it was over, how long it took) in seconds."""
+class RecordingMetrics(Metrics):
+    """Metrics that record every latency as (end, duration) in seconds."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -102,10 +103,10 @@ class KeepingMetrics(Metrics):
 
 
 class Sample(NamedTuple):
-    """One look at the running daemon. `late_ms`: how long the event loop kept this look waiting."""
+    """One sample of the running daemon. `late_ms`: the delay of the sample in the event loop."""
 
     at_s: float
-    outbox: int
+    streams_queue: int
     passing: int
     latest: int
     writer: int
@@ -115,12 +116,12 @@ class Sample(NamedTuple):
     waited_s: float
 
 
-class Watched:
-    """A daemon and what was seen of it."""
+class Measurement:
+    """The measurement of a daemon."""
 
     def __init__(self, market: CountingMarket, minutes: float) -> None:
         self.market = market
-        self.metrics = KeepingMetrics()
+        self.metrics = RecordingMetrics()
         self.seconds = 60 * minutes
         self.samples: list[Sample] = []
         self.found: dict[str, Any] = {}
@@ -129,16 +130,16 @@ class Watched:
 
     @property
     def daemon(self) -> Daemon:
-        assert self._daemon is not None, "not begun"
+        assert self._daemon is not None, "not started"
         return self._daemon
 
-    def take_part(self, daemon: Daemon) -> None:
-        """The daemon that is about to serve gets the market and the metrics that count."""
+    def attach(self, daemon: Daemon) -> None:
+        """Give the daemon, before it serves, the market and the metrics of this measurement."""
         daemon.market, daemon.metrics = self.market, self.metrics
         self._daemon = daemon
 
     async def watch(self, home: Path, exchange_pid: int) -> None:
-        """Measure for as long as asked, then stop the daemon."""
+        """Measure for the given time, then stop the daemon."""
         while self.market.streams is None or self.market.streams.messages == 0:
             await asyncio.sleep(SAMPLE_S)
         await asyncio.sleep(min(WARM_UP_S, self.seconds / 4))
@@ -149,7 +150,7 @@ class Watched:
         operator = asyncio.ensure_future(self._operate())
         began = due = self.began = time.perf_counter()
         while (now := time.perf_counter()) - began < self.seconds:
-            sizes = len(streams.outbox), *conflated(daemon), daemon.engine._committer._waiting.qsize()
+            sizes = len(streams.queue), *conflated(daemon), daemon.engine._committer._waiting.qsize()
             self.samples.append(Sample(now - began, *sizes, (now - due) * 1e3, *resident(), waited_s()))
             due = max(due + SAMPLE_S, now)
             await asyncio.sleep(due - now)
@@ -163,7 +164,7 @@ class Watched:
     async def _operate(self) -> None:
         while True:
             await asyncio.sleep(OPERATE_EVERY_S)
-            now = self.daemon.pace.now
+            now = self.daemon.clock.now
             await self.daemon.engine.record([FlattenRequested(0, now(), "benchmark")])
             await asyncio.sleep(3.0)
             await self.daemon.engine.record([Resumed(0, now(), "benchmark")])
@@ -174,7 +175,7 @@ class Watched:
             stat = reader.stat()
         return {
             "messages": self.market.streams.messages,
-            "left_out": self.daemon.conflator.left_out,
+            "left_out": self.daemon.recorder.conflator.replaced,
             "cpu_s": sum(os.times()[:2]),
             "waited_s": waited_s(),
             "exchange_cpu_s": cpu_of(exchange_pid),
@@ -187,7 +188,7 @@ class Watched:
 
 def conflated(daemon: Daemon) -> tuple[int, int]:
     """(events waiting to pass, latest observations kept)."""
-    kept = daemon.conflator
+    kept = daemon.recorder.conflator
     waiting = sum(one.event is not None for one in (*kept._quotes.values(), *kept._estimates.values()))
     return len(kept._passing), waiting
 
@@ -205,7 +206,7 @@ def cpu_of(pid: int) -> float:
 
 
 def waited_s() -> float:
-    """Seconds that this process's threads wanted to run and had no core, so far; 0 where the system does not tell."""
+    """Seconds for which this process's threads were ready without a core, so far; 0 where the system has no figure."""
     try:
         tasks = [file.read_text() for file in Path("/proc/self/task").glob("*/schedstat")]
     except OSError:
@@ -214,7 +215,7 @@ def waited_s() -> float:
 
 
 def parameter_sets(number: int) -> tuple[ParameterSet, ...]:
-    """So many sets that buy as much as they may."""
+    """`number` sets that buy as much as they may."""
     common = {"cadence_s": 1, "stale_s": 120, "capital": 1e6, "max_positions": 20, "min_interval_h": 0.0}
     return tuple(
         ParameterSet(f"set {n}", Parameters(**common, enter=1e-5 * (n + 1), exit=-1e-3, rate_source="predicted"))
@@ -223,7 +224,7 @@ def parameter_sets(number: int) -> tuple[ParameterSet, ...]:
 
 
 def flush_alone(file: Path) -> None:
-    """The control's process: until its input ends, then the seconds each flush took, as JSON."""
+    """The control process: flushes until its input ends, then prints the seconds of each flush as JSON."""
     ended = threading.Event()
     threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
     took: list[float] = []
@@ -238,7 +239,7 @@ def flush_alone(file: Path) -> None:
 
 
 async def serve_exchange(pairs: int, push_ms: int, minutes: float) -> None:
-    """The exchange's process: begins to serve once every price is worked out, so that it does not stall later."""
+    """The exchange process: computes every price before it serves, so that it does not stall later."""
     now_ms = time.time_ns() // 1_000_000 - round(60_000 * (minutes + 10))
     start_ms = now_ms // SETTLEMENT_MS * SETTLEMENT_MS - BEFORE_SETTLEMENT_MS
     # One pair in eight is closed, and only trading ones count.
@@ -247,7 +248,7 @@ async def serve_exchange(pairs: int, push_ms: int, minutes: float) -> None:
     )
     async with await SimExchange.start(config) as venue:
         market = venue.exchange.market
-        for one in market.instruments:
+        for one in market.pairs:
             for spot in (False, True):
                 market.day(one, start_ms, spot=spot)
         sys.stdout.write(venue.endpoints.rest + "\n")
@@ -255,46 +256,46 @@ async def serve_exchange(pairs: int, push_ms: int, minutes: float) -> None:
         await venue.wait()
 
 
-async def run(home: Path, rest: str, exchange_pid: int, options: argparse.Namespace) -> Watched:
-    """The daemon, watched."""
+async def run(home: Path, rest: str, exchange_pid: int, options: argparse.Namespace) -> Measurement:
+    """Run the daemon and measure it."""
     settings = DaemonSettings(
         mode="paper", pairs=f"top:{options.pairs}", endpoint=rest, sets=parameter_sets(options.runs), speed=1.0
     )
-    watched = Watched(CountingMarket(parse_endpoint(rest)), options.minutes)
-    watching = asyncio.ensure_future(watched.watch(home, exchange_pid))
-    serving = asyncio.ensure_future(run_daemon(home, settings, started=watched.take_part))
+    measurement = Measurement(CountingMarket(parse_endpoint(rest)), options.minutes)
+    watching = asyncio.ensure_future(measurement.watch(home, exchange_pid))
+    serving = asyncio.ensure_future(run_daemon(home, settings, started=measurement.attach))
     try:
         await asyncio.wait([watching, serving], return_when=asyncio.FIRST_COMPLETED)
         if watching.done():
             watching.result()
         await serving
-        assert watched.found, "the daemon was not told to stop before that"
-        return watched
+        assert measurement.found, "the daemon stopped before the measurement did"
+        return measurement
     finally:
         watching.cancel()
         serving.cancel()
         await asyncio.gather(watching, serving, return_exceptions=True)
-        await watched.market.close()
+        await measurement.market.close()
 
 
-def figures(watched: Watched, home: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Everything that was measured."""
-    found, samples = watched.found, watched.samples
+def figures(measurement: Measurement, home: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """All figures."""
+    found, samples = measurement.found, measurement.samples
     seconds = found["seconds"]
     with LogReader.open(home) as reader:
         stated = reader.stat()
     day = 86_400 / seconds
     return {
-        "pairs": len(watched.daemon.pairs),
+        "pairs": len(measurement.daemon.pairs),
         "runs": options.runs,
         "minutes": seconds / 60,
         "messages_a_second": found["messages"] / seconds,
         "unreadable": found["unreadable"],
-        "commits": len(watched.metrics.fold_s),
-        "decisions": watched.metrics.decisions,
-        "commit_to_fold_ms": spread([took for _, took in watched.metrics.fold_s]),
-        "commit_to_decision_ms": spread([took for _, took in watched.metrics.decision_s]),
-        "by_minute": by_minute(watched),
+        "commits": len(measurement.metrics.fold_s),
+        "decisions": measurement.metrics.decisions,
+        "commit_to_fold_ms": spread([took for _, took in measurement.metrics.fold_s]),
+        "commit_to_decision_ms": spread([took for _, took in measurement.metrics.decision_s]),
+        "by_minute": by_minute(measurement),
         "queues": {name: queue([sample[1 + at] for sample in samples]) for at, name in enumerate(QUEUES)},
         "rss_mib": memory(samples),
         "cpu_share": found["cpu_s"] / seconds,
@@ -308,7 +309,7 @@ def figures(watched: Watched, home: Path, options: argparse.Namespace) -> dict[s
         "disk_bytes_a_day": found["disk_bytes"] * day,
         "stat_bytes_a_day": stated["bytes_per_day"],
         "bytes_an_event": found["log_bytes"] / max(found["log_events"], 1),
-        "stat_bytes_an_event": stated["map_used"] / stated["events"],  # what it makes events of a day into bytes with
+        "stat_bytes_an_event": stated["map_used"] / stated["events"],  # by which it converts events to bytes
     }
 
 
@@ -328,31 +329,33 @@ def queue(lengths: list[float]) -> dict[str, float]:
 
 
 def memory(samples: list[Sample]) -> dict[str, list[float]]:
-    """Resident memory, and the daemon's own part of it, at a tenth, half and the end of the run."""
+    """Resident memory, and the part without file pages, at a tenth, half and the end of the run."""
     return {
         f"minute {samples[at].at_s / 60:.1f}": [samples[at].rss / MIB, samples[at].own / MIB]
         for at in (len(samples) // 10, len(samples) // 2, -1)
     }
 
 
-def by_minute(watched: Watched) -> list[dict[str, Any]]:
-    """Latencies of each minute, beside the share of it that the daemon's threads waited for a core."""
+def by_minute(measurement: Measurement) -> list[dict[str, Any]]:
+    """Latencies of each minute, and the share of it for which the daemon's threads waited for a core."""
     found = []
-    for start in range(0, int(watched.found["seconds"]), 60):
-        inside = [sample for sample in watched.samples if start <= sample.at_s < start + 60]
-        begin = watched.began + start
+    for start in range(0, int(measurement.found["seconds"]), 60):
+        inside = [sample for sample in measurement.samples if start <= sample.at_s < start + 60]
+        begin = measurement.began + start
         found.append(
             {
                 "waited": (inside[-1].waited_s - inside[0].waited_s) / max(inside[-1].at_s - inside[0].at_s, SAMPLE_S),
-                "fold_ms": spread([took for at, took in watched.metrics.fold_s if begin <= at < begin + 60]),
-                "decision_ms": spread([took for at, took in watched.metrics.decision_s if begin <= at < begin + 60]),
+                "fold_ms": spread([took for at, took in measurement.metrics.fold_s if begin <= at < begin + 60]),
+                "decision_ms": spread(
+                    [took for at, took in measurement.metrics.decision_s if begin <= at < begin + 60]
+                ),
             }
         )
     return found
 
 
 def show(found: dict[str, Any]) -> None:
-    """A table of it."""
+    """Print the table."""
 
     def ms(name: str) -> str:
         return ", ".join(f"{key} {value:.1f} ms" for key, value in found[name].items()) or "nothing to measure"
@@ -378,7 +381,7 @@ def show(found: dict[str, Any]) -> None:
             f"log stat, by the last {found['stat_minutes']:.0f} minutes of the log",
             growth(found, "stat_events_a_day", "stat_bytes_a_day"),
         ),
-        ("bytes an event", f"{found['bytes_an_event']:.0f}; log stat reckons with {found['stat_bytes_an_event']:.0f}"),
+        ("bytes an event", f"{found['bytes_an_event']:.0f}; log stat uses {found['stat_bytes_an_event']:.0f}"),
         *(
             (name, ", ".join(f"{key} {value:,.0f}" for key, value in lengths.items()) + (" ms" * (name == QUEUES[-1])))
             for name, lengths in found["queues"].items()
@@ -393,7 +396,7 @@ def show(found: dict[str, Any]) -> None:
 
 
 def growth(found: dict[str, Any], events: str, size: str) -> str:
-    """A cell."""
+    """One cell of the table."""
     return f"{found[events] / 1e6:.2f} M events, {found[size] / 1e6:,.0f} MB"
 
 
@@ -411,9 +414,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     try:
         assert exchange.stdout is not None
         rest = exchange.stdout.readline().strip()
-        watched = asyncio.run(run(home, rest, exchange.pid, options))
+        measurement = asyncio.run(run(home, rest, exchange.pid, options))
         flushes = json.loads(control.communicate()[0])
-        return figures(watched, home, options) | {"flush_alone_ms": spread(flushes)}
+        return figures(measurement, home, options) | {"flush_alone_ms": spread(flushes)}
     finally:
         for process in (exchange, control):
             process.terminate()
@@ -425,9 +428,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--pairs", type=int, default=500)
-    parser.add_argument("--push-ms", type=int, default=150, help="how often the exchange looks at its streams")
+    parser.add_argument("--push-ms", type=int, default=150, help="interval at which the exchange sends")
     parser.add_argument("--runs", type=int, default=2, help="parameter sets side by side")
-    parser.add_argument("--dir", help="where the log is made, and removed again")
+    parser.add_argument("--dir", help="folder of the temporary log")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--exchange", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--control", help=argparse.SUPPRESS)

@@ -1,8 +1,8 @@
-"""How many rows a second does the fold take, with funding and fees accounted for, on one core?
+"""How many rows a second does the fold process on one core, with funding and fees?
 
 Prints markdown rows: simple and composite on 100 pairs x 3,000 hourly bars of both legs with a decision at every
 instant; simple on one-minute bars from the files of a tape; one live row from Python; and real histories, imported into
-a home as a user would, where their files are at hand (`--data DIR` with bybit_majors/ and hyperliquid/).
+a home, if `--data DIR` has their files (bybit_majors/ and hyperliquid/).
 """
 
 import argparse
@@ -74,7 +74,7 @@ def measure_live_row(rows: Rows, pairs: BenchmarkPairs, calls: int = 20_000) -> 
 
 
 def read_history(folder: Path, venue: str) -> tuple[Rows, Selection]:
-    """The rows of a real history, as a backtest of all its carry pairs sees them."""
+    """The rows of a real history in a backtest of all its carry pairs."""
     with tempfile.TemporaryDirectory() as home:
         with EventLog.open(Path(home)) as log:
             import_paths(log, sorted(folder.glob("*.csv.gz")), venue=venue)

@@ -1,10 +1,10 @@
-"""How many events a second does an append make durable, and what does the nearest alternative do on the same disk?
+"""How many events a second does an append make durable, compared with alternatives on the same disk?
 
     python benchmarks/log_append.py [--runs 5] [--events 163840] [--dir FOLDER]
 
 Every number is a median of fresh files, flushed to the disk at each commit. The events are array-like msgpack of
 about 110 bytes. Peers: `sqlite3` with executemany (WAL, synchronous=FULL) and the SQLite recorder of `eventsourcing`
-(WAL), where it is installed.
+(WAL), if it is installed.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def eventlog(folder: Path, events: list[Event], size: int, *, keyed: bool) -> fl
 
 
 def eventlog_threads(folder: Path, events: list[Event]) -> float:
-    """One event a submission, many threads that each wait for their own."""
+    """One event for each submission, from many threads that each wait for their own."""
     with EventLog.open(folder) as log, GroupCommitter(log) as committer:
 
         def produce(mine: list[Event]) -> None:
@@ -117,7 +117,7 @@ def eventsourcing_sqlite(folder: Path, events: list[Event], size: int) -> float:
 def median(
     measure: Callable[..., float], runs: int, where: str | None, *arguments: Any, **options: Any
 ) -> float | None:
-    """Events a second, or None where the peer is not installed."""
+    """Events a second, or None if the peer is not installed."""
     rates = []
     for _ in range(runs):
         with tempfile.TemporaryDirectory(dir=where) as folder:

@@ -1,9 +1,9 @@
-"""How many events a second does a reader get out of the log, raw, decoded, and verified?
+"""How many events a second does a reader return from the log, raw, decoded, and verified?
 
     python benchmarks/log_replay_raw.py [--runs 5] [--events 409600] [--dir FOLDER]
 
 One log is written, then read again and again from a warm cache. "Decoded" is every event as a typed struct from one
-msgspec decoder. Peers: `sqlite3` and, where installed, the SQLite recorder of `eventsourcing`, both decoding the same
+msgspec decoder. Peers: `sqlite3` and, if installed, the SQLite recorder of `eventsourcing`, both decoding the same
 payloads with the same decoder.
 """
 
@@ -27,7 +27,7 @@ BATCH = 4_096
 
 
 class Quoted(msgspec.Struct, array_like=True, tag=True, frozen=True):
-    """Stands for a market event."""
+    """A typical market event."""
 
     venue: str
     symbol: str
@@ -40,7 +40,7 @@ class Quoted(msgspec.Struct, array_like=True, tag=True, frozen=True):
 
 
 class Settled(msgspec.Struct, array_like=True, tag=True, frozen=True):
-    """A second kind, so that the decoder has a union to look into."""
+    """A second class, so that the decoder has a union."""
 
     venue: str
     symbol: str

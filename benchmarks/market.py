@@ -22,7 +22,7 @@ class BenchmarkPairs:
         self.instruments: list[Instrument] = [leg for pair in self.pairs for leg in (pair.short, pair.long)]
 
     def listed(self, lot: float = 1e-6, min_notional: float = 5.0) -> Rows:
-        """Everything listed since ever."""
+        """Listings of unknown time for all instruments."""
         rows = np.zeros(len(self.instruments), ROW)
         rows["subject"], rows["kind"] = np.arange(len(rows)), Kind.INSTRUMENT_LISTED
         rows["a"], rows["b"], rows["c"] = lot, min_notional, 1.0
@@ -30,8 +30,8 @@ class BenchmarkPairs:
 
 
 def make_rows(count: int, bars: int, seed: int = 1) -> tuple[Rows, BenchmarkPairs]:
-    """Rows in canonical order: listings, `bars` hourly bars of each leg, a settlement every eighth hour. Rates wander
-    so that pairs come and go over the default thresholds."""
+    """Rows in canonical order: listings, `bars` hourly bars of each leg, a settlement every eighth hour. Rates move
+    across the default thresholds, so that pairs are entered and left."""
     draw = np.random.Generator(np.random.PCG64(seed))
     made = BenchmarkPairs(count)
     spot = 100 * np.exp(np.cumsum(draw.normal(0, 0.005, (bars, count)), axis=0))
@@ -62,5 +62,5 @@ def timed(event_at: np.ndarray, delay: int, pairs: int, kind: Kind, leg: int) ->
 
 
 def median_time(times: list[float]) -> float:
-    """The middle one."""
+    """The median."""
     return sorted(times)[len(times) // 2]

@@ -4,8 +4,8 @@
 
 Each size is a log of its own on the disk: five-minute bars of both legs and 8 h settlements of 100 pairs, appended pair
 by pair as an import does, which is the worst order for the tape's sorting. Tape and backtest run in fresh processes;
-the backtest is the command as a user gives it. Peak memory is what the kernel says of the process; `own` is the part
-that is not pages of files, which the kernel can take back (sampled, Linux only). 16 million events want 4 GB of disk.
+the backtest is the real command. Peak memory is the kernel's figure for the process; `own` is the part without pages of
+files, which the kernel can reclaim (sampled, Linux only). 16 million events need 4 GB of disk.
 """
 
 import argparse
@@ -42,7 +42,7 @@ Timed = tuple[bytes, int]
 
 
 class Run(NamedTuple):
-    """How a process went: seconds, peak memory and the part of it that was its own, in KiB, and what it printed."""
+    """The run of a process: seconds, peak memory and its own part of it in KiB, and its output."""
 
     seconds: float
     peak: int
@@ -73,7 +73,7 @@ def pair_events(number: int, settlements: int) -> Iterator[Timed]:
 
 
 def write_log(home: Path, events: int) -> None:
-    """A log of about `events` events."""
+    """Write a log of about `events` events."""
     settlements = round(events / PAIRS / (2 * BARS_A_SETTLEMENT + 1))
     with EventLog.open(home) as log:
         waiting: list[Timed] = []
@@ -87,7 +87,7 @@ def write_log(home: Path, events: int) -> None:
 
 
 def append(log: EventLog, waiting: list[Timed]) -> None:
-    """Make `waiting` durable, and empty it."""
+    """Append the `waiting` entries and empty the list."""
     if waiting:
         payloads, known_at = zip(*waiting, strict=True)
         log.append_columns([Columns(payloads, None, known_at)])
@@ -95,13 +95,13 @@ def append(log: EventLog, waiting: list[Timed]) -> None:
 
 
 def build_tape(home: Path) -> None:
-    """The tape, from nothing."""
+    """Build the tape from scratch."""
     with LogReader.open(home) as reader:
         print(Tape.open(home, reader).rows)
 
 
 def own_memory(pid: int) -> int:
-    """Anonymous memory of a process now, KiB; 0 where the system does not tell."""
+    """Anonymous memory of a process now, KiB; 0 where the system has no figure."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
     except OSError:
@@ -111,7 +111,7 @@ def own_memory(pid: int) -> int:
 
 
 def measured(*command: str) -> Run:
-    """Run a process to its end."""
+    """Run a process and measure it."""
     with tempfile.TemporaryFile("w+") as out:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
@@ -150,7 +150,7 @@ def measure(home: Path, events: int) -> str:
 
 
 def memory(run: Run) -> str:
-    """Two cells."""
+    """Two cells of the table."""
     return f"{run.peak / MIB:.0f} MiB | {run.own / MIB:.0f} MiB"
 
 

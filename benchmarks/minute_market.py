@@ -19,8 +19,8 @@ LOT, MIN_NOTIONAL, TURNOVER = 1e-6, 5.0, 1e6
 
 
 class MinuteMarket:
-    """Closes [minute, pair] of both legs and settled rates [settlement, pair]. Rates start where they would be after
-    a long time, and wander so that pairs come and go over the thresholds."""
+    """Closes [minute, pair] of both legs and settled rates [settlement, pair]. Rates start in
+    their long-run distribution and move across the thresholds, so that pairs are entered and left."""
 
     def __init__(self, pairs: int, minutes: int) -> None:
         draw = np.random.Generator(np.random.PCG64(1))
@@ -34,7 +34,7 @@ class MinuteMarket:
             self.rates[k] = np.round(1e-4 + 1.5e-4 * rate, 8)
 
     def write(self, path: Path) -> None:
-        """The file that nautilus_peer.py reads: int64 pairs and minutes, then doubles."""
+        """Write the file for nautilus_peer.py: int64 pairs and minutes, then doubles."""
         shape = np.array([self.pairs, self.minutes], np.int64)
         path.write_bytes(b"".join(part.tobytes() for part in (shape, self.spot, self.perp, self.rates)))
 
@@ -54,7 +54,7 @@ class MinuteMarket:
         return rows
 
     def events(self) -> Iterator[tuple[Event, int]]:
-        """The same as events of a log, with their known_at."""
+        """The market as log events with their known_at."""
         for symbol in self.names.symbols:
             for kind in ("perp", "spot"):
                 yield InstrumentListed("bench", symbol, kind, 1, 0, symbol[:-4], "USDT", LOT, MIN_NOTIONAL), 0
@@ -70,7 +70,7 @@ class MinuteMarket:
 
 
 def write_log(market: MinuteMarket, home: Path) -> None:
-    """The market as a log."""
+    """Write the market to a log."""
     with EventLog.open(home) as log:
         entries: list[Entry] = []
         for event, known_at in market.events():

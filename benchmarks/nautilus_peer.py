@@ -1,4 +1,4 @@
-"""NautilusTrader's side of `nautilus_speed.py`: run by a Python that has nautilus_trader 2, driven over its pipes.
+"""NautilusTrader's side of `nautilus_speed.py`, run by a Python with nautilus_trader 2 and driven over its pipes.
 
 `python nautilus_peer.py MARKET` reads the market file that nautilus_speed.py wrote, makes NautilusTrader's data objects
 once (not timed), prints its version as a line of JSON, and then answers each workload named on a line of standard input
@@ -53,7 +53,7 @@ class Carry(Strategy):
     bought and perpetual sold, in whatever slots are free. It wakes for funding rates and once a settlement."""
 
     def prepare(self, market: "Market") -> None:
-        """What it needs; its constructor takes the engine's configuration alone."""
+        """Set its inputs; the constructor only takes the engine's configuration."""
         self.market = market
         self.rates: dict[int, Decimal] = {}
         self.held: set[int] = set()
@@ -110,7 +110,7 @@ class Threshold(Strategy):
     """Compares each funding rate with a threshold and trades nothing."""
 
     def prepare(self, market: "Market") -> None:
-        """What it needs, and the counters of the report."""
+        """Set its inputs and the counters of the report."""
         self.market = market
         self.trades, self.fees, self.seen = 0, 0.0, 0
 

@@ -1,14 +1,14 @@
 """How do the fold's rows a second compare with NautilusTrader's events a second?
 
 Both sides take the same market, one-minute prices of spot and perpetual of each pair and a funding settlement every
-8 h, and trade the same carry rule with fees and funding booked: after a settlement leave what pays under 1 bp, enter
-the best that pay 3 bp or more, in 5 slots of 1,000. What each does per event is printed under the table, and so are
-positions, fees and funding of both, which have to agree closely or the speeds would mean nothing.
+8 h, and trade the same carry rule with fees and funding: after a settlement, leave pairs that pay less than 1 bp and
+enter the best that pay 3 bp or more, in 5 slots of 1,000. The work per event is printed under the table, and so are
+positions, fees and funding of both sides, which must agree closely for the comparison to be valid.
 
 NautilusTrader is measured where `--peer-python` (or CARRYFOLD_PEER_PYTHON) names a Python that has version 2 of it; the
 runs of the two sides alternate. Making data objects, appending the log and building the tape are not timed. Both sides
-are one thread, and what is taken is that thread's CPU time: on a machine that is shared, a run of seconds waits for its
-core more often than a run of milliseconds, and time on the wall would flatter us.
+are one thread, measured by its CPU time: on a shared machine a run of seconds waits for its core more often than a run
+of milliseconds, so wall time would favour us.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from minute_market import MinuteMarket, write_log
 from peer import Peer, PeerFailed, add_peer_option
 
 SETTINGS = ("slippage_bp=0", "impact=0")  # so that both sides trade at the price less half the spread
-OUR_RUNS = 3  # of ours a round: they are short, and noise should fall on both sides alike
+OUR_RUNS = 3  # of ours a round: they are short, so that disturbances affect both sides alike
 MEMORY, FILES, BACKTEST = (
     "carryfold, simple, rows in memory",
     "carryfold, simple, tape files to fold",
@@ -120,7 +120,7 @@ class Race:
             self.failure = str(failed)
 
     def report(self, market: MinuteMarket, rows: int) -> None:
-        """The table, what both traded, and what each does."""
+        """Print the table, the trades of both sides, and the work per event."""
         print(f"{market.pairs} pairs x {market.minutes:,} minutes. Ratios: rows in memory against that line.\n")
         print("| tool and workload | events | events/s of CPU, median (range) | ratio | pair-minutes/s | ratio |")
         print("|---|---:|---:|---:|---:|---:|")

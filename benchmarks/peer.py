@@ -1,4 +1,4 @@
-"""A peer in a Python of its own: started once, told over its pipes what to run, so that its runs and ours alternate."""
+"""A peer under its own Python: started once and driven over its pipes, so that its runs and ours alternate."""
 
 import argparse
 import json
@@ -12,13 +12,15 @@ __all__ = ["Peer", "PeerFailed", "add_peer_option"]
 
 
 class PeerFailed(Exception):
-    """The peer cannot be measured; the text says why in one line."""
+    """The peer cannot be measured; the text is one line with the reason."""
 
 
 class Peer:
-    """`script` under the Python `python`, on the file `market`. It answers each workload it is told with a line of
-    JSON, and begins with one that has its `version`. Raises PeerFailed when it cannot start or dies, however it
-    dies."""
+    """`script` under the Python `python`, with the file `market`.
+
+    It prints a line of JSON with its `version`, then one for each workload. Raises PeerFailed when it cannot start or
+    dies.
+    """
 
     def __init__(self, python: str, script: str, market: Path) -> None:
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 - it lives as long as the process
@@ -31,7 +33,7 @@ class Peer:
         self.version = str(self.answer()["version"])
 
     def ask(self, workload: str) -> None:
-        """Tell it to run `workload` once."""
+        """Start one run of `workload`."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(workload + "\n")
@@ -40,7 +42,7 @@ class Peer:
             raise PeerFailed(self._last_words()) from None
 
     def answer(self) -> dict[str, Any]:
-        """Wait for what came of it."""
+        """Wait for the result of a run."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line.startswith("{"):
@@ -49,12 +51,12 @@ class Peer:
         return answer
 
     def run(self, workload: str) -> dict[str, Any]:
-        """Both."""
+        """Run `workload` once and return its result."""
         self.ask(workload)
         return self.answer()
 
     def close(self) -> None:
-        """Let it end."""
+        """Close its input and wait until it ends."""
         self._process.communicate()
 
     def _last_words(self) -> str:
@@ -65,6 +67,6 @@ class Peer:
 
 
 def add_peer_option(parser: argparse.ArgumentParser, package: str) -> None:
-    """`--peer-python`, by default what CARRYFOLD_PEER_PYTHON names."""
+    """Add `--peer-python`, by default the value of CARRYFOLD_PEER_PYTHON."""
     named = os.environ.get("CARRYFOLD_PEER_PYTHON")
     parser.add_argument("--peer-python", default=named, help=f"a Python that has {package} (benchmarks/README.md)")

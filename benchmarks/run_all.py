@@ -1,11 +1,19 @@
-"""Run every benchmark, one after the other, and print their tables. Options are passed to the scripts that know them:
-`--peer-python PYTHON` names a Python that has the peers."""
+"""Run every benchmark, one after the other, and print their tables. Options are passed to the scripts that have them:
+`--peer-python PYTHON` names a Python with the peers."""
 
 import subprocess
 import sys
 from pathlib import Path
 
-SCRIPTS = ("log_append.py", "log_replay_raw.py", "tape_build.py", "fold_speed.py", "memory.py", "daemon_scale.py")
+SCRIPTS = (
+    "log_append.py",
+    "log_replay_raw.py",
+    "tape_build.py",
+    "fold_speed.py",
+    "memory.py",
+    "restart.py",
+    "daemon_scale.py",
+)
 WITH_PEER = ("sweep_speed.py", "nautilus_speed.py")
 
 

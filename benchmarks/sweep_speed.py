@@ -39,7 +39,7 @@ def simple_sets() -> list[Parameters]:
 
 
 def composite_sets() -> list[Parameters]:
-    """A grid over what conviction an entry takes, the weight of the level, and slots."""
+    """A grid over the conviction of an entry, the weight of the level, and slots."""
     chosen = []
     for k in range(SETS):
         conviction, level, slots = 0.4 + 0.01 * (k % 20), 0.2 + 0.1 * (k // 20 % 2), 1 + k // 40
@@ -57,7 +57,7 @@ def make_states(made: BenchmarkPairs, strategy: str = "simple") -> list[State]:
 
 
 def check(states: list[State], rows: Rows, made: BenchmarkPairs) -> None:
-    """Every twentieth state must equal, bit for bit, that of a run of its set alone."""
+    """Compare every twentieth state, bit for bit, with that of a single run."""
     for k in range(0, SETS, 20):
         single = State(states[k].params, made.instruments, made.pairs)
         simulate(single, rows)
@@ -66,7 +66,7 @@ def check(states: list[State], rows: Rows, made: BenchmarkPairs) -> None:
 
 
 def write_arrays(rows: Rows, path: Path) -> None:
-    """The market as vectorbt takes it: [bar, pair] closes of both legs and the rate known when the bar's price is
+    """Write the market for vectorbt: [bar, pair] closes of both legs and the rate known when the bar's price is
     traded, and [settlement, pair] rates."""
     bars = rows[rows["kind"] == Kind.BAR_CLOSED].reshape(BARS, PAIRS, 2)
     settled = rows[rows["kind"] == Kind.FUNDING_SETTLED]["a"].reshape(BARS // HOURS_8, PAIRS)
@@ -115,7 +115,7 @@ class Race:
                         break
 
     def folds(self) -> dict[str, tuple[str, list[Rows]]]:
-        """What is swept, and in which pieces the rows come."""
+        """The parameter sets of a workload and the blocks of its rows."""
         whole = [self.rows]
         return {"fold": ("simple", whole), "blocks": ("simple", self.blocks), "composite": ("composite", whole)}
 
@@ -125,7 +125,7 @@ class Race:
 
     def report(self, version: str) -> None:
         """A table; ratios are of equal numbers of cores, the median of those of the rounds: the runs of a round are
-        neighbours in time and share its noise."""
+        close in time and share disturbances."""
         print("| tool | cores | sets/s, median (range) | the fold is |\n|---|---:|---:|---:|")
         titles = {
             "fold": "carryfold simulate_many, simple: both legs, fees, funding, shared capital, slots",

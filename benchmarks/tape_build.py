@@ -1,7 +1,7 @@
 """How fast is a tape built from its log, brought up to date, and read?
 
-Run `python benchmarks/tape_build.py [--events N] [--pairs N] [--repeats N]`. Prints rows of a Markdown table: medians,
-then the range over the repeats. Rates are per log event (build) and per row (read). The log is hourly bars and
+Run `python benchmarks/tape_build.py [--events N] [--pairs N] [--repeats N]`. Prints rows of a Markdown table: medians
+and the range over the repeats. Rates are per log event (build) and per row (read). The log is hourly bars and
 settlements, appended symbol by symbol (the worst for sorting: each symbol touches every day) or in time order.
 """
 
@@ -43,7 +43,7 @@ def main() -> None:
 
 
 def write_log(home: Path, events: int, pairs: int, by_symbol: bool) -> int:
-    """A log of about `events` events; returns how many."""
+    """Write a log of about `events` events and return their number."""
     chance = random.Random(7)
     hours = events * 8 // 9 // pairs
     steps = [(pair, hour) for pair in range(pairs) for hour in range(hours)]
@@ -97,13 +97,13 @@ def measure(home: Path, events: int, order: str, repeats: int) -> None:
 
 
 def consume(tape: Tape) -> None:
-    """Read everything and do nothing with it."""
+    """Read all blocks."""
     for _ in tape.blocks():
         pass
 
 
 def timed(run: Callable[[], object]) -> float:
-    """Seconds."""
+    """The seconds of a call."""
     start = time.perf_counter()
     run()
     return time.perf_counter() - start

@@ -1,9 +1,9 @@
 """vectorbt's side of `sweep_speed.py`: run by a Python that has vectorbt, driven over its pipes.
 
 `python vectorbt_peer.py MARKET` reads the arrays that sweep_speed.py wrote, prints its version as a line of JSON, and
-then answers each workload named on a line of standard input with the seconds it took for SETS parameter sets.
-`engine="auto"` takes vectorbt's Rust engine where vectorbt-rust is installed, which is the faster one. A few sets a
-call are faster than all sets in one call, whose arrays leave the cache; BATCH was chosen by trying.
+then answers each workload named on a line of standard input with the seconds for SETS parameter sets. `engine="auto"`
+uses vectorbt's Rust engine if vectorbt-rust is installed, which is the faster one. A few sets in each call are faster
+than all sets in one call, whose arrays exceed the cache; BATCH was chosen by measurement.
 """
 
 import importlib.util
@@ -25,7 +25,8 @@ Market = dict[str, Any]
 
 
 def one_leg(market: Market, levels: Any) -> Any:
-    """Spot alone: bought at a rate of `level` or more, sold under EXIT, fees; no second leg, funding or shared cash."""
+    """Spot only: bought at a rate of `level` or more, sold below EXIT, with fees; no second leg, funding or shared
+    cash."""
     rate, count = market["rate"], len(levels)
     enters = np.concatenate([rate >= level for level in levels], axis=1)
     leaves, prices = np.tile(rate < EXIT, (1, count)), np.tile(market["spot"], (1, count))
@@ -33,7 +34,7 @@ def one_leg(market: Market, levels: Any) -> Any:
 
 
 def both_legs(market: Market, levels: Any) -> Any:
-    """Spot long and perpetual short, fees of each, cash shared within a set, funding added from what was held."""
+    """Spot long and perpetual short, fees of both, cash shared within a set, funding added from the positions held."""
     rate, count, pairs = market["rate"], len(levels), market["rate"].shape[1]
     enters = np.concatenate([np.tile(rate >= level, (1, 2)) for level in levels], axis=1)
     leaves = np.tile(rate < EXIT, (1, 2 * count))
@@ -62,7 +63,7 @@ WORKLOADS = {"one-leg": one_leg, "both-legs": both_legs}
 
 
 def run(market: Market, workload: str) -> dict[str, Any]:
-    """All sets once."""
+    """Run all sets once."""
     levels, batch = np.linspace(0.0002, 0.0006, SETS), BATCH[workload]
     started = time.perf_counter()
     returns = [WORKLOADS[workload](market, levels[k : k + batch]) for k in range(0, SETS, batch)]

@@ -1,21 +1,24 @@
-"""A paper run with three parameter sets across settlements, made once."""
+"""A paper run with three parameter sets over several settlements, created once for all tests."""
 
 import asyncio
 from pathlib import Path
 
 import pytest
 
-from carryfold.adapters.backfill import Wanted, choose_pairs, run_backfill
-from carryfold.adapters.bybit import BybitMarket, parse_endpoint
-from carryfold.adapters.daemon.checks import pace_of
+from carryfold.adapters.backfill import BackfillRequest, run_backfill
+from carryfold.adapters.bybit.endpoint import parse_endpoint
+from carryfold.adapters.bybit.facts import FACTS
+from carryfold.adapters.bybit.market import BybitMarket
+from carryfold.adapters.daemon.checks import clock_for
 from carryfold.adapters.daemon.conflation import RecordingPolicy
 from carryfold.adapters.daemon.run import Run
 from carryfold.adapters.daemon.service import Daemon
-from carryfold.adapters.simexchange import SimExchange
+from carryfold.adapters.marketdata.pair_choice import choose_pairs
 from carryfold.domain.codec import decode_batch
 from carryfold.domain.events import FundingPredicted, FundingSettled
 from carryfold.domain.instruments import Instrument
 from carryfold.eventlog import EventLog, LogReader
+from carryfold.simexchange import SimExchange
 from tests.adapters.daemon.world import (
     DEADLINE_S,
     SECOND,
@@ -26,7 +29,7 @@ from tests.adapters.daemon.world import (
     run,
     settings_for,
 )  # fmt: skip
-from tests.once import made_once
+from tests.once import create_once
 
 FREE = ("spot_taker_bp=0", "perp_taker_bp=0", "half_spread_bp=0", "slippage_bp=0", "min_age_d=0", "min_interval_h=0")
 SETS = (
@@ -50,7 +53,7 @@ def two_homes(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             copy_of(folder / "home", folder)
             await backfill(folder / "copy", venue)
 
-    folder = made_once(tmp_path_factory, "paper-run", lambda folder: run(work(folder)))
+    folder = create_once(tmp_path_factory, "paper-run", lambda folder: run(work(folder)))
     return folder / "home", folder / "copy"
 
 
@@ -73,12 +76,12 @@ async def enough(home: Path, served: Daemon) -> None:
 
 
 def has_traded(run: Run) -> bool:
-    """True if it has opened a few pairs and was paid for one."""
+    """True if it has opened a few pairs and received funding."""
     return int(run.state.book["entries"][0]) >= 3 and int(run.state.book["payments"][0]) > 0
 
 
 def held_by_all(served: Daemon, perp: Instrument) -> bool:
-    """True if the two runs that go by estimates hold the pair of a perpetual."""
+    """True if the two runs that use predictions hold the pair of a perpetual."""
     shorts = [pair.short for pair in served.runs[0].pairs]
     return all(run.state.pair[shorts.index(perp)]["held"] for run in served.runs[:2])
 
@@ -93,12 +96,13 @@ async def backfill(home: Path, venue: SimExchange) -> None:
     """Three days of bars and estimates up to now, before and during the run."""
     market = BybitMarket(parse_endpoint(venue.endpoints.rest))
     try:
-        pace = await pace_of(market, venue.clock.speed)
-        with EventLog.open(home, clock=pace.clock) as log:
+        clock = await clock_for(market, venue.clock.speed)
+        with EventLog.open(home, clock=clock.log_clock) as log:
             now = await market.server_time()
-            pairs = choose_pairs("top:7", await market.pairs(), await market.turnover())
-            wanted = Wanted((now - 3 * 86_400 * 10**9) // 10**6, now // 10**6, 60, 15)
-            report = await run_backfill(log, market.history, pairs, wanted, now)
+            listed = await market.pairs()
+            pairs = choose_pairs("top:7", listed, await market.turnover(listed))
+            wanted = BackfillRequest((now - 3 * 86_400 * 10**9) // 10**6, now // 10**6, 60, 15)
+            report = await run_backfill(log, market.history, FACTS, pairs, wanted, now)
             assert report.appended > 1_000
     finally:
         await market.close()

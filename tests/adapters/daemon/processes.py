@@ -1,4 +1,4 @@
-"""The exchange and the daemon as processes of their own, to be killed, frozen and told to stop."""
+"""The exchange and the daemon as processes of their own, to kill, suspend and stop them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WITHIN_S = 180.0
 
 
 class Process:
-    """A command whose JSON lines are read as they come."""
+    """A command whose JSON lines are read as it writes them."""
 
     def __init__(self, *arguments: str, lines_on: str, **changes: str) -> None:
         self.lines: list[dict[str, Any]] = []
@@ -97,7 +97,7 @@ class Process:
 
 @contextmanager
 def exchange_process(speed: float, *arguments: str) -> Iterator[str]:
-    """The address of an exchange in a box."""
+    """The address of a simulated exchange."""
     process = Process(
         "simexchange", "--speed", str(speed), "--start", START, "--history-days", "40", *arguments, lines_on="stdout"
     )
@@ -111,7 +111,7 @@ def exchange_process(speed: float, *arguments: str) -> Iterator[str]:
 def daemon_process(
     home: Path, endpoint: str, speed: float, *arguments: str, mode: str = "paper", **changes: str
 ) -> Iterator[Process]:
-    """A daemon that was started; armed when it says so. `changes`: of its environment."""
+    """A started daemon. `changes`: of its environment."""
     process = Process(
         "--home", str(home), "run", "--mode", mode, "--endpoint", endpoint, "--speed", str(speed), *arguments,
         lines_on="stderr", **changes,
@@ -123,13 +123,13 @@ def daemon_process(
 
 
 def write_config(home: Path, text: str = "") -> None:
-    """A home with a configuration in which the disk is never too full."""
+    """A home whose configuration ignores a full disk."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     (home / "carryfold.toml").write_text(f"[daemon]\nlow_disk_mb = 0\n{text}")
 
 
 def wait_for_seq(home: Path, seq: int) -> int:
-    """Wait until the log is so long; how long it is."""
+    """Wait until the log has so many events; gives their number."""
     end = time.monotonic() + WITHIN_S
     while (last := last_seq(home)) < seq:
         assert time.monotonic() < end, f"the log stays at seq {last}"
@@ -138,7 +138,7 @@ def wait_for_seq(home: Path, seq: int) -> int:
 
 
 def last_seq(home: Path) -> int:
-    """How long the log is; 0 where there is none yet."""
+    """The number of events in the log; 0 if there is no log yet."""
     try:
         with LogReader.open(home) as reader:
             return reader.last.seq

@@ -15,12 +15,12 @@ import pytest
 
 from carryfold.adapters.bybit import client
 from carryfold.adapters.daemon.service import run_daemon
-from carryfold.adapters.simexchange.config import KeyRights
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.venues import VenueError
 from carryfold.domain.codec import encode
 from carryfold.domain.events import ClockTicked, EntryDecided, Event, FillSimulated, FundingSettled, Halted, Quoted
 from carryfold.eventlog import Clock, DiskFull, EventLog, LogReader
 from carryfold.projections.runs import RunError
+from carryfold.simexchange.config import KeyRights
 from tests.adapters.daemon.world import (
     SECOND,
     copy_of,
@@ -35,7 +35,7 @@ from tests.adapters.daemon.world import (
     until,
     verify_all,
 )  # fmt: skip
-from tests.adapters.shell import Said, Shell
+from tests.adapters.shell import CommandResult, Shell
 
 NOWHERE = ("--endpoint", "http://127.0.0.1:9")
 SECRET = "simsecret"
@@ -48,7 +48,7 @@ def free_port() -> int:
         return int(taken.getsockname()[1])
 
 
-def one_line(said: Said, code: int, *words: str) -> None:
+def one_line(said: CommandResult, code: int, *words: str) -> None:
     assert said.code == code, said.err
     assert said.out == ""
     assert said.err.startswith("carryfold")
@@ -123,7 +123,7 @@ def test_two_equal_sets_are_no_comparison_and_live_takes_one(shell: Shell, tmp_p
     (tmp_path / "carryfold.toml").write_text("[daemon]\nlive = true")
     both = ("--set-file", str(tmp_path / "a.toml"), "--set-file", str(tmp_path / "b.toml"))
 
-    one_line(shell.run("run", "--mode", "paper", *both, home=tmp_path), 2, "same")
+    one_line(shell.run("run", "--mode", "paper", *both, home=tmp_path), 2, "equal")
     one_line(shell.run("run", "--mode", "live", "--live", *both, home=tmp_path), 2, "one parameter set")
 
 
@@ -142,8 +142,8 @@ def test_no_network_is_one_line(shell: Shell, tmp_path: Path) -> None:
 
 
 def test_an_endpoint_that_is_none_and_a_speed_that_makes_no_sense_are_one_line(shell: Shell, tmp_path: Path) -> None:
-    one_line(shell.run("run", "--mode", "paper", "--endpoint", "http://example.com", home=tmp_path), 1, "https")
-    one_line(shell.run("run", "--mode", "paper", "--speed", "5", home=tmp_path), 1, "exchange in a box")
+    one_line(shell.run("run", "--mode", "paper", "--endpoint", "http://example.com", home=tmp_path), 1, "not encrypted")
+    one_line(shell.run("run", "--mode", "paper", "--speed", "5", home=tmp_path), 1, "simulated exchange")
     for speed in ("0", "-3", "nan", "inf"):
         one_line(shell.run("run", "--mode", "paper", *NOWHERE, "--speed", speed, home=tmp_path), 1, "greater than 0")
 
@@ -176,7 +176,7 @@ def test_every_documented_live_command_is_understood(shell: Shell, tmp_path: Pat
 def fails(
     home: Path, error: type[Exception], match: str, *, venue: dict[str, Any] | None = None, **changes: Any
 ) -> None:
-    """A daemon on an exchange in a box does not come to be armed."""
+    """A daemon on a simulated exchange does not come to be armed."""
 
     async def work() -> None:
         async with exchange(**(venue or {})) as box:
@@ -196,7 +196,7 @@ def test_an_unknown_pair_is_named_with_the_nearest(tmp_path: Path) -> None:
 
 
 def test_a_clock_that_is_wrong_is_told_by_how_much(tmp_path: Path) -> None:
-    fails(tmp_path, VenueError, r"clock is [\d.]+ s ahead of bybit's.*NTP", speed=None)
+    fails(tmp_path, VenueError, r"clock is [\d.]+ s ahead of the venue's.*NTP", speed=None)
 
 
 def test_a_log_from_the_future_is_refused(tmp_path: Path) -> None:

@@ -8,19 +8,20 @@ from typing import Any
 
 import pytest
 
-from carryfold.adapters.bybit import BybitMarket, parse_endpoint
+from carryfold.adapters.bybit.endpoint import parse_endpoint
+from carryfold.adapters.bybit.market import BybitMarket
 from carryfold.adapters.cli import main
-from carryfold.adapters.daemon.checks import pace_of
+from carryfold.adapters.daemon.checks import clock_for
+from carryfold.adapters.daemon.clock import DaemonClock
 from carryfold.adapters.daemon.commands import REASON_MAX, Commands
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
-from carryfold.adapters.daemon.pace import Pace
 from carryfold.adapters.daemon.service import Daemon
-from carryfold.adapters.simexchange import SimExchange
 from carryfold.domain.codec import encode
 from carryfold.domain.events import EntryDecided, ExitDecided, FillSimulated, FlattenRequested, Halted, Resumed
 from carryfold.domain.fold.state import GATES
 from carryfold.eventlog import AppendResult, CommandRefused, CommandUnanswered, EventLog, LogClosed, send_command
+from carryfold.simexchange import SimExchange
 from tests.adapters.daemon.world import (
     daemon,
     events_of,
@@ -90,7 +91,7 @@ def test_a_daemon_that_starts_or_stops_refuses_commands_in_one_line() -> None:
 
 
 class Slow:
-    """An engine that keeps what it is given, when it is let."""
+    """An engine that records events once it is released."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.events: list[Any] = []
@@ -110,7 +111,7 @@ def test_a_command_that_is_not_reached_in_time_says_that_it_may_still_be(monkeyp
 
     async def work() -> None:
         engine, commands = Slow(), Commands(notices())
-        commands.attach(asyncio.get_running_loop(), engine, Pace.of_this_machine())  # type: ignore[arg-type]
+        commands.attach(asyncio.get_running_loop(), engine, DaemonClock.real_time())  # type: ignore[arg-type]
         with pytest.raises(CommandUnanswered, match="log tail"):
             await asyncio.to_thread(commands.handle, "halt", {"reason": "x" * 1_000})
         engine.go.set()
@@ -124,7 +125,7 @@ def test_a_log_that_is_closed_refuses_the_command_as_what_it_is() -> None:
     async def work() -> None:
         engine, commands = Slow(LogClosed("the daemon is stopping")), Commands(notices())
         engine.go.set()
-        commands.attach(asyncio.get_running_loop(), engine, Pace.of_this_machine())  # type: ignore[arg-type]
+        commands.attach(asyncio.get_running_loop(), engine, DaemonClock.real_time())  # type: ignore[arg-type]
         with pytest.raises(LogClosed, match="stopping"):
             await asyncio.to_thread(commands.handle, "flatten", {})
 
@@ -136,7 +137,7 @@ def notices() -> Notices:
 
 
 async def command(home: Path, *arguments: str) -> int:
-    """A command of the command line, given from a thread; the seq of its event."""
+    """A command of the command line, sent from a thread; gives the seq of its event."""
     before = len(events_of(home, Halted, Resumed, FlattenRequested))
     assert await asyncio.to_thread(main, ["--home", str(home), *arguments]) == 0
     found = events_of(home, Halted, Resumed, FlattenRequested)
@@ -145,18 +146,18 @@ async def command(home: Path, *arguments: str) -> int:
 
 
 async def passing(served: Daemon, seconds: float) -> None:
-    """So many seconds of the daemon's clock, and a commit after them."""
-    end = served.pace.now() + round(seconds * 1e9)
+    """Wait for seconds of the daemon's clock, and for a commit after them."""
+    end = served.clock.now() + round(seconds * 1e9)
     state = served.runs[0].state.book
     await until(lambda: int(state["now"][0]) >= end)
 
 
 async def pending_halt(home: Path, venue: SimExchange) -> None:
-    """Halted while nobody runs, on the venue's clock."""
+    """Halt while no daemon runs, on the venue's clock."""
     market = BybitMarket(parse_endpoint(venue.endpoints.rest))
     try:
-        pace = await pace_of(market, venue.clock.speed)
+        clock = await clock_for(market, venue.clock.speed)
     finally:
         await market.close()
-    with EventLog.open(home, clock=pace.clock) as log:
+    with EventLog.open(home, clock=clock.log_clock) as log:
         log.append([(encode(Halted(0, log.clock.now(), "pending")), None, None)])

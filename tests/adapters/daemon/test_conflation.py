@@ -1,10 +1,10 @@
-"""What of a flood is recorded."""
+"""Which events of busy streams are recorded."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carryfold.adapters.daemon.conflation import PASSING_MAX, Conflator, RecordingPolicy
+from carryfold.adapters.daemon.conflation import WAITING_MAX, Conflator, RecordingPolicy
 from carryfold.domain.events import Event, FeedLost, FundingPredicted, Quoted
 from carryfold.domain.instruments import Instrument, InstrumentKind, Pair, carry_pair
 from tests.adapters.daemon.world import SECOND
@@ -30,7 +30,7 @@ def take(conflator: Conflator, at_s: float, *hot: str) -> list[Event]:
 
 
 def conflator_of(*symbols: str) -> Conflator:
-    """One that knows the carry pairs of these."""
+    """A conflator that follows the carry pairs of these symbols."""
     conflator = Conflator(POLICY)
     conflator.follow(carry_pair("v", symbol, 1, symbol) for symbol in symbols)
     return conflator
@@ -47,7 +47,7 @@ def test_the_latest_quote_of_each_instrument_is_recorded_each_quote_s() -> None:
     assert first == [quote(29), quote(29, "B")]
     assert take(conflator, 39.9) == []
     assert take(conflator, 40.0) == [quote(31)]
-    assert conflator.left_out == 58
+    assert conflator.replaced == 58
 
 
 def test_pairs_that_are_held_are_recorded_each_hot_s() -> None:
@@ -146,11 +146,11 @@ def test_an_older_observation_never_replaces_a_newer_one() -> None:
 def test_everything_else_passes_at_once_and_the_stream_waits_when_too_much_does() -> None:
     conflator = Conflator(POLICY)
     lost = FeedLost(T0, "f", "why")
-    for _ in range(PASSING_MAX):
+    for _ in range(WAITING_MAX):
         conflator.offer(lost)
 
     assert conflator.is_full
-    assert len(take(conflator, 0)) == PASSING_MAX
+    assert len(take(conflator, 0)) == WAITING_MAX
     assert not conflator.is_full
 
 

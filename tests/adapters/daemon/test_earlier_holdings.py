@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from carryfold.adapters.daemon.earlier_holdings import EarlierRun, earlier_run
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.venues import VenueError
 from carryfold.domain.codec import encode
 from carryfold.domain.events import (
     Event,
@@ -187,5 +187,5 @@ def test_a_run_of_release_0_1_is_read_like_any_other(tmp_path: Path) -> None:
 
 def test_two_runs_that_have_something_on_are_refused(tmp_path: Path) -> None:
     later = filled("long", "1", "100", fill_id="b", run=3)
-    with pytest.raises(VenueError, match="runs 1 and 3 both still have something on"):
+    with pytest.raises(VenueError, match="runs 1 and 3 both have open positions or orders"):
         found(tmp_path, filled("long", "1", "100", fill_id="a"), started(), later)

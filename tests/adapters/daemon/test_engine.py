@@ -24,12 +24,12 @@ from carryfold.domain.events import (
     RunStopped,
 )
 from carryfold.domain.instruments import carry_pair
+from carryfold.domain.row_builder import RowBuilder
 from carryfold.domain.rows import Kind, Rows
 from carryfold.eventlog import AnyEntry, AppendResult, DiskFull, EventLog, Follow, LogClosed, LogReader
 from carryfold.eventlog.entries import Columns, columns
-from carryfold.eventlog.env import read_meta
+from carryfold.eventlog.metapage import read_meta
 from carryfold.eventlog.tables import data_file
-from carryfold.projections.tape_rows import RowBuilder
 from tests.adapters.daemon.world import events_of, kinds_of, run, until
 
 PAIR = carry_pair("v", "A", 1, "A")
@@ -37,7 +37,7 @@ HOUR = 3_600 * 10**9
 
 
 class Writer:
-    """A committer that commits when it is let, or fails: at once, or when it has written everything."""
+    """A committer that commits once it is released, or fails: at once, or after it has written everything."""
 
     def __init__(self, log: EventLog) -> None:
         self.log = log
@@ -71,7 +71,7 @@ class Writer:
 
 
 class Follower:
-    """Stands for a run: remembers what it folded, decides when it is told to."""
+    """Stands for a run: keeps what it folded, and decides on request."""
 
     def __init__(self) -> None:
         self.rows: list[Any] = []
@@ -107,7 +107,7 @@ def setting(home: Path) -> Iterator[Setting]:
 
 
 def transactions_of(home: Path) -> int:
-    """How many the log has had so far."""
+    """The number of commits so far."""
     meta = read_meta(data_file(home))
     assert meta is not None
     return meta.transaction
@@ -146,7 +146,7 @@ def test_a_commit_that_fails_is_the_callers_error_and_nothing_goes_on_after_it(t
                 await one.engine.record([ClockTicked(7)])
             one.writer.error = None
             with pytest.raises(DiskFull, match="no room"):
-                await one.engine.note([ClockTicked(8)])
+                await one.engine.append([ClockTicked(8)])
 
         run(work())
         assert one.follower.rows == []
@@ -282,6 +282,6 @@ def test_of_what_the_log_has_already_nothing_is_folded_again(tmp_path: Path) -> 
 
 def test_notes_are_not_folded(tmp_path: Path) -> None:
     with setting(tmp_path) as one:
-        run(one.engine.note([RunStopped(1, 9)]))
+        run(one.engine.append([RunStopped(1, 9)]))
         assert one.follower.rows == []
         assert one.engine.last_seq == 1

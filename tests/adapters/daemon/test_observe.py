@@ -66,7 +66,7 @@ def test_metrics_tell_the_equity_of_each_run_and_what_the_daemon_did(tmp_path: P
                 while f'carryfold_pairs_held{{run="{served.runs[0].label}"}} 0' in text or "equity{" not in text:
                     text = await asyncio.to_thread(scrape)
                     await asyncio.sleep(0.01)
-                return text, served.runs[0].standing().equity, fees
+                return text, served.runs[0].status().equity, fees
 
     text, equity, fees = run(work())
     (line,) = [line for line in text.splitlines() if line.startswith("carryfold_equity{")]

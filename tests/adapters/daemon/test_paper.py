@@ -1,4 +1,4 @@
-"""A paper run is the fold of its log: now, later, and as a backtest."""
+"""A paper run is the fold of its log: live, verified later, and as a backtest."""
 
 from pathlib import Path
 
@@ -12,7 +12,8 @@ from carryfold.domain.records import decisions_recorded, fills_recorded
 from carryfold.projections.backtest import Selection, run_blocks
 from carryfold.projections.backtest.run import Backtest
 from carryfold.projections.cursor import MAX, Cursor
-from carryfold.projections.runs import RunInfo, list_runs, make_state, recorded, refold, verify_run
+from carryfold.projections.run_verification import verify_run
+from carryfold.projections.runs import RunInfo, list_runs, make_state, recorded, refold
 from carryfold.projections.tape import Tape
 from tests.adapters.daemon.world import events_of, read, verify_all
 
@@ -115,7 +116,7 @@ def infos_of(home: Path) -> list[RunInfo]:
 
 
 def backtest(tape: Tape, info: RunInfo, cursor: Cursor | None = None) -> Backtest:
-    """Research on the run's pairs, with its parameters, from its start on."""
+    """A backtest of the run's pairs with its parameters, from its start on."""
     under = Cursor(MAX, info.last_seq) if cursor is None else cursor
     selection = Selection(tape.instruments, info.pairs)
     return run_blocks(

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from carryfold.adapters.bybit import BybitMarket
+from carryfold.adapters.bybit.market import BybitMarket
 from carryfold.adapters.bybit.streams import PublicStreams
-from carryfold.adapters.daemon import service
-from carryfold.adapters.daemon.pace import Pace
-from carryfold.adapters.venue import PairSpec
+from carryfold.adapters.daemon import watch
+from carryfold.adapters.daemon.clock import DaemonClock
+from carryfold.adapters.venues import PairSpec
 from carryfold.domain.events import (
     ClockStepped,
     EntryDecided,
@@ -62,8 +62,8 @@ def test_f21_a_silent_stream_opens_nothing_and_is_begun_again(tmp_path: Path, mo
                 book = served.runs[0].state.book
                 await until(lambda: int(served.runs[0].state.view["view_at"].min()) > 0)
                 venue.faults.inject("silence", seconds=1e9, count=1 << 40)
-                silent_at = served.pace.now()
-                await until(lambda: served.pace.now() > silent_at + STALE_NS + 30 * SECOND)
+                silent_at = served.clock.now()
+                await until(lambda: served.clock.now() > silent_at + STALE_NS + 30 * SECOND)
                 await asyncio.to_thread(send_command, tmp_path, "resume")
                 before = int(book["refused"][0][STALE])
                 await until(lambda: int(book["refused"][0][STALE]) >= before + 10)
@@ -89,9 +89,9 @@ def test_f24_a_venue_that_is_down_across_a_settlement_settles_once_when_it_is_ba
                 await until(lambda: book["held"][0] == len(served.pairs))
                 await until(lambda: 2_000 <= venue.clock.now_ms() / 1_000 % 3_600 <= 2_900)
                 venue.outage(1_800.0)
-                down_at = served.pace.now()
+                down_at = served.clock.now()
                 hour = (down_at // HOUR + 1) * HOUR
-                await until(lambda: served.pace.now() > down_at + 1_700 * SECOND)
+                await until(lambda: served.clock.now() > down_at + 1_700 * SECOND)
                 assert int(book["held"][0]) == len(served.pairs), "positions are kept"
                 paid = int(book["payments"][0])
                 await logged(tmp_path, FundingSettled, lambda e: e.symbol == "SYN07USDT" and e.event_at == hour)
@@ -171,22 +171,22 @@ def test_a_run_ends_after_the_commit_that_was_under_way_when_it_was_stopped(
 def test_f25_a_clock_that_steps_or_drifts_pauses_entries_and_never_turns_the_log_back(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: list[float]
 ) -> None:
-    monkeypatch.setattr(service, "WATCH_EVERY_S", 0.02)
-    monkeypatch.setattr(service, "CLOCK_COMPARED_EVERY_S", 0.05)
+    monkeypatch.setattr(watch, "WATCH_EVERY_S", 0.02)
+    monkeypatch.setattr(watch, "CLOCK_COMPARED_EVERY_S", 0.05)
     offset = [0]
     epoch = time.time_ns() - time.monotonic_ns()
-    pace = Pace(Clock(lambda: epoch + time.monotonic_ns() + offset[0], lambda: time.monotonic_ns()))  # noqa: PLW0108 - it is another one in `run`
+    clock = DaemonClock(Clock(lambda: epoch + time.monotonic_ns() + offset[0], lambda: time.monotonic_ns()))  # noqa: PLW0108 - it is another one in `run`
 
     async def work() -> None:
         async with exchange(start="1970-01-01", speed=1.0, pairs=3, history_days=3) as venue:
             sets = [parameter_set("run", "cadence_s=1", "enter=-1", "exit=-1", "max_positions=1")]
-            async with daemon(tmp_path, settings_for(venue, sets, speed=None), pace=pace) as served:
+            async with daemon(tmp_path, settings_for(venue, sets, speed=None), clock=clock) as served:
                 book = served.runs[0].state.book
                 await until(lambda: book["held"][0] > 0)
                 for step in steps:
                     offset[0] += round(step * SECOND)
-                    seen_at = pace.now() + SECOND // 10
-                    await until(lambda: pace.now() > seen_at)  # noqa: B023 - waited for here
+                    seen_at = clock.now() + SECOND // 10
+                    await until(lambda: clock.now() > seen_at)  # noqa: B023 - waited for here
                 await until(lambda: book["clock_off"][0] == 1)
                 offset[0] = 0 if steps[0] < 0 else offset[0]
                 if steps[0] < 0:
@@ -202,7 +202,7 @@ def test_f25_a_clock_that_steps_or_drifts_pauses_entries_and_never_turns_the_log
 
 
 def check(home: Path) -> None:
-    """What holds whatever happened: the log replays to its runs, and nothing was opened on an old price."""
+    """Holds in every case: the log replays to its runs, and nothing was opened on an old price."""
     assert all(found.identical for found in verify_all(home))
     ages = [event.working["price_age"] for _, _, event in events_of(home, EntryDecided)]
     assert ages

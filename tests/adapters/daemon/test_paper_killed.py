@@ -1,4 +1,4 @@
-"""kill -9, again and again: the log is whole, the run goes on, no decision is lost or doubled. (F01)"""
+"""kill -9, again and again: the log is intact, the run continues, no decision is lost or repeated. (F01)"""
 
 import random
 import signal

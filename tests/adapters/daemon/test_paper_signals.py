@@ -1,4 +1,4 @@
-"""A daemon as a process among others: a second one, a stop, a freeze."""
+"""A daemon as a process: a second daemon, a stop, a suspension."""
 
 import re
 import signal
@@ -20,7 +20,7 @@ CHOICE = (
 
 @pytest.fixture(scope="module")
 def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The home of a daemon that was halted, frozen, resumed while what it knew was old, and stopped."""
+    """The home of a daemon that was halted, suspended, resumed while its prices were old, and stopped."""
     home = tmp_path_factory.mktemp("signals") / "home"
     write_config(home)
     with (
@@ -45,7 +45,7 @@ def lived(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def exchange_lives_on(home: Path) -> None:
-    """A few minutes of the venue's pass while the log is read from beside: nobody writes to it."""
+    """Read the log for a few minutes of the venue's clock while the daemon is suspended: nothing is written."""
     begins = time.monotonic()
     end = wait_for_seq(home, 0)
     while time.monotonic() < begins + 1.0:

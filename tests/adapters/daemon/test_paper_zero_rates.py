@@ -1,4 +1,4 @@
-"""The venue shows a rate of 0 for a while after each settlement: nobody may take that for the rate."""
+"""The venue shows a rate of 0 for a while after each settlement, which is not the predicted rate."""
 
 from pathlib import Path
 
@@ -9,8 +9,9 @@ from carryfold.domain.events import ExitDecided, FundingPredicted, FundingSettle
 from carryfold.domain.fold import CODE_DIGEST, simulate
 from carryfold.domain.records import decisions_recorded
 from carryfold.domain.rows import Kind, Rows
+from carryfold.domain.run_filter import RunFilter
 from carryfold.projections.cursor import MAX, Cursor
-from carryfold.projections.runs import RunFilter, RunInfo, list_runs, make_state, recorded
+from carryfold.projections.runs import RunInfo, list_runs, make_state, recorded
 from carryfold.projections.tape import Tape
 from tests.adapters.daemon.world import SECOND, events_of, read
 
@@ -41,11 +42,13 @@ def test_zero_rates_reached_the_log_after_several_settlements(paper_home: Path) 
     assert len({at for _, at in after}) >= 2
     for _, _, event in events_of(paper_home, ExitDecided):
         if any(event.pair.short.symbol == symbol and 0 <= event.event_at - at < 60 * SECOND for symbol, at in after):
-            assert event.working["q"] == event.working["x"], "a pair is left for its settled rate, or not at all"
+            assert event.working["estimate_8h"] == event.working["rate_8h"], (
+                "a pair is left for its settled rate, or not at all"
+            )
 
 
 def names(info: RunInfo) -> str:
-    """What tells the runs of the fixture apart."""
+    """The name of a run of the fixture."""
     return "composite" if info.parameters.strategy == "composite" else info.parameters.rate_source
 
 

@@ -1,4 +1,4 @@
-"""What a run says of its pairs besides decisions."""
+"""What a run reports beside its decisions."""
 
 import threading
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def test_a_holding_is_counted_in_millionths_of_the_lot() -> None:
 
 def test_whoever_looks_while_the_writer_folds_waits_for_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
     run, begun, end = run_of(), threading.Event(), threading.Event()
-    looks: list[Callable[[], Any]] = [run.standing, run.busy_legs, run.pending]
+    looks: list[Callable[[], Any]] = [run.status, run.busy_legs, run.pending]
     looks += [partial(run.unit_of, run.pairs[0]), partial(run.thin_leg, run.pairs[0])]
 
     def slow(state: State, rows: Rows) -> Output:
@@ -71,6 +71,6 @@ def test_whoever_looks_while_the_writer_folds_waits_for_its_end(monkeypatch: pyt
         end.set()
         assert not early
         fold.result(30)
-        standing, busy, pending, *_ = [one.result(30) for one in found]
-    assert not standing.may_enter
+        status, busy, pending, *_ = [one.result(30) for one in found]
+    assert not status.may_enter
     assert (busy, [is_entry for _, is_entry in pending]) == ({*run.pairs[0]}, [True])

@@ -1,4 +1,4 @@
-"""Settled rates are asked for until they are there."""
+"""Settled rates are requested until they are published."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from carryfold.adapters.backfill.source import Page, Settlement
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
-from carryfold.adapters.daemon.settlements import ATTEMPTS_MAX, FIRST_ASK_S, SettlementCollector
-from carryfold.adapters.venue import LegRules, PairSpec, VenueError
+from carryfold.adapters.daemon.settlements import ATTEMPTS_MAX, FIRST_REQUEST_S, SettlementCollector
+from carryfold.adapters.venues import LegRules, PairSpec, VenueError
+from carryfold.adapters.venues.history import Page, Settlement
 from carryfold.domain.events import (
     DataRejected,
     Event,
@@ -33,8 +33,8 @@ ONE = Decimal(1)
 PERP = Instrument("v", "AUSDT", "perp")
 
 
-class Hand:
-    """A clock that sleeping moves."""
+class ManualTime:
+    """A clock that only sleeping advances."""
 
     def __init__(self, now: int) -> None:
         self.time = now
@@ -48,7 +48,7 @@ class Hand:
 
 
 class Story:
-    """A venue that publishes settlements late, or is down, and the collector that asks it."""
+    """A venue that publishes settlements late or is down, and the collector that requests them."""
 
     def __init__(self, *settled_at: int, rates: dict[int, str] | None = None, known: int = 0) -> None:
         self.rows = {at: (rates or {}).get(at, "0.0001") for at in settled_at}
@@ -56,7 +56,7 @@ class Story:
         self.down: list[tuple[int, int]] = []
         self.asked: list[tuple[int, int, int]] = []
         self.events: list[Event] = []
-        self.clock = Hand(LAUNCH)
+        self.clock = ManualTime(LAUNCH)
         rules = LegRules(ONE, ONE, ONE, ONE, ONE)
         spot = InstrumentListed("v", "AUSDT", "spot", 1, 0, "A", "USDT", 1.0, 5.0)
         perp = InstrumentListed(*PERP, LAUNCH, "A", "USDT", 1.0, 5.0)
@@ -80,9 +80,9 @@ class Story:
     async def record(self, events: Sequence[Event]) -> None:
         self.events += events
 
-    def see(self, at: int, next_at: int, hours: float = 8.0) -> None:
+    def observe(self, at: int, next_at: int, hours: float = 8.0) -> None:
         self.clock.time = max(self.clock.time, at)
-        self.collector.see(FundingPredicted("v", "AUSDT", 1, at, 1e-4, next_at, hours))
+        self.collector.observe(FundingPredicted("v", "AUSDT", 1, at, 1e-4, next_at, hours))
 
     def live_until(self, at: int) -> None:
         async def work() -> None:
@@ -105,19 +105,19 @@ T1, T2, T3 = LAUNCH + 8 * HOUR, LAUNCH + 16 * HOUR, LAUNCH + 24 * HOUR
 
 def test_a_settlement_is_asked_for_once_a_little_after_it_was_due() -> None:
     story = Story(T1)
-    story.see(T1 - HOUR, T1)
-    story.see(T1 + 2 * SECOND, T2)
+    story.observe(T1 - HOUR, T1)
+    story.observe(T1 + 2 * SECOND, T2)
     story.live_until(T1 + HOUR)
 
     assert story.settled == [T1]
     assert len(story.asked) == 1
-    assert 0 <= story.asked[0][0] - T1 - FIRST_ASK_S * SECOND <= 2 * SECOND
+    assert 0 <= story.asked[0][0] - T1 - FIRST_REQUEST_S * SECOND <= 2 * SECOND
 
 
 def test_a_settlement_is_recorded_at_its_nominal_time_whatever_the_stamp_says() -> None:
     story = Story(T1 + 3 * SECOND)
-    story.see(T1 - HOUR, T1 + SECOND)
-    story.see(T1 + 2 * SECOND, T2)
+    story.observe(T1 - HOUR, T1 + SECOND)
+    story.observe(T1 + 2 * SECOND, T2)
     story.live_until(T1 + HOUR)
 
     assert story.settled == [T1]
@@ -127,15 +127,15 @@ def test_a_settlement_is_recorded_at_its_nominal_time_whatever_the_stamp_says() 
 
 
 def test_the_interval_that_was_shown_goes_into_the_log_when_it_is_news() -> None:
-    """From 8 h to 1 h and back: the history tells times and rates alone."""
+    """From 8 h to 1 h and back: the history has times and rates only."""
     short = T1 + HOUR
     story = Story(T1, short, short + 8 * HOUR)
-    story.see(T1 - HOUR, T1)
-    story.see(T1 + 2 * SECOND, short, 1.0)
+    story.observe(T1 - HOUR, T1)
+    story.observe(T1 + 2 * SECOND, short, 1.0)
     story.live_until(T1 + 120 * SECOND)
-    story.see(short + 2 * SECOND, short + 8 * HOUR)
+    story.observe(short + 2 * SECOND, short + 8 * HOUR)
     story.live_until(short + 120 * SECOND)
-    story.see(short + 8 * HOUR + 2 * SECOND, short + 16 * HOUR)
+    story.observe(short + 8 * HOUR + 2 * SECOND, short + 16 * HOUR)
     story.live_until(short + 8 * HOUR + 120 * SECOND)
 
     told = [event for event in story.events if isinstance(event, FundingRevised)]
@@ -150,9 +150,9 @@ def test_the_interval_that_was_shown_goes_into_the_log_when_it_is_news() -> None
 
 def test_the_next_interval_shown_early_is_not_taken_for_the_one_that_ends() -> None:
     story = Story(T1)
-    story.see(T1 - HOUR, T1)
-    story.see(T1 + SECOND // 5, T1, 4.0)  # the interval has changed, the time of the next settlement not yet
-    story.see(T1 + SECOND, T1 + 4 * HOUR, 4.0)
+    story.observe(T1 - HOUR, T1)
+    story.observe(T1 + SECOND // 5, T1, 4.0)  # the interval has changed, the time of the next settlement not yet
+    story.observe(T1 + SECOND, T1 + 4 * HOUR, 4.0)
     story.live_until(T1 + 120 * SECOND)
 
     told = [event for event in story.events if isinstance(event, FundingRevised)]
@@ -161,7 +161,7 @@ def test_the_next_interval_shown_early_is_not_taken_for_the_one_that_ends() -> N
 
 def test_a_pair_that_was_just_launched_owes_nothing() -> None:
     story = Story()
-    story.see(LAUNCH + 3 * HOUR, T1)
+    story.observe(LAUNCH + 3 * HOUR, T1)
     story.live_until(LAUNCH + 3 * HOUR + 120 * SECOND)
 
     assert not story.asked
@@ -170,7 +170,7 @@ def test_a_pair_that_was_just_launched_owes_nothing() -> None:
 def test_one_that_fell_due_just_before_the_start_is_asked_for() -> None:
     story = Story(T1)
     story.published[T1] = T1 + 30 * SECOND
-    story.see(T1 + 10 * SECOND, T2)
+    story.observe(T1 + 10 * SECOND, T2)
     story.live_until(T1 + 120 * SECOND)
 
     assert story.settled == [T1]
@@ -179,8 +179,8 @@ def test_one_that_fell_due_just_before_the_start_is_asked_for() -> None:
 def test_one_that_is_published_late_is_asked_for_ever_less_often_until_it_is_there() -> None:
     story = Story(T1)
     story.published[T1] = T1 + 600 * SECOND
-    story.see(T1 - HOUR, T1)
-    story.see(T1 + SECOND, T2)
+    story.observe(T1 - HOUR, T1)
+    story.observe(T1 + SECOND, T2)
     story.live_until(T1 + HOUR)
 
     times = [now for now, _, _ in story.asked]
@@ -193,7 +193,7 @@ def test_one_that_is_published_late_is_asked_for_ever_less_often_until_it_is_the
 
 def test_a_stream_that_is_down_at_the_settlement_does_not_matter() -> None:
     story = Story(T1)
-    story.see(T1 - 2 * HOUR, T1)
+    story.observe(T1 - 2 * HOUR, T1)
     story.live_until(T1 + 60 * SECOND)
 
     assert story.settled == [T1]
@@ -202,9 +202,9 @@ def test_a_stream_that_is_down_at_the_settlement_does_not_matter() -> None:
 def test_a_venue_that_is_down_across_several_settlements_tells_them_all_when_it_is_back() -> None:
     story = Story(T1, T2)
     story.down = [(T1 - HOUR, T2 + HOUR)]
-    story.see(T1 - 2 * HOUR, T1)
+    story.observe(T1 - 2 * HOUR, T1)
     story.live_until(T1 + 60 * SECOND)
-    story.see(T2 - 60 * SECOND, T2)
+    story.observe(T2 - 60 * SECOND, T2)
     story.live_until(T2 + HOUR + 120 * SECOND)
 
     assert story.settled == [T1, T2]
@@ -241,10 +241,10 @@ def test_a_relisted_pair_is_not_given_the_settlements_of_the_old_listing() -> No
 def test_an_interval_that_is_switched_to_a_shorter_one_misses_no_settlement() -> None:
     sooner = T1 + HOUR
     story = Story(T1, sooner)
-    story.see(T1 - HOUR, T1)
-    story.see(T1 + SECOND, T2)
+    story.observe(T1 - HOUR, T1)
+    story.observe(T1 + SECOND, T2)
     story.live_until(T1 + 60 * SECOND)
-    story.see(T1 + 120 * SECOND, sooner)
+    story.observe(T1 + 120 * SECOND, sooner)
     story.live_until(sooner + 60 * SECOND)
 
     assert story.settled == [T1, sooner]
@@ -252,8 +252,8 @@ def test_an_interval_that_is_switched_to_a_shorter_one_misses_no_settlement() ->
 
 def test_an_estimate_that_arrives_late_changes_nothing() -> None:
     story = Story(T1, known=T1)
-    story.see(T1 + SECOND, T2)
-    story.see(T1 - HOUR, T1)
+    story.observe(T1 + SECOND, T2)
+    story.observe(T1 - HOUR, T1)
     story.live_until(T1 + 120 * SECOND)
 
     assert not story.asked
@@ -261,9 +261,9 @@ def test_an_estimate_that_arrives_late_changes_nothing() -> None:
 
 def test_a_pair_that_has_closed_is_forgotten() -> None:
     story = Story(T1)
-    story.see(T1 - HOUR, T1)
+    story.observe(T1 - HOUR, T1)
     story.collector.forget(PERP)
-    story.see(T1 + SECOND, T2)
+    story.observe(T1 + SECOND, T2)
     story.live_until(T1 + 120 * SECOND)
 
     assert not story.asked
@@ -271,8 +271,8 @@ def test_a_pair_that_has_closed_is_forgotten() -> None:
 
 def test_a_rate_that_cannot_be_is_refused_once() -> None:
     story = Story(T1, rates={T1: "0.9"})
-    story.see(T1 - HOUR, T1)
-    story.see(T1 + SECOND, T2)
+    story.observe(T1 - HOUR, T1)
+    story.observe(T1 + SECOND, T2)
     story.live_until(T1 + HOUR)
 
     assert [type(event) for event in story.events] == [DataRejected]
@@ -282,8 +282,8 @@ def test_a_rate_that_cannot_be_is_refused_once() -> None:
 @pytest.mark.parametrize("comes_next", [True, False])
 def test_one_that_never_comes_is_given_up_and_the_next_is_not(comes_next: bool) -> None:
     story = Story(*([T2] if comes_next else []))
-    story.see(T1 - HOUR, T1)
-    story.see(T1 + SECOND, T2)
+    story.observe(T1 - HOUR, T1)
+    story.observe(T1 + SECOND, T2)
     story.live_until(T2 - 60 * SECOND)
     given_up = len(story.asked)
     story.live_until(T2 + 120 * SECOND)
@@ -300,7 +300,7 @@ def test_an_error_of_the_log_ends_the_collector() -> None:
         raise RuntimeError("no room")
 
     story.collector._record = fail
-    story.see(T1 - HOUR, T1)
+    story.observe(T1 - HOUR, T1)
     story.clock.time = T1 + 60 * SECOND
     with pytest.raises(RuntimeError, match="no room"):
         run(story.collector.run())

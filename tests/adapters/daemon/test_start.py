@@ -1,4 +1,4 @@
-"""Which pairs and which runs a start is about."""
+"""The choice of pairs and runs at a start."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from carryfold.adapters.backfill import choose_pairs
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
 from carryfold.adapters.daemon.settings import Mode, ParameterSet
-from carryfold.adapters.daemon.start import Started, candidates, follow_pairs, last_settled, open_runs
-from carryfold.adapters.venue import LegRules, PairSpec, VenueError
+from carryfold.adapters.daemon.start import StartedRuns, follow_pairs, open_runs, resumable_runs
+from carryfold.adapters.marketdata.pair_choice import choose_pairs
+from carryfold.adapters.venues import LegRules, PairSpec, VenueError
 from carryfold.domain.codec import encode
 from carryfold.domain.events import EntryDecided, Event, ExitDecided, FundingSettled, InstrumentListed, RunStarted
 from carryfold.domain.instruments import Instrument, carry_pair
 from carryfold.domain.params import parse_settings
 from carryfold.eventlog import Clock, EventLog, LogReader
+from carryfold.projections.last_settlements import last_settlements
 from carryfold.projections.runs import RunInfo, list_runs, recorded
 from tests.adapters.daemon.conftest import SETS
 from tests.adapters.daemon.world import copy_of, events_of, read, rewritten
@@ -42,7 +43,8 @@ def info(*symbols: str, run: int = 1) -> RunInfo:
 def chosen(
     text: str, specs: list[PairSpec], turnover: dict[str, float], *runs: RunInfo, held: tuple[str, ...] = ()
 ) -> list[str]:
-    return [one.symbol for one in follow_pairs(text, specs, turnover, lambda _: "", runs, held)]
+    by_perp = {one.perp.instrument: turnover[one.symbol] for one in specs if one.symbol in turnover}
+    return [one.symbol for one in follow_pairs(text, specs, by_perp, lambda _: "", runs, held)]
 
 
 def test_top_n_keeps_the_pairs_of_the_run_that_is_taken_up() -> None:
@@ -85,7 +87,9 @@ def test_a_symbol_that_is_none_is_refused() -> None:
         choose_pairs("XUSDT", [spec("A")], {})
 
 
-def opened(home: Path, specs: list[PairSpec], sets: tuple[ParameterSet, ...] = SETS, mode: Mode = "paper") -> Started:
+def opened(
+    home: Path, specs: list[PairSpec], sets: tuple[ParameterSet, ...] = SETS, mode: Mode = "paper"
+) -> StartedRuns:
     last = LogReader.open(home)
     now = last.last.recorded_at
     last.close()
@@ -122,8 +126,8 @@ def test_other_parameters_pairs_or_modes_are_other_runs(home: Path) -> None:
     opened(home, pairs[:-1], SETS[:1])
     opened(home, pairs, SETS[:1], "live")
     assert len(events_of(home, RunStarted)) == 6
-    assert [one.run for one in candidates(known, "paper", SETS[:1])] == [known[0].run]
-    assert candidates(known, "live", SETS) == []
+    assert [one.run for one in resumable_runs(known, "paper", SETS[:1])] == [known[0].run]
+    assert resumable_runs(known, "live", SETS) == []
 
 
 def test_a_pair_that_closed_meanwhile_does_not_end_its_run(home: Path) -> None:
@@ -172,20 +176,21 @@ def test_history_that_was_added_gives_a_paper_run_a_successor_and_stops_a_live_o
     assert len(events_of(home, RunStarted)) == 3 + len(successors)
 
 
-def test_a_live_run_whose_log_was_changed_is_not_left_behind(paper_home: Path, tmp_path: Path) -> None:
+def test_a_live_run_whose_log_was_changed_is_not_abandoned(paper_home: Path, tmp_path: Path) -> None:
     def change(_: int, event: Event) -> Event:
         if isinstance(event, RunStarted):
             return msgspec.structs.replace(event, mode="live")
         return event
 
     home = rewritten(paper_home, tmp_path / "live", change)
-    with pytest.raises(VenueError, match="a live run is not left behind"):
+    with pytest.raises(VenueError, match="a live run is not abandoned"):
         opened(home, specs_of(paper_home), SETS[1:], "live")
 
 
-def test_the_last_settlement_of_each_perpetual_is_known(paper_home: Path) -> None:
-    with read(paper_home) as (_, tape):
-        found = last_settled(tape)
+def test_the_last_settlement_of_each_perpetual_is_known(paper_home: Path, tmp_path: Path) -> None:
+    home = copy_of(paper_home, tmp_path)
+    with LogReader.open(home) as reader:
+        found = last_settlements(reader)
     expected: dict[Instrument, int] = {}
     for _, _, event in events_of(paper_home, FundingSettled):
         expected[event.instrument] = max(event.event_at, expected.get(event.instrument, 0))

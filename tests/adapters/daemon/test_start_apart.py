@@ -1,11 +1,11 @@
-"""A restart while the legs of what is held are far apart."""
+"""A restart while the prices of a held pair's legs are far apart."""
 
 from pathlib import Path
 
 import pytest
 
 from carryfold.adapters.bybit import instruments
-from carryfold.adapters.venue import VenueError
+from carryfold.adapters.venues import VenueError
 from carryfold.domain.events import RunStarted
 from tests.adapters.daemon.world import daemon, events_of, exchange, run, settings_for
 

@@ -1,4 +1,4 @@
-"""A daemon that is told to stop before it has started."""
+"""A daemon that is stopped before it has started."""
 
 import asyncio
 import threading
@@ -8,7 +8,7 @@ import pytest
 
 from carryfold.adapters.daemon.service import Daemon, run_daemon
 from carryfold.adapters.daemon.settlements import SettlementCollector
-from carryfold.adapters.daemon.threads import in_thread
+from carryfold.adapters.daemon.tasks import in_thread
 from carryfold.eventlog import verify
 from tests.adapters.daemon.world import exchange, kinds_of, run, settings_for, verify_all
 

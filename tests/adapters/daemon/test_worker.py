@@ -1,4 +1,4 @@
-"""A worker and two venues: each order goes to the venue of its own leg, and what comes of it finds its way back."""
+"""A worker and two venues: each order goes to the venue of its own leg, and its reports come back to the process."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from carryfold.adapters.daemon.clock import DaemonClock
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
-from carryfold.adapters.daemon.pace import Pace
 from carryfold.adapters.daemon.worker import Worker
 from carryfold.domain.events import Event, HedgeEnded
 from carryfold.domain.execution import Execution, Quotes
@@ -32,12 +32,12 @@ class Port:
         self._context = context
 
     async def place(self, order: OrderRequest) -> PlaceOutcome:
-        outcome = self.venue.place(order, self.behaviour, self._context.pace.now())
+        outcome = self.venue.place(order, self.behaviour, self._context.clock.now())
         if order.client_id in self.venue.orders:
             truth = self.venue.orders[order.client_id]
             for fill in truth.fills:
-                self._context.worker.hand_over(fill)
-            self._context.worker.hand_over(truth.report())
+                self._context.worker.deliver(fill)
+            self._context.worker.deliver(truth.report())
         return outcome
 
     async def cancel(self, order: OrderRequest) -> PlaceOutcome:
@@ -48,31 +48,31 @@ class Port:
 
 
 class Context:
-    """What a broker is to a worker: a log of one process."""
+    """Stands for the broker: a log of one process."""
 
     def __init__(self) -> None:
         self.metrics = Metrics()
         self.notices = Notices(self.metrics)
-        self.pace = Pace.of_this_machine()
-        self.turn = asyncio.Lock()
+        self.clock = DaemonClock.real_time()
+        self.lock = asyncio.Lock()
         self.ports: Any = {"hyperliquid": Port(self), "bybit": Port(self)}
         self.events: list[Event] = []
-        started = spec(pair=SPREAD, thin="long", started_at=self.pace.now())
+        started = spec(pair=SPREAD, thin="long", started_at=self.clock.now())
         self.worker = Worker(Execution.start(started), self)
 
     async def commit(self, events: Sequence[Event]) -> None:
         for event in events:
             self.events.append(event)
-            self.worker.process.apply(event, self.pace.now(), len(self.events))
+            self.worker.process.apply(event, self.clock.now(), len(self.events))
 
     def quotes(self, name: str) -> Quotes:
         assert name == SPREAD.name
-        return quotes(self.pace.now())
+        return quotes(self.clock.now())
 
     def may_open(self) -> bool:
         return True
 
-    async def missed(self, since: int) -> Sequence[FillReport]:
+    async def fetch_fills(self, since: int) -> Sequence[FillReport]:
         return [fill for port in self.ports.values() for fill in port.venue.fills()]
 
 

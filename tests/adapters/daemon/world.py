@@ -1,4 +1,4 @@
-"""An exchange in a box, a daemon on it, and what its log says afterwards."""
+"""A simulated exchange, a daemon on it, and readers of its log."""
 
 from __future__ import annotations
 
@@ -11,15 +11,16 @@ from typing import Any, TypeVar
 
 from carryfold.adapters.daemon.service import Daemon, run_daemon
 from carryfold.adapters.daemon.settings import DaemonSettings, ParameterSet
-from carryfold.adapters.simexchange import SimConfig, SimExchange
 from carryfold.domain.codec import decode_batch, encode, event_key
 from carryfold.domain.events import Event
 from carryfold.domain.fold import CODE_DIGEST
 from carryfold.domain.params import parse_settings
 from carryfold.eventlog import Clock, EventLog, LogReader
 from carryfold.projections.cursor import parse_time
-from carryfold.projections.runs import Verification, list_runs, verify_run
+from carryfold.projections.run_verification import Verification, verify_run
+from carryfold.projections.runs import list_runs
 from carryfold.projections.tape import Tape
+from carryfold.simexchange import SimConfig, SimExchange
 from tests import steady
 
 START = "2025-06-01T23:50:00Z"
@@ -28,7 +29,7 @@ START = "2025-06-01T23:50:00Z"
 SECOND = 1_000_000_000
 DEADLINE_S = 120.0
 EASY = ("stale_s=120", "leg_skew_s=120", "enter=0.00002", "exit=0.00001")
-"""The venues of these tests run fast: two messages of one moment may be many of their seconds apart."""
+"""The venues of these tests run fast: two messages of one moment may be many seconds of their clock apart."""
 
 T = TypeVar("T")
 
@@ -39,14 +40,14 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def until(condition: Callable[[], bool], deadline_s: float = DEADLINE_S / 2) -> None:
-    """Wait for it. Raises TimeoutError."""
+    """Wait for a condition. Raises TimeoutError."""
     async with asyncio.timeout(deadline_s):
         while not condition():
             await asyncio.sleep(0.01)
 
 
 async def logged(home: Path, kind: type[Event], is_it: Callable[[Any], bool] = lambda _: True, count: int = 1) -> None:
-    """Wait until so many of these events are in the log, reading on from where it was read to."""
+    """Wait until so many of these events are in the log."""
     after, found = 0, 0
     async with asyncio.timeout(DEADLINE_S / 2):
         with LogReader.open(home) as reader:
@@ -60,7 +61,7 @@ async def logged(home: Path, kind: type[Event], is_it: Callable[[Any], bool] = l
 
 @asynccontextmanager
 async def exchange(*, start: str = START, **changes: Any) -> AsyncIterator[SimExchange]:
-    """Eight made pairs at a fixed time of venue, without a limit of requests."""
+    """Eight generated pairs at a fixed time, without a rate limit."""
     usual: dict[str, Any] = {"pairs": 8, "history_days": 8, "speed": 300.0, "push_ms": 50, "ip_limit": 0}
     config = SimConfig(start_ms=parse_time(start) // 1_000_000, **(usual | changes))
     async with await SimExchange.start(config) as venue:
@@ -68,7 +69,7 @@ async def exchange(*, start: str = START, **changes: Any) -> AsyncIterator[SimEx
 
 
 def parameter_set(name: str, *settings: str) -> ParameterSet:
-    """Easy thresholds, overruled by texts of the form name=value."""
+    """Easy thresholds, overridden by texts of the form name=value."""
     return ParameterSet(name, parse_settings([*EASY, *settings]))
 
 
@@ -81,7 +82,7 @@ def settings_for(venue: SimExchange, sets: Sequence[ParameterSet] | None = None,
 
 @asynccontextmanager
 async def daemon(home: Path, settings: DaemonSettings, **more: Any) -> AsyncIterator[Daemon]:
-    """An armed daemon; stopped in order at the end, or seen to fail."""
+    """An armed daemon, which is stopped in order at the end. Raises what the daemon raises."""
     started: list[Daemon] = []
     task = asyncio.ensure_future(run_daemon(home, settings, signals=False, started=started.append, **more))
     try:
@@ -127,7 +128,7 @@ def verify_all(home: Path) -> list[Verification]:
 
 
 def copy_of(home: Path, folder: Path) -> Path:
-    """A home that may be changed."""
+    """A copy of a home, which may be changed."""
     return Path(shutil.copytree(home, folder / "copy", ignore=shutil.ignore_patterns("owner.sock")))
 
 

@@ -1,7 +1,7 @@
-"""One live run's side of its accounts: what its log says it owns, what the venues say, and bringing them together.
+"""One live run's books, and snapshots of its accounts at the venues to compare them with.
 
-A venue is asked for many things one after the other, while processes trade and people do. So what was asked counts only
-for pairs on which nothing was booked and nobody worked in the meantime; the others are left for the next time.
+A snapshot takes several requests, while processes and people trade. So it counts only for pairs on which no process ran
+and nothing was booked in the meantime; the other pairs are left for the next snapshot.
 """
 
 from __future__ import annotations
@@ -14,51 +14,51 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from carryfold.adapters.daemon.pace import Pace
+from carryfold.adapters.daemon.clock import DaemonClock
 from carryfold.adapters.daemon.quotes import QuoteCache
 from carryfold.adapters.daemon.recovery import Logged, run_events
-from carryfold.adapters.venue import PairSpec, Trading
+from carryfold.adapters.venues import PairSpec, Trading
 from carryfold.domain.events import Event, OrderFilled, RunStarted
 from carryfold.domain.execution import (
-    OurBooks,
+    ExecutionLimits,
     PairBooks,
     Predecessor,
     Reconciliation,
+    RunBooks,
     TradedPair,
     VenueBooks,
     reconcile,
     run_tag,
 )
-from carryfold.domain.execution.pair import decimal_of
+from carryfold.domain.execution.limits import nanoseconds
 from carryfold.domain.execution.reports import FillReport, NotFound, PositionReport, QueryOutcome
+from carryfold.domain.execution.traded_pair import decimal_of
 from carryfold.domain.instruments import Pair, common_lot
 from carryfold.eventlog import LogReader
 from carryfold.projections.runs import RunInfo
 
-__all__ = ["Account", "Answers"]
+__all__ = ["Account", "AccountSnapshot"]
 
 OVERLAP_NS: Final = 600 * 10**9
-"""How far before the last agreement executions are asked for again: the venue may tell them late."""
+"""How far before the last agreement executions are fetched again, because a venue may report them late."""
 
 RESTART_OVERLAP_NS: Final = 86_400 * 10**9
-"""The same after a start, before the last fill that is in the log."""
-
-ABSENT_ANSWERS: Final = 2
-ABSENT_GRACE_S: Final = 6.0
+"""The same after a start: how far before the last fill in the log."""
 
 
-class Answers(NamedTuple):
-    """What the venues said, the pairs at work when they were asked, and what had been booked on each by then."""
+class AccountSnapshot(NamedTuple):
+    """The state of the accounts as the venues report it. `at`: when it was begun (UTC ns); `busy`: the pairs on which a
+    process ran then; `booked`: how many events each pair had by then."""
 
     at: int
-    theirs: tuple[VenueBooks, ...]
+    venues: tuple[VenueBooks, ...]
     busy: frozenset[str]
     booked: Counter[str]
 
 
 class Account:
-    """`books` are the fold of the run's own events. `ask` the venues for everything, then `compare`. Pairs go by their
-    names in the run."""
+    """`books` are the fold of the run's events. `fetch` a snapshot, then `compare` it. Pairs go by their names in the
+    run."""
 
     def __init__(
         self,
@@ -66,27 +66,30 @@ class Account:
         ports: Mapping[str, Trading],
         specs: Sequence[PairSpec],
         fees: Mapping[Pair, Decimal],
-        pace: Pace,
+        clock: DaemonClock,
         quotes: QuoteCache,
+        limits: ExecutionLimits,
     ) -> None:
-        """`ports` by venue; `fees`: what a venue keeps of a spot purchase, as a fraction."""
+        """`ports` by venue; `fees`: the fraction of a spot purchase that the venue keeps, by pair; `limits`: after how
+        long and how many answers an order is absent."""
         self.info = info
         self.names = info.labels
         self.ports = ports
-        self._pace = pace
+        self._clock = clock
         self._quotes = quotes
         self._fees = fees
+        self._limits = limits
         self._listed: dict[str, TradedPair] = {}
         self.relist(specs)
         self.pairs = dict(self._listed)
         books = {name: PairBooks(pair) for name, pair in self.pairs.items()}
-        self.books = OurBooks(run_tag(info.started_at), info.run, info.started_at, books)
+        self.books = RunBooks(run_tag(info.started_at), info.run, info.started_at, books)
         self._since = info.started_at
         self._booked: Counter[str] = Counter()
-        self._not_found: dict[str, int] = {}
+        self._not_found: Counter[str] = Counter()
 
     def relist(self, specs: Iterable[PairSpec]) -> None:
-        """What the books of the venue take from now on; orders under way keep the rules they began with."""
+        """New trading rules of the venue, for processes that begin from now on."""
         for spec in specs:
             if spec.pair not in self.names:
                 continue
@@ -103,25 +106,25 @@ class Account:
             )
 
     def name_of(self, pair: Pair) -> str:
-        """How the run calls a pair of its own."""
+        """The run's name of a pair."""
         return self.names[pair]
 
     def listed(self, name: str) -> TradedPair:
-        """A pair as its venues list it now, counted in units of its lot of now."""
+        """A pair with the rules and the lot that its venues list now."""
         return self._listed[name]
 
-    def pair(self, name: str, unit: Decimal, lot_units: int) -> TradedPair:
-        """A pair by the rules of now, its holding counted in units of so many coins, so many of them a lot."""
+    def recount(self, name: str, unit: Decimal, lot_units: int) -> TradedPair:
+        """Give a pair the rules of now, and count its holding in units of `unit` coins, `lot_units` to a lot."""
         pair = msgspec.structs.replace(self._listed[name], unit=unit, lot_units=lot_units)
         self.pairs[name] = self.books.pairs[name].pair = pair
         return pair
 
     def load(self, reader: LogReader) -> list[Logged]:
-        """Apply all that the log has of the run, and what its predecessor has booked; gives the run's own events."""
+        """Apply every event of the run and of its predecessor; gives the run's own events."""
         own: list[Logged] = []
         adopted = self.info.adopts
         filled = 0
-        for seq, known_at, event in run_events(reader, (adopted or self.info.run) - 1):
+        for seq, known_at, event in run_events(reader, {self.info.run, adopted or self.info.run}):
             if isinstance(event, RunStarted) and seq == adopted:
                 self.books.predecessor = Predecessor(run_tag(known_at), adopted)
                 self.books.started_at = self._since = known_at
@@ -137,7 +140,7 @@ class Account:
         return own
 
     def apply(self, events: Iterable[tuple[int, Event]]) -> None:
-        """Events of the run that are in the log now, with their seqs."""
+        """Apply events of the run that were just logged, with their seqs."""
         for seq, event in events:
             self.books.apply(event, seq)
             pair = getattr(event, "pair", None)
@@ -145,30 +148,30 @@ class Account:
                 self._booked[self.name_of(pair)] += 1
 
     async def fills(self) -> Sequence[FillReport]:
-        """Executions that may be news, of every venue. Raises VenueError."""
+        """Executions of every venue that may not be booked yet. Raises VenueError."""
         since = self._from()
         found = await asyncio.gather(*(port.fills_since(since) for port in self.ports.values()))
         return [fill for fills in found for fill in fills]
 
-    async def ask(self, busy: Collection[str]) -> Answers:
-        """Ask for everything; pairs in `busy` have a process at work. Raises VenueError."""
-        at, booked, working = self._pace.now(), Counter(self._booked), frozenset(busy)
-        theirs = await asyncio.gather(*(self._ask(venue, port, working) for venue, port in self.ports.items()))
-        return Answers(at, tuple(theirs), working, booked)
+    async def fetch(self, busy: Collection[str]) -> AccountSnapshot:
+        """A snapshot of every account; a process runs on each pair in `busy`. Raises VenueError."""
+        at, booked, running = self._clock.now(), Counter(self._booked), frozenset(busy)
+        venues = await asyncio.gather(*(self._fetch(venue, port, running) for venue, port in self.ports.items()))
+        return AccountSnapshot(at, tuple(venues), running, booked)
 
-    def compare(self, answers: Answers, busy: Collection[str]) -> Reconciliation:
-        """What has to be booked; `busy` are the pairs at work now. Nothing may be booked between this and that."""
+    def compare(self, snapshot: AccountSnapshot, busy: Collection[str]) -> Reconciliation:
+        """What to book; a process runs on each pair in `busy` now. The caller books the events before anything else."""
         for name, books in self.books.pairs.items():
-            moved = self._booked[name] != answers.booked[name]
-            books.busy = moved or name in answers.busy or name in busy
-        return reconcile(self.books, answers.theirs, self._pace.now())
+            moved = self._booked[name] != snapshot.booked[name]
+            books.busy = moved or name in snapshot.busy or name in busy
+        return reconcile(self.books, snapshot.venues, self._clock.now())
 
-    def agreed(self, answers: Answers) -> None:
-        """What was asked has been booked, and nothing was left unexplained: it need not be asked for again."""
-        self._since = max(self._since, answers.at)
+    def mark_agreed(self, snapshot: AccountSnapshot) -> None:
+        """The snapshot is booked and everything in it explained: the next one need not reach back before it."""
+        self._since = max(self._since, snapshot.at)
 
-    async def _ask(self, venue: str, port: Trading, working: Collection[str]) -> VenueBooks:
-        """Everything about one account. Positions first: what has moved one is then among the executions."""
+    async def _fetch(self, venue: str, port: Trading, running: Collection[str]) -> VenueBooks:
+        """One account. Positions come first, so that whatever moved them is among the executions."""
         positions, account, orders = await asyncio.gather(port.positions(), port.account(), port.open_orders())
         since = self._from()
         fills, funding, interest = await asyncio.gather(
@@ -181,7 +184,7 @@ class Account:
             tuple(funding),
             self._with_flat(venue, positions),
             account,
-            await self._answers(venue, port, working),
+            await self._query_open(venue, port, running),
             tuple(interest),
         )
 
@@ -189,7 +192,7 @@ class Account:
         return max(self._since - OVERLAP_NS, self.books.started_at)
 
     def _with_flat(self, venue: str, positions: Sequence[PositionReport]) -> tuple[PositionReport, ...]:
-        """A venue tells nothing of flat ones; what the other leg beside them is worth is seen from our own quotes."""
+        """Add flat positions, which a venue leaves out; their marks come from the quotes of the other leg."""
         shown = {position.symbol for position in positions}
         zero = Decimal(0)
         flat = [
@@ -199,19 +202,22 @@ class Account:
         ]
         return (*positions, *flat)
 
-    async def _answers(self, venue: str, port: Trading, working: Collection[str]) -> dict[str, QueryOutcome]:
-        """What a venue says of orders without an end that no process watches. Not found counts when it was said twice,
-        and long enough after the order can have been sent."""
+    async def _query_open(self, venue: str, port: Trading, running: Collection[str]) -> dict[str, QueryOutcome]:
+        """The venue's answers for orders without a known end on pairs where no process runs. "Not found" counts after
+        the grace only, and when it is repeated."""
         answers: dict[str, QueryOutcome] = {}
         for client_id, intent in list(self.books.intents.items()):
             instrument = intent.instrument
-            if instrument.venue != venue or self.names.get(intent.pair) in (None, *working):
+            if instrument.venue != venue or self.names.get(intent.pair) in (None, *running):
                 continue
             answer = await port.query(client_id, instrument.symbol, instrument.kind)
-            if isinstance(answer, NotFound):
-                self._not_found[client_id] = self._not_found.get(client_id, 0) + 1
-                age_s = (self._pace.now() - intent.event_at) / 1e9
-                if self._not_found[client_id] < ABSENT_ANSWERS or age_s < ABSENT_GRACE_S:
-                    continue
-            answers[client_id] = answer
+            if not isinstance(answer, NotFound) or self._proves_absent(client_id, intent.event_at):
+                answers[client_id] = answer
         return answers
+
+    def _proves_absent(self, client_id: str, intended_at: int) -> bool:
+        """Count an answer "not found" about an order that cannot have been sent before `intended_at`."""
+        if self._clock.now() - intended_at < nanoseconds(self._limits.absent_grace_s):
+            return False
+        self._not_found[client_id] += 1
+        return self._not_found[client_id] >= self._limits.absent_answers

@@ -1,4 +1,4 @@
-"""What is looked at before a daemon begins: the clocks, the key, the log."""
+"""Checks before a daemon begins: the clocks, the API key, the log."""
 
 from __future__ import annotations
 
@@ -6,59 +6,59 @@ import time
 from pathlib import Path
 from typing import Final
 
-from carryfold.adapters.bybit import BybitMarket, BybitTrading, Credentials, load_credentials
-from carryfold.adapters.daemon.pace import Pace
-from carryfold.adapters.venue import VenueError
-from carryfold.eventlog import EventLog, verify
+from carryfold.adapters.daemon.clock import DaemonClock
+from carryfold.adapters.daemon.log_check import verify_new
+from carryfold.adapters.venues import Credentials, Market, Trading, Venue, VenueError
+from carryfold.eventlog import EventLog
 
-__all__ = ["CLOCK_LIMIT_NS", "check_key", "check_log", "check_time", "clock_offset", "pace_of", "read_credentials"]
+__all__ = ["CLOCK_LIMIT_NS", "check_key", "check_log", "check_time", "clock_for", "clock_offset", "read_credentials"]
 
 CLOCK_LIMIT_NS: Final = 1_000_000_000
-"""How far our clock may be from the venue's: a signed request from further ahead is refused."""
+"""How far our clock may differ from the venue's. A venue rejects signed requests from further ahead."""
 
 SPEED_MAX: Final = 100_000
 
-_QUESTIONS: Final = 3
+_ATTEMPTS: Final = 3
 
 
-async def pace_of(market: BybitMarket, speed: float | None) -> Pace:
-    """Our clock, if it agrees with the venue's; at a `speed`, that of an exchange in a box. Raises VenueError."""
+async def clock_for(market: Market, speed: float | None) -> DaemonClock:
+    """This machine's clock, if it agrees with the venue's; with a `speed`, that of a simulated exchange. Raises
+    VenueError."""
     if speed is not None:
-        return await _fast_pace(market, speed)
-    pace = Pace.of_this_machine()
-    off = await clock_offset(market, pace)
+        return await _clock_of_venue(market, speed)
+    clock = DaemonClock.real_time()
+    off = await clock_offset(market, clock)
     if off:
         word = "ahead of" if off > 0 else "behind"
-        boxed = " (an exchange in a box has a clock of its own: follow it with --speed)"
+        boxed = " (a simulated exchange has a clock of its own: follow it with --speed)"
         raise VenueError(
-            f"this machine's clock is {abs(off) / 1e9:.1f} s {word} bybit's: set it right (NTP) and start again"
-            f"{boxed if market.endpoint.is_loopback else ''}"
+            f"this machine's clock is {abs(off) / 1e9:.1f} s {word} the venue's: set it right (NTP) and start again"
+            f"{boxed if market.is_loopback else ''}"
         )
-    return pace
+    return clock
 
 
-async def _fast_pace(market: BybitMarket, speed: float) -> Pace:
-    """Where time runs fast a slow answer is far off: the quickest of a few counts."""
-    if not market.endpoint.is_loopback:
-        raise VenueError("--speed is for an exchange in a box on this machine, not for a real venue")
+async def _clock_of_venue(market: Market, speed: float) -> DaemonClock:
+    """The clock of a simulated exchange. Its time runs fast: only a quick answer is exact, so the quickest counts."""
+    if not market.is_loopback:
+        raise VenueError("--speed is for a simulated exchange on this machine, not for a real venue")
     if not 0 < speed <= SPEED_MAX:
         raise VenueError(f"--speed must be greater than 0, and at most {SPEED_MAX:,}")
     answers: list[tuple[int, int, int]] = []
-    for _ in range(_QUESTIONS):
+    for _ in range(_ATTEMPTS):
         asked = time.monotonic_ns()
         venue = await market.server_time()
         answers.append((time.monotonic_ns() - asked, asked, venue))
     _, asked, venue = min(answers)
-    return Pace.of_venue(venue, speed, asked)
+    return DaemonClock.following(venue, speed, asked)
 
 
-async def clock_offset(market: BybitMarket, pace: Pace) -> int:
-    """How far our clock is from the venue's, in ns (positive: ours is ahead); 0 within CLOCK_LIMIT_NS. Raises
-    VenueError."""
-    asked = pace.now()
+async def clock_offset(market: Market, clock: DaemonClock) -> int:
+    """Our clock minus the venue's, in ns; 0 within CLOCK_LIMIT_NS. Raises VenueError."""
+    asked = clock.now()
     venue = await market.server_time()
-    answered = pace.now()
-    # The venue read its clock somewhere between question and answer.
+    answered = clock.now()
+    # The venue read its clock between request and answer.
     if asked - venue > CLOCK_LIMIT_NS:
         return asked - venue
     if venue - answered > CLOCK_LIMIT_NS:
@@ -66,16 +66,16 @@ async def clock_offset(market: BybitMarket, pace: Pace) -> int:
     return 0
 
 
-def read_credentials(key_file: str | None) -> Credentials:
-    """The API key of the account. Raises VenueError where there is none."""
-    found = load_credentials(None if key_file is None else Path(key_file))
+def read_credentials(venue: Venue, key_file: str | None) -> Credentials:
+    """The API key of the account. Raises VenueError if there is none."""
+    found = venue.read_credentials(None if key_file is None else Path(key_file))
     if found is None:
         raise VenueError("live trading needs an API key: see docs/live.md for where it is read from")
     return found
 
 
-async def check_key(trading: BybitTrading) -> None:
-    """Raises VenueError for a key that cannot trade, or could do more than it should."""
+async def check_key(trading: Trading) -> None:
+    """Raises VenueError for a key that may withdraw or may not trade."""
     rights = await trading.permissions()
     if rights.withdraw:
         raise VenueError("this API key may withdraw: make one that can only trade, and delete this one")
@@ -83,10 +83,10 @@ async def check_key(trading: BybitTrading) -> None:
         raise VenueError("this API key may not trade: give it the rights for spot and contract orders")
 
 
-def check_time(log: EventLog, pace: Pace) -> None:
-    """The log's time never runs backwards: on a clock that is behind it nothing would fall due. Raises VenueError."""
-    ahead_s = (log.last.recorded_at - pace.now()) / 1e9
-    if ahead_s * 1e9 > CLOCK_LIMIT_NS * pace.speed:
+def check_time(log: EventLog, clock: DaemonClock) -> None:
+    """Raises VenueError if the clock is behind the log, whose time never runs backwards."""
+    ahead_s = (log.last.recorded_at - clock.now()) / 1e9
+    if ahead_s * 1e9 > CLOCK_LIMIT_NS * clock.speed:
         raise VenueError(
             f"the last event of the log in {log.home} was recorded {ahead_s:,.0f} s after what the clock shows now: set"
             " the clock right, or wait, or begin in another home"
@@ -94,7 +94,8 @@ def check_time(log: EventLog, pace: Pace) -> None:
 
 
 def check_log(home: Path) -> None:
-    """Every byte of the log, before real orders depend on it. Raises VenueError."""
-    report = verify(home)
+    """Verify the log before real orders depend on it: every byte that was recorded since it was last verified. Raises
+    VenueError."""
+    report = verify_new(home)
     if not report.ok:
         raise VenueError(f"not armed: {report.error}")

@@ -1,4 +1,4 @@
-"""halt, resume and flatten, as they come through the owner's socket while the daemon runs."""
+"""Handles halt, resume and flatten from the owner's socket while the daemon runs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
+from carryfold.adapters.daemon.clock import DaemonClock
 from carryfold.adapters.daemon.engine import Engine
 from carryfold.adapters.daemon.notices import Notices
-from carryfold.adapters.daemon.pace import Pace
 from carryfold.domain.events import Event, FlattenRequested, Halted, Resumed
 from carryfold.eventlog import CommandRefused, CommandUnanswered
 
@@ -25,42 +25,42 @@ REASON_MAX: Final = 200
 
 
 class Commands:
-    """The handler of the command socket. It is called on a thread of its own; the loop does the work."""
+    """The handler of the command socket. It is called on the socket's thread and works on the event loop."""
 
     def __init__(self, notices: Notices) -> None:
         self._notices = notices
-        self._attached: tuple[asyncio.AbstractEventLoop, Engine, Pace] | None = None
+        self._attached: tuple[asyncio.AbstractEventLoop, Engine, DaemonClock] | None = None
         self._is_over = False
 
-    def attach(self, loop: asyncio.AbstractEventLoop, engine: Engine, pace: Pace) -> None:
-        """From here on commands can be obeyed."""
-        self._attached = loop, engine, pace
+    def attach(self, loop: asyncio.AbstractEventLoop, engine: Engine, clock: DaemonClock) -> None:
+        """Execute commands from here on."""
+        self._attached = loop, engine, clock
 
     def detach(self) -> None:
-        """From here on none is."""
+        """Refuse commands from here on."""
         self._attached = None
         self._is_over = True
 
     def handle(self, command: str, args: dict[str, Any]) -> int:
-        """Obey, and return the seq of the event it became. Raises CommandRefused, or CommandUnanswered where it is not
-        known yet what becomes of it."""
+        """Execute a command and return the seq of its event. Raises CommandRefused, or CommandUnanswered if the outcome
+        is not known in time."""
         if command not in _EVENTS:
             raise CommandRefused(f"there is no command '{command}': {', '.join(_EVENTS)}")
         attached = self._attached
         if attached is None:
-            state = "stopping: when it has, give the command again" if self._is_over else "still starting: ask again"
-            raise CommandRefused(f"the daemon is {state} in a moment")
-        loop, engine, pace = attached
+            stopping, starting = "stopping: give the command again after that", "still starting: try again in a moment"
+            raise CommandRefused(f"the daemon is {stopping if self._is_over else starting}")
+        loop, engine, clock = attached
         reason = str(args.get("reason", ""))[:REASON_MAX]
-        obeyed = asyncio.run_coroutine_threadsafe(self._obey(engine, pace, command, reason), loop)
+        executed = asyncio.run_coroutine_threadsafe(self._execute(engine, clock, command, reason), loop)
         try:
-            return obeyed.result(ANSWER_WITHIN_S)
+            return executed.result(ANSWER_WITHIN_S)
         except TimeoutError:
             raise CommandUnanswered(
-                f"the daemon did not come to it within {ANSWER_WITHIN_S:g} s: carryfold log tail shows whether it did"
+                f"no answer from the daemon within {ANSWER_WITHIN_S:g} s: carryfold log tail shows whether it obeyed"
             ) from None
 
-    async def _obey(self, engine: Engine, pace: Pace, command: str, reason: str) -> int:
-        result = await engine.record([_EVENTS[command](_EVERY_RUN, pace.now(), reason)])
+    async def _execute(self, engine: Engine, clock: DaemonClock, command: str, reason: str) -> int:
+        result = await engine.record([_EVENTS[command](_EVERY_RUN, clock.now(), reason)])
         self._notices.alert(command, f"{command}: {reason or 'no reason given'}", seq=result.first_seq)
         return result.first_seq

@@ -1,4 +1,4 @@
-"""What the daemon counts, for Prometheus. Kept in a registry of its own, served on loopback when a port is named."""
+"""Metrics of the daemon for Prometheus, served on loopback if a port is configured."""
 
 from __future__ import annotations
 
@@ -34,20 +34,20 @@ class Metrics:
 
         self._events = counter("events_total", "Events committed.")
         self._commits = counter("commits_total", "Commits.")
-        self._observed = counter("observed_total", "Events that the streams brought.")
+        self._observed = counter("observed_total", "Events that the streams delivered.")
         self._decisions = counter("decisions_total", "Entries and exits decided.")
-        self._orders = counter("orders_total", "Orders, by what came of them.", "what")
+        self._orders = counter("orders_total", "Orders, by the venue's answer.", "what")
         self._alerts = counter("alerts_total", "Alerts, by kind.", "code")
-        self._fold = histogram("commit_to_fold_seconds", "From handing over a commit until it is durable and folded.")
-        self._decision = histogram("commit_to_decision_seconds", "The same, where something was decided.")
+        self._fold = histogram("commit_to_fold_seconds", "From submitting a commit until it is durable and folded.")
+        self._decision = histogram("commit_to_decision_seconds", "The same, for commits with a decision.")
         self._feed = gauge("feed_up", "1: the stream is connected.", "feed")
-        self._halted = gauge("halted", "1: no entries, for a halt, a flatten or a clock that is off, by run.", "run")
+        self._halted = gauge("halted", "1: no entries because of a halt, a flatten or a wrong clock, by run.", "run")
         self._equity = gauge("equity", "Equity in quote, by run.", "run")
         self._held = gauge("pairs_held", "Pairs held, by run.", "run")
 
     @contextmanager
     def serving(self, port: int) -> Iterator[None]:
-        """Answer scrapes on 127.0.0.1. Raises OSError with one line when the port is taken."""
+        """Serve scrapes on 127.0.0.1. Raises OSError with one line if the port is taken."""
         from prometheus_client import start_http_server
 
         try:
@@ -62,16 +62,16 @@ class Metrics:
             thread.join()
 
     def committed(self, events: int) -> None:
-        """A commit is on the disk."""
+        """A commit is durable."""
         self._commits.inc()
         self._events.inc(events)
 
     def observed(self) -> None:
-        """A stream brought an event."""
+        """A stream delivered an event."""
         self._observed.inc()
 
     def folded(self, seconds: float) -> None:
-        """A commit is on the disk, and every run has folded it."""
+        """A commit is durable and folded by every run."""
         self._fold.observe(seconds)
 
     def decided(self, decisions: int, seconds: float) -> None:
@@ -80,19 +80,19 @@ class Metrics:
         self._decision.observe(seconds)
 
     def ordered(self, what: str) -> None:
-        """Something became of an order."""
+        """The venue answered a request to place an order."""
         self._orders.labels(what).inc()
 
     def alerted(self, code: str) -> None:
-        """A person was told."""
+        """An alert was raised."""
         self._alerts.labels(code).inc()
 
     def feed(self, name: str, *, up: bool) -> None:
-        """A stream came up or went down."""
+        """A stream connected or broke."""
         self._feed.labels(name).set(up)
 
     def book(self, run: str, equity: float, held: int, *, halted: bool) -> None:
-        """How a run stands."""
+        """The current figures of a run."""
         self._equity.labels(run).set(equity)
         self._held.labels(run).set(held)
         self._halted.labels(run).set(halted)

@@ -1,18 +1,20 @@
-"""What the daemon tells people: structured log lines, and messages through apprise where that is set up.
+"""The daemon's log lines, and messages through apprise where addresses are configured.
 
-A line is one JSON object on standard error. No event, parameter or error of ours holds a secret, and what comes from
-the venue was scrubbed at its door.
+A line on standard error is one JSON object, or plain text on a terminal. No event, parameter or error of ours holds a
+secret, and the venue's adapter removes secrets from the texts of its errors.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import sys
-from collections.abc import Mapping
+import time
 from typing import Any, Final
+
+import structlog
+from structlog.typing import EventDict, Processor
 
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.projections.cursor import format_time
@@ -20,28 +22,26 @@ from carryfold.projections.cursor import format_time
 __all__ = ["NOTIFY_VARIABLE", "Notices"]
 
 NOTIFY_VARIABLE: Final = "CARRYFOLD_NOTIFY"
-"""Addresses for apprise, with spaces between them. In the environment, because they hold tokens."""
+"""The environment variable with addresses for apprise, separated by spaces. They hold tokens."""
 
-FAREWELL_S: Final = 5.0
+CLOSE_WITHIN_S: Final = 5.0
 _LOGGER: Final = logging.getLogger("carryfold.daemon")
 
 
-class _Lines(logging.Formatter):
-    def format(self, record: logging.LogRecord) -> str:
-        fields: Mapping[str, Any] = getattr(record, "fields", {})
-        return json.dumps(
-            {
-                "at": format_time(int(record.created * 1e9)),
-                "level": record.levelname.lower(),
-                "event": record.getMessage(),
-            }
-            | dict(fields),
-            default=str,
-        )
+def _stamp(_: Any, level: str, event: EventDict) -> EventDict:
+    """Time, level and text come first on each line."""
+    return {"at": format_time(time.time_ns()), "level": level, "event": event.pop("event"), **event}
+
+
+_LOG: Final[structlog.stdlib.BoundLogger] = structlog.wrap_logger(
+    _LOGGER,
+    processors=[structlog.stdlib.filter_by_level, _stamp, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+    wrapper_class=structlog.stdlib.BoundLogger,
+)
 
 
 class _Stderr(logging.Handler):
-    """Whatever standard error is at the time."""
+    """Writes to standard error as it is at the time of each line."""
 
     def emit(self, record: logging.LogRecord) -> None:
         sys.stderr.write(self.format(record) + "\n")
@@ -49,7 +49,7 @@ class _Stderr(logging.Handler):
 
 
 class Notices:
-    """Says things. `alert` is for what a person has to know now."""
+    """Writes log lines. `alert` is for what a person has to know now."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -58,43 +58,50 @@ class Notices:
 
     @staticmethod
     def to_stderr(*, verbose: bool) -> None:
-        """Write lines to standard error."""
+        """Write lines to standard error: JSON, or text in columns on a terminal."""
+        renderer: Processor = structlog.processors.JSONRenderer(default=str)
+        if sys.stderr.isatty():
+            renderer = structlog.dev.ConsoleRenderer(timestamp_key="at")
         handler = _Stderr()
-        handler.setFormatter(_Lines())
+        handler.setFormatter(
+            structlog.stdlib.ProcessorFormatter(
+                processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer]
+            )
+        )
         _LOGGER.handlers = [handler]
         _LOGGER.setLevel(logging.DEBUG if verbose else logging.INFO)
 
-    def say(self, event: str, **fields: Any) -> None:
+    def info(self, event: str, **fields: Any) -> None:
         """One line."""
-        _LOGGER.info(event, extra={"fields": fields})
+        _LOG.info(event, **fields)
 
     def debug(self, event: str, **fields: Any) -> None:
-        """One line for whoever looks closely."""
-        _LOGGER.debug(event, extra={"fields": fields})
+        """One line that is written with --verbose only."""
+        _LOG.debug(event, **fields)
 
     def alert(self, code: str, text: str, **fields: Any) -> None:
-        """One line, one count, and a message where somebody wants messages."""
+        """One line, one count in the metrics, and a message to the configured addresses."""
         self._metrics.alerted(code)
-        _LOGGER.warning(text, extra={"fields": {"code": code} | fields})
+        _LOG.warning(text, code=code, **fields)
         if self._addresses:
             task = asyncio.ensure_future(self._send(code, text))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """Wait a little for messages that are on their way."""
+        """Wait a few seconds for messages that are being sent."""
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=FAREWELL_S)
+            await asyncio.wait(self._tasks, timeout=CLOSE_WITHIN_S)
 
     async def _send(self, code: str, text: str) -> None:
         try:
             import apprise
         except ImportError:
             self._addresses = []
-            _LOGGER.warning("messages need the optional package: pip install 'carryfold[notify]'")
+            _LOG.warning("messages need the optional package: pip install 'carryfold[notify]'")
             return
         messenger = apprise.Apprise()
         for address in self._addresses:
             messenger.add(address)
         if not await messenger.async_notify(title=f"carryfold: {code}", body=text):
-            _LOGGER.warning("a message could not be delivered", extra={"fields": {"code": code}})
+            _LOG.warning("a message could not be delivered", code=code)

@@ -1,10 +1,10 @@
-"""The latest quote of every instrument, as orders are priced by: per base coin, not conflated, not recorded."""
+"""The latest quote of every instrument, for pricing orders: per base coin, not conflated and not recorded."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from carryfold.adapters.daemon.pace import Pace
+from carryfold.adapters.daemon.clock import DaemonClock
 from carryfold.domain.events import InstrumentListed, Quoted
 from carryfold.domain.execution import LegQuote, Quotes
 from carryfold.domain.instruments import Instrument, Pair
@@ -13,28 +13,28 @@ __all__ = ["QuoteCache"]
 
 
 class QuoteCache:
-    """`see` every quote. A quote is as old as the venue says it is, or as what was read last: a process that was
-    stopped for a minute finds old quotes in its buffers, and must not take them for new ones."""
+    """`update` it with every quote. A quote is as old as the venue's own time of it: a process that was stopped for a
+    minute finds old quotes in its buffers, and must not take them for new ones."""
 
-    def __init__(self, pace: Pace) -> None:
-        self._pace = pace
+    def __init__(self, clock: DaemonClock) -> None:
+        self._clock = clock
         self._multipliers: dict[Instrument, float] = {}
         self._quotes: dict[Instrument, LegQuote] = {}
 
     def follow(self, listings: Iterable[InstrumentListed]) -> None:
-        """Learn how many coins one unit of each instrument is."""
+        """Convert quotes of these instruments by their multipliers."""
         self._multipliers |= {listed.instrument: listed.multiplier for listed in listings}
 
-    def see(self, event: Quoted) -> None:
-        """Take in what the stream brought."""
-        at, times = min(self._pace.now(), event.event_at), self._multipliers.get(event.instrument, 1.0)
+    def update(self, event: Quoted) -> None:
+        """Replace the quote of its instrument."""
+        at, times = min(self._clock.now(), event.event_at), self._multipliers.get(event.instrument, 1.0)
         self._quotes[event.instrument] = LegQuote(event.bid / times, event.ask / times, at)
 
     def quotes(self, pair: Pair) -> Quotes:
-        """What is known of a pair's legs; nothing: no quote yet."""
+        """The quotes of a pair's legs; None where there is none yet."""
         return Quotes(self._quotes.get(pair.long), self._quotes.get(pair.short))
 
     def mid(self, instrument: Instrument) -> float:
-        """About what a coin costs there; 0: not known."""
+        """The mid price of a coin there; 0: not known."""
         quote = self._quotes.get(instrument)
         return 0.0 if quote is None or not quote.usable else (quote.bid + quote.ask) / 2

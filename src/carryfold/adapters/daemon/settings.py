@@ -1,4 +1,4 @@
-"""What the daemon is told: by the configuration file's [daemon] and [execution] tables, and by the command line."""
+"""Settings of the daemon: the [daemon] table of the configuration file, merged with the command line."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from carryfold.domain.params import Parameters
 __all__ = ["LIVE_STALE_S", "DaemonSettings", "DaemonTable", "Mode", "ParameterSet"]
 
 LIVE_STALE_S: Final = 120
-"""`stale_s` of a run that does not set it: live prices come by the second, and one of two minutes ago is old."""
+"""`stale_s` of a run that does not set it. Live prices arrive every second, so one of two minutes ago is old."""
 
 PORT_MAX: Final = 65_535
 Mode = Literal["observe", "paper", "live"]
 
 
 class DaemonTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The [daemon] table. `live` has to be true before real orders are sent."""
+    """The [daemon] table. `live` must be true for real orders."""
 
     live: bool = False
     pairs: str = "top:20"
@@ -38,15 +38,15 @@ class DaemonTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ParameterSet(msgspec.Struct, frozen=True):
-    """One run's parameters, and what its file is called."""
+    """The parameters of one run, and the name of their file."""
 
     name: str
     parameters: Parameters
 
 
 class DaemonSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything a start needs. `sets`: a run each; none when observing. `speed`: seconds of the venue's clock a
-    second, for an exchange in a box; None: real time. `low_disk_mb`: entries stop when less is free."""
+    """All settings of a start. `sets`: one run each; none when observing. `speed`: seconds of the venue's clock in a
+    real second, for a simulated exchange; None: real time. `low_disk_mb`: entries stop when less is free."""
 
     mode: Mode
     pairs: str = "top:20"

@@ -1,8 +1,8 @@
-"""Drives one two-leg process: its events are logged, its requests sent, and every report handed to it.
+"""Drives one two-leg process: logs its events, sends its requests, and delivers every report to it.
 
-Everything that happens to the process happens in one task, one thing after the other, and in the run's turn: between
-what it proposes and the log nothing else of the run is booked. Each order goes to the venue of its own instrument.
-Requests are tasks of their own, and what comes of them waits in the inbox.
+One task does everything to the process, under the run's lock: nothing else of the run is booked between a step and the
+log. Each order goes to the venue of its own instrument. Requests are tasks of their own; their answers wait in the
+inbox.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final, Protocol
 
+from carryfold.adapters.daemon.clock import DaemonClock
 from carryfold.adapters.daemon.metrics import Metrics
 from carryfold.adapters.daemon.notices import Notices
-from carryfold.adapters.daemon.pace import Pace
-from carryfold.adapters.venue import Trading, VenueError
+from carryfold.adapters.venues import Trading, VenueError
 from carryfold.domain.events import Event
 from carryfold.domain.execution import Execution, Quotes, Summary
 from carryfold.domain.execution.actions import Actions
@@ -25,7 +25,7 @@ __all__ = ["ProcessContext", "Worker"]
 
 INBOX_MAX: Final = 10_000
 LONGEST_WAIT_S: Final = 1.0
-"""A quote that arrives is looked at this soon at the latest."""
+"""The longest pause between two steps; a new quote is used after so long at the latest."""
 
 Handle = Callable[[int], Sequence[Event]]
 
@@ -35,27 +35,27 @@ class ProcessContext(Protocol):
 
     metrics: Metrics
     notices: Notices
-    pace: Pace
+    clock: DaemonClock
     ports: Mapping[str, Trading]
     """By venue."""
-    turn: asyncio.Lock
-    """Held from reading the books until what follows from them is in the log and applied."""
+    lock: asyncio.Lock
+    """Held from reading the books until the resulting events are in the log and applied."""
 
     async def commit(self, events: Sequence[Event]) -> None:
-        """Log events of the run; every process and the books have them applied. The caller holds the turn."""
+        """Log events of the run and apply them to books and processes. The caller holds the lock."""
 
     def quotes(self, name: str) -> Quotes:
-        """The latest of both legs."""
+        """The latest quotes of both legs of a pair."""
 
     def may_open(self) -> bool:
-        """False while halted, flattening, stopping, or not agreed with the venue."""
+        """False while halted, flattening, stopping, or in disagreement with a venue."""
 
-    async def missed(self, since: int) -> Sequence[FillReport]:
-        """Executions since a time. Raises VenueError."""
+    async def fetch_fills(self, since: int) -> Sequence[FillReport]:
+        """Executions since then (UTC ns). Raises VenueError."""
 
 
 class Worker:
-    """One process at work."""
+    """One running process."""
 
     def __init__(self, process: Execution, context: ProcessContext) -> None:
         self.process = process
@@ -67,15 +67,15 @@ class Worker:
 
     @property
     def name(self) -> str:
-        """The pair it works on."""
+        """The name of its pair."""
         return self.process.spec.pair.name
 
-    def hand_over(self, report: OrderReport | FillReport | StreamReport) -> None:
-        """A report of the private stream, or a fetched execution."""
+    def deliver(self, report: OrderReport | FillReport | StreamReport) -> None:
+        """Pass on a report of the private stream, or a fetched execution."""
         self._post(lambda now: self.process.reported(report, now))
 
     async def run(self) -> Summary:
-        """Until the process has ended. Raises LogError."""
+        """Drive the process to its end. Raises LogError."""
         try:
             while True:
                 actions = await self._step()
@@ -91,14 +91,14 @@ class Worker:
             await self._drop_requests()
 
     async def _step(self) -> Actions:
-        """Take in all that has come, each thing booked before the next is looked at, then one step."""
+        """Book everything in the inbox, one report after the other, then take one step."""
         context = self._context
-        async with context.turn:
+        async with context.lock:
             while self._inbox:
-                events = self._inbox.popleft()(context.pace.now())
+                events = self._inbox.popleft()(context.clock.now())
                 if events:
                     await context.commit(events)
-            actions = self.process.step(context.pace.now(), context.quotes(self.name), may_open=context.may_open())
+            actions = self.process.step(context.clock.now(), context.quotes(self.name), may_open=context.may_open())
             if actions.log:
                 await context.commit(actions.log)
         return actions
@@ -115,9 +115,9 @@ class Worker:
             self._start(self._fetch(actions.fetch_fills_since))
 
     async def _wait(self, until: int) -> None:
-        """Until something came, or it is time."""
-        pace = self._context.pace
-        seconds = min(max(until - pace.now(), 0) / 1e9, LONGEST_WAIT_S) / pace.speed
+        """Until a report arrives or the time has come."""
+        clock = self._context.clock
+        seconds = min(max(until - clock.now(), 0) / 1e9, LONGEST_WAIT_S) / clock.speed
         self._arrived.clear()
         if self._inbox:
             return
@@ -128,9 +128,9 @@ class Worker:
             return
 
     def _post(self, handle: Handle) -> None:
-        """A full inbox is a venue that talks nonsense: what is lost is asked for again by the process's own queries."""
+        """Queue for the next step. A full inbox drops reports; the process's own queries make up for them."""
         if len(self._inbox) >= INBOX_MAX:
-            self._context.notices.alert("inbox", f"{self.name}: more reports than can be taken in")
+            self._context.notices.alert("inbox", f"{self.name}: more reports than the inbox holds")
             return
         self._inbox.append(handle)
         self._arrived.set()
@@ -141,7 +141,7 @@ class Worker:
         task.add_done_callback(self._requests.discard)
 
     async def _drop_requests(self) -> None:
-        """Answers that nobody waits for any more. An order on its way stays on its way: only the venue can tell."""
+        """Cancel requests whose answers are no longer needed. An order may still reach the venue."""
         requests = list(self._requests)
         for task in requests:
             task.cancel()
@@ -154,7 +154,7 @@ class Worker:
         context = self._context
         try:
             outcome = await self._port(order).place(order)
-        except VenueError as error:  # the key or the account is refused; the queries will tell when it no longer is
+        except VenueError as error:  # the key or the account is refused: queries will tell when it works again
             context.notices.alert("refused", str(error), pair=self.name)
             outcome = Unknown(str(error))
         context.metrics.ordered(type(outcome).__name__.lower())
@@ -170,15 +170,15 @@ class Worker:
         try:
             answer = await self._port(order).query(order.client_id, order.symbol, order.kind)
         except VenueError as error:
-            self._context.notices.say("query failed", pair=self.name, reason=str(error))
+            self._context.notices.info("query failed", pair=self.name, reason=str(error))
             answer = Unknown(str(error))
         self._post(lambda now: self.process.answered(order.client_id, answer, now))
 
     async def _fetch(self, since: int) -> None:
         try:
-            for fill in await self._context.missed(since):
-                self.hand_over(fill)
+            for fill in await self._context.fetch_fills(since):
+                self.deliver(fill)
         except VenueError as error:
-            self._context.notices.say("executions not told", pair=self.name, reason=str(error))
+            self._context.notices.info("executions not fetched", pair=self.name, reason=str(error))
         finally:
             self._fetching = False

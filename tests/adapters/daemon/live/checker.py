@@ -1,4 +1,4 @@
-"""What must hold after every run, whatever went wrong in it: the common checker of the fault cards.
+"""The common checker of the fault cards: invariants that hold after every run, whatever went wrong in it.
 
 The venue's own books are the truth. They are compared with what the run's log says, event by event, with sums of its
 own: nothing here uses the code that made the log.
@@ -12,7 +12,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final
 
-from carryfold.adapters.simexchange import SimExchange
 from carryfold.domain.events import (
     EntryDecided,
     ExitDecided,
@@ -32,27 +31,32 @@ from carryfold.domain.events import (
 from carryfold.domain.execution import ExecutionLimits
 from carryfold.domain.fold import CODE_DIGEST
 from carryfold.domain.instruments import LOT_UNITS, Instrument, Pair, common_lot
+from carryfold.domain.rows import E8
 from carryfold.eventlog import LogReader, verify
-from carryfold.projections.runs import list_runs, verify_run
+from carryfold.projections import queries
+from carryfold.projections.cursor import Cursor
+from carryfold.projections.run_verification import Verification, verify_run
+from carryfold.projections.runs import list_runs
 from carryfold.projections.tape import Tape
-from tests.adapters.daemon.live.desk import LIMITS
+from carryfold.simexchange import SimExchange
+from tests.adapters.daemon.live.session import LIMITS
 from tests.adapters.daemon.world import events_of
 
 ANSWER_S: Final = 25.0
-"""Longest wait for one answer of a venue that answers, by the venue's clock: a slow machine counts tenfold."""
+"""The longest wait for an answer of the venue, by its clock, which runs ten times as fast as real time."""
 
 _ZERO: Final = Decimal(0)
 Logged = tuple[int, int, Any]
 
 
 def bound_s(limits: ExecutionLimits = LIMITS) -> float:
-    """How long one leg may stand alone while the venue answers (docs/execution.md, Bounds)."""
+    """How long one leg may be alone while the venue answers (docs/execution.md, Bounds)."""
     order_s = limits.absent_grace_s + 3 * ANSWER_S + limits.retry_wait_s
     return limits.deadline_s + (limits.unwind_retries + 2) * order_s
 
 
 def ends_of(home: Path) -> list[str]:
-    """How each decision ended, with the reason where there is one. Repairs answer none."""
+    """The outcome of each decision, with its reason if there is one. Repairs have no decision."""
     ends = [event for _, _, event in events_of(home) if isinstance(event, HedgeEnded) and event.work != "repair"]
     return [f"{event.outcome}: {event.reason}" if event.reason else event.outcome for event in ends]
 
@@ -82,11 +86,11 @@ def check(
     check_causes(own)
     if not adopted:
         found = [event for _, _, event in own if isinstance(event, ReconciliationCorrected)]
-        assert all("below what the venue sells" in event.reason for event in found), found
+        assert all("too few to sell" in event.reason for event in found), found
 
 
 def check_replay(home: Path) -> None:
-    """Folding the run again makes every record and the very state, to the last byte."""
+    """Folding the run again gives every record and the state, to the last byte."""
     with LogReader.open(home) as reader:
         tape = Tape.open(home, reader)
         runs = [info for info in list_runs(reader) if info.mode == "live"]
@@ -97,10 +101,38 @@ def check_replay(home: Path) -> None:
             assert found.identical, found
             stopped = found.recorded_state_hash or info.run in taken_over
             assert stopped, "the run was not stopped in order"
+            check_answers(home, found)
+
+
+def check_answers(home: Path, found: Verification) -> None:
+    """The questions about a run give the figures of its fold, to the last 1e-8. (A fold books corrected cash as fees,
+    and values at the market what a correction brings in, or takes away of a perpetual.)"""
+    with queries.open_home(home) as opened:
+        now = opened.at(Cursor(upto_seq=found.upto_seq))
+        ledger = queries.ledger(now, run=found.run)
+        held = [one.pair for one in queries.positions(now, run=found.run).positions]
+        fills = queries.fills(now, run=found.run).fills
+        orders = queries.orders(now, run=found.run).orders
+        (day,) = queries.equity(now, run=found.run).days[-1:]
+        corrections = [one.fields for one in queries.events(now, kinds=["ReconciliationCorrected"])]
+    total = ledger.total
+    assert (e8(total.funding), e8(total.fees - total.corrected)) == (round(found.funding * E8), round(found.fees * E8))
+    assert set(held) <= set(found.held), "a fold also holds a pair whose order is still pending"
+    if not found.held and all(one["long_units"] <= 0 and one["short_units"] == 0 for one in corrections):
+        assert e8(day.equity) == round(found.equity * E8), (day, found)
+    filled: defaultdict[str, Decimal] = defaultdict(lambda: _ZERO)
+    for fill in fills:
+        filled[fill.client_id] += fill.qty
+    assert all(order.filled == filled[order.client_id] for order in orders)
+
+
+def e8(amount: Decimal) -> int:
+    """A quote amount in 1e-8."""
+    return int((amount * E8).to_integral_value())
 
 
 def check_secrets(home: Path, venue: SimExchange, output: str) -> None:
-    """Neither key nor secret is in any file of the home or in what was said."""
+    """Neither key nor secret is in any file of the home or in the output."""
     for secret in (venue.api_key, venue.api_secret):
         assert secret not in output
         for path in home.rglob("*"):
@@ -112,18 +144,18 @@ def check_orders(own: Iterable[Logged], venue: SimExchange, late: frozenset[str]
     """Orders at the venue and intents in the log, one to one; what has no order there was rejected or absent."""
     intents = {event.client_id: event for _, _, event in own if isinstance(event, OrderIntended)}
     refused = {event.client_id for _, _, event in own if isinstance(event, OrderRejected)}
-    placed = Counter(order.link_id for order in venue.exchange.desk.orders if order.link_id)
+    placed = Counter(order.link_id for order in venue.exchange.orders.all if order.link_id)
     assert not [name for name, count in placed.items() if count > 1]
     assert not placed.keys() - intents.keys(), "orders that nobody intended"
     missing = intents.keys() - placed.keys() - refused
     assert not missing, f"intents that never became an order and were not given up: {missing}"
-    for order in venue.exchange.desk.orders:
+    for order in venue.exchange.orders.all:
         if order.link_id in refused - late:
             assert not order.filled, f"{order.link_id} was taken for refused and has filled"
 
 
 def check_fills(own: Iterable[Logged], venue: SimExchange) -> None:
-    """Every execution that is ours, once, as the venue booked it."""
+    """Every execution of the run, once, as the venue booked it."""
     booked: dict[str, OrderFilled] = {}
     for _, _, event in own:
         if isinstance(event, OrderFilled):
@@ -134,7 +166,7 @@ def check_fills(own: Iterable[Logged], venue: SimExchange) -> None:
             continue
         event = booked.pop(fill.exec_id, None)
         assert event is not None, f"{fill.exec_id} ({fill.kind}, {fill.link_id}) is not in the log"
-        times = Decimal(1) if fill.spot else Decimal(fill.one.multiplier)
+        times = Decimal(1) if fill.spot else Decimal(fill.pair.multiplier)
         assert (abs(event.qty), event.fee_qty) == (fill.qty * times, fill.fee)
         assert (event.qty > 0) == fill.buy
     # Sales of coins by hand are ours only where coins of ours are missing.
@@ -186,7 +218,7 @@ def lots_of(events: Iterable[Logged]) -> dict[Pair, Decimal]:
 
 
 def check_holdings(own: Iterable[Logged], venue: SimExchange, lots: dict[Pair, Decimal]) -> None:
-    """What the log adds up to is what the account has; the legs of each pair match within a lot."""
+    """The log adds up to the account's holdings; the legs of each pair match within a lot."""
     long: Counter[Pair] = Counter()
     short: Counter[Pair] = Counter()
     for _, _, event in own:
@@ -207,7 +239,7 @@ def check_holdings(own: Iterable[Logged], venue: SimExchange, lots: dict[Pair, D
 
 
 def check_unhedged(own: Iterable[Logged], most_s: float) -> None:
-    """No pair stood on one leg, a lot or more beyond the other, for longer than the bound."""
+    """No pair had a leg larger by a lot or more for longer than the bound."""
     worst = longest_unhedged_s(own)
     assert all(seconds <= most_s for seconds in worst.values()), worst
 
@@ -234,7 +266,7 @@ def longest_unhedged_s(own: Iterable[Logged]) -> dict[str, float]:
 
 
 def check_causes(own: Iterable[Logged]) -> None:
-    """Every event that answers another one says which."""
+    """Every event that has a cause names it."""
     decided: set[int] = set()
     intents: dict[str, int] = {}
     for seq, _, event in own:

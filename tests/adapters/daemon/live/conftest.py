@@ -1,4 +1,4 @@
-"""The key of the exchange in a box, as the environment of a live daemon has it."""
+"""The key of the simulated exchange, in the environment of a live daemon."""
 
 import io
 import logging
@@ -8,7 +8,7 @@ import pytest
 
 from carryfold.adapters.bybit.endpoint import KEY_VARIABLE, SECRET_VARIABLE
 from carryfold.adapters.daemon.notices import Notices
-from tests.adapters.daemon.live.desk import KEY, SECRET
+from tests.adapters.daemon.live.session import KEY, SECRET
 
 
 @pytest.fixture(autouse=True)
@@ -21,7 +21,7 @@ def _key(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def output() -> Iterator[io.StringIO]:
-    """What the daemon says."""
+    """The daemon's log lines."""
     logger = logging.getLogger("carryfold.daemon")
     before = logger.handlers, logger.propagate, logger.level
     said = io.StringIO()

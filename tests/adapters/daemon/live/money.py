@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from decimal import Decimal
 from typing import NamedTuple
 
-from carryfold.adapters.simexchange import SimExchange
-from tests.adapters.daemon.live.desk import Desk
+from carryfold.simexchange import SimExchange
+from tests.adapters.daemon.live.session import Session
 
 __all__ = ["Figures", "ours", "theirs"]
 
@@ -15,7 +15,7 @@ _E8 = Decimal("0.00000001")
 
 
 class Figures(NamedTuple):
-    """What trading came to, in quote. `spot` and `perp` before fees."""
+    """The result of trading, in quote. `spot` and `perp` before fees."""
 
     spot: Decimal
     perp: Decimal
@@ -29,10 +29,10 @@ class Figures(NamedTuple):
         return self.spot + self.perp + self.funding - self.fees - self.borrow
 
 
-def ours(desk: Desk) -> Figures:
+def ours(session: Session) -> Figures:
     """The fold's book of the run."""
     names = ("long_realised", "short_realised", "funding", "fees", "borrow")
-    return Figures(*(desk.figure(name) * _E8 for name in names))
+    return Figures(*(session.figure(name) * _E8 for name in names))
 
 
 def theirs(venue: SimExchange) -> Figures:

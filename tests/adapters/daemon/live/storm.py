@@ -1,4 +1,4 @@
-"""Everything that can go wrong between the daemon and its venue, by seed: requests, answers, orders, messages."""
+"""Random faults between the daemon and its venue, by seed: requests, answers, orders, messages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from decimal import Decimal
 from random import Random
 from typing import Any, Final
 
-from carryfold.adapters.simexchange import SimExchange
+from carryfold.simexchange import SimExchange
 
 __all__ = ["STORM", "disturb", "unleash"]
 
@@ -41,11 +41,11 @@ STORM: Final[tuple[tuple[str, dict[str, Any], float], ...]] = (
     ("corrupt_push", {"where": "execution"}, 0.02),
     ("disconnect", {"where": "tickers.*"}, 0.002),
 )
-"""(fault, where it strikes, how likely each time at full force)."""
+"""(fault, where it applies, its probability each time at full strength)."""
 
 
 def unleash(venue: SimExchange, seed: int, force: float = 1.0) -> list[str]:
-    """Arm a choice of them that the seed makes, in place of what was armed; returns their names."""
+    """Replace the active faults by a random choice; returns their names."""
     rng = Random(seed)
     venue.faults.clear()
     chosen = [one for one in STORM if rng.random() < 0.6]
@@ -55,8 +55,8 @@ def unleash(venue: SimExchange, seed: int, force: float = 1.0) -> list[str]:
 
 
 def disturb(venue: SimExchange, rng: Random) -> str:
-    """Something happens to the account, or nothing; returns what."""
-    held = [one.one for one in venue.exchange.account.held]
+    """Change the account at random, or not; returns what was done."""
+    held = [position.pair for position in venue.exchange.account.held]
     what = rng.choice(("nothing", "nothing", "adl", "hand", "break"))
     if what == "break":
         venue.disconnect()

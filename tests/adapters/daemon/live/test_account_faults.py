@@ -21,8 +21,8 @@ from carryfold.domain.events import (
     ReconciliationCorrected,
 )
 from tests.adapters.daemon.live.checker import check, ends_of
-from tests.adapters.daemon.live.desk import LIMITS, START_MS, Desk, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.live.session import LIMITS, START_MS, Session, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.world import events_of
 
 HOUR_MS = 3_600_000
@@ -30,9 +30,9 @@ MIDNIGHT_MS = START_MS - HOUR_MS // 2
 TWO = "BTCUSDT,ETHUSDT"
 
 
-def position_of(desk: Desk, symbol: str) -> Decimal:
-    """What the venue shows."""
-    found = desk.venue.exchange.account.positions.get(symbol)
+def position_of(session: Session, symbol: str) -> Decimal:
+    """The position that the venue shows."""
+    found = session.venue.exchange.account.positions.get(symbol)
     return Decimal(0) if found is None else found.size
 
 
@@ -41,19 +41,21 @@ def test_f22_nothing_is_opened_on_a_leg_that_has_not_been_heard_of(tmp_path: Pat
 
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO, limits=limits)) as desk:
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO, limits=limits)) as session:
                 for where in ("tickers.BTCUSDT", "orderbook.1.BTCUSDT"):
                     venue.faults.inject("silence", where=where, seconds=30.0)
-                await desk.until(lambda: len(venue.faults.struck) == 2, "silence")
+                await session.until(lambda: len(venue.faults.triggered) == 2, "silence")
                 began = venue.now_ms
-                quoted = desk.broker.quotes("BTCUSDT").long
+                quoted = session.broker.quotes("BTCUSDT").long
                 assert quoted is not None
-                await desk.until(lambda: venue.now_ms > began + 8_000, "old quotes")
-                await desk.begin_open()
-                await desk.until(lambda: desk.figure("held") == 1, "the other pair")
-                assert {order.one.symbol for order in venue.exchange.desk.orders} == {"ETHUSDT"}
+                await session.until(lambda: venue.now_ms > began + 8_000, "old quotes")
+                await session.begin_open()
+                await session.until(lambda: session.figure("held") == 1, "the other pair")
+                assert {order.pair.symbol for order in venue.exchange.orders.all} == {"ETHUSDT"}
                 assert venue.now_ms < began + 30_000
-                await desk.until(lambda: desk.figure("held") == 2 and desk.is_quiet, "the pair that was silent")
+                await session.until(
+                    lambda: session.figure("held") == 2 and session.is_quiet, "the pair that was silent"
+                )
             check(tmp_path, venue)
 
     run(work())
@@ -62,21 +64,21 @@ def test_f22_nothing_is_opened_on_a_leg_that_has_not_been_heard_of(tmp_path: Pat
 async def _funding_after_an_outage(home: Path, seconds: float) -> None:
     start_ms = MIDNIGHT_MS - 120_000
     async with exchange(start_ms=start_ms) as venue:
-        async with trading_on(venue, home, settings_for(venue, pairs=TWO)) as desk:
-            await desk.open(2)
+        async with trading_on(venue, home, settings_for(venue, pairs=TWO)) as session:
+            await session.open(2)
             assert venue.now_ms < MIDNIGHT_MS, "the machine was too slow for this test"
             venue.outage(seconds)
-            before = len(venue.exchange.desk.orders)
-            await desk.begin_open()
-            await desk.until(lambda: not desk.broker.agreed, "notice of the outage", seconds)
-            await desk.until(lambda: venue.now_ms > MIDNIGHT_MS, "midnight")
-            assert desk.figure("held") == 2
-            await desk.until(lambda: desk.figure("payments") == 2, "funding of both pairs", seconds / 10 + 60)
-            await desk.until(lambda: desk.broker.agreed, "agreement", 90)
-            assert len(venue.exchange.desk.orders) == before
-            await desk.close()
-            await desk.agree()
-            assert ours(desk) == theirs(venue)
+            before = len(venue.exchange.orders.all)
+            await session.begin_open()
+            await session.until(lambda: not session.broker.agreed, "notice of the outage", seconds)
+            await session.until(lambda: venue.now_ms > MIDNIGHT_MS, "midnight")
+            assert session.figure("held") == 2
+            await session.until(lambda: session.figure("payments") == 2, "funding of both pairs", seconds / 10 + 60)
+            await session.until(lambda: session.broker.agreed, "agreement", 90)
+            assert len(venue.exchange.orders.all) == before
+            await session.close()
+            await session.agree()
+            assert ours(session) == theirs(venue)
         check(home, venue)
 
 
@@ -92,22 +94,22 @@ def test_f24_the_venue_is_down_for_half_an_hour_across_a_settlement(tmp_path: Pa
 def test_f28_a_revoked_key_stops_trading_and_keeps_the_state(tmp_path: Path, output: io.StringIO) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as desk:
-                await desk.open(2)
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as session:
+                await session.open(2)
                 venue.revoke_key()
-                before = len(venue.exchange.desk.orders)
-                await desk.begin_close()
-                await desk.until(lambda: "refused" in output.getvalue(), "an alert")
-                await desk.until(lambda: not desk.broker.agreed, "no agreement without a key")
+                before = len(venue.exchange.orders.all)
+                await session.begin_close()
+                await session.until(lambda: "refused" in output.getvalue(), "an alert")
+                await session.until(lambda: not session.broker.agreed, "no agreement without a key")
                 await asyncio.sleep(0.5)
-                assert len(venue.exchange.desk.orders) == before
-                assert desk.figure("held") == 2
-                attempts = [one for one in desk.broker.workers.values() for _ in one.process.ledger.orders]
+                assert len(venue.exchange.orders.all) == before
+                assert session.figure("held") == 2
+                attempts = [one for one in session.broker.workers.values() for _ in one.process.state.orders]
                 assert len(attempts) <= 2, "one order each, asked for and not sent again"
                 venue.exchange.rights = venue.config.rights
-                await desk.until(lambda: desk.figure("held") == 0 and desk.is_quiet, "everything closed")
-                await desk.agree()
-                assert ours(desk) == theirs(venue)
+                await session.until(lambda: session.figure("held") == 0 and session.is_quiet, "everything closed")
+                await session.agree()
+                assert ours(session) == theirs(venue)
             check(tmp_path, venue, output=output.getvalue())
 
     run(work())
@@ -118,26 +120,26 @@ def test_f29_what_others_did_to_our_positions_is_booked_and_the_other_leg_follow
 ) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path) as desk:
-                await desk.open()
+            async with trading_on(venue, tmp_path) as session:
+                await session.open()
                 venue.adl("BTCUSDT", Decimal("0.5"))
                 venue.adl("ETHUSDT", Decimal(1))
-                venue.external_trade("SYN03USDT", -position_of(desk, "SYN03USDT") // 10 * 3)
+                venue.external_trade("SYN03USDT", -position_of(session, "SYN03USDT") // 10 * 3)
                 venue.external_trade("SYN04USDT", -venue.ledger.balance("SYN04") // 3, spot=True)
-                books = desk.broker.account.books.pairs
-                await desk.until(
+                books = session.broker.account.books.pairs
+                await session.until(
                     lambda: (
                         all(abs(one.long_units - one.short_units) < one.pair.lot_units for one in books.values())
-                        and len(venue.exchange.desk.orders) == 8 + 4 + 2
+                        and len(venue.exchange.orders.all) == 8 + 4 + 2
                     ),
                     "repairs",
                 )
-                await desk.agree()
-                assert desk.figure("held") == 3, "the pair whose short is gone is closed"
-                await desk.close()
-                await desk.agree()
+                await session.agree()
+                assert session.figure("held") == 3, "the pair whose short is gone is closed"
+                await session.close()
+                await session.agree()
                 # Coins sold by hand in the same batch as a purchase by hand would not be ours; here all of it is.
-                assert ours(desk).total == theirs(venue).total
+                assert ours(session).total == theirs(venue).total
             check(tmp_path, venue)
 
     run(work())
@@ -152,17 +154,17 @@ def test_f29_what_others_did_to_our_positions_is_booked_and_the_other_leg_follow
 def test_f29_a_liquidation_is_booked_and_what_is_left_alone_is_sold(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as desk:
-                await desk.open(2)
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as session:
+                await session.open(2)
                 # Cash disappears: what is left does not cover the maintenance margin of the shorts.
-                worth = venue.exchange.health().margin_balance
+                worth = venue.exchange.state.health().margin_balance
                 venue.ledger.book("TRANSFER_OUT", "USDT", venue.now_ms, cash_flow=-worth)
-                await desk.until(lambda: not venue.exchange.account.held, "the liquidation", 60)
-                await desk.until(lambda: desk.figure("held") == 0 and desk.is_quiet, "the coins sold", 60)
+                await session.until(lambda: not venue.exchange.account.held, "the liquidation", 60)
+                await session.until(lambda: session.figure("held") == 0 and session.is_quiet, "the coins sold", 60)
                 venue.ledger.book("TRANSFER_IN", "USDT", venue.now_ms, cash_flow=worth)
-                await desk.agree()
-                assert ours(desk).perp == theirs(venue).perp
-                assert ours(desk).fees == theirs(venue).fees
+                await session.agree()
+                assert ours(session).perp == theirs(venue).perp
+                assert ours(session).fees == theirs(venue).fees
             check(tmp_path, venue)
 
     run(work())
@@ -171,15 +173,15 @@ def test_f29_a_liquidation_is_booked_and_what_is_left_alone_is_sold(tmp_path: Pa
 def test_f30_a_settlement_that_is_paid_in_two_records_ties_to_the_balance(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange(start_ms=MIDNIGHT_MS - 120_000) as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as desk:
-                await desk.open(2)
-                await desk.until(lambda: desk.figure("payments") == 2, "funding of both pairs")
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as session:
+                await session.open(2)
+                await session.until(lambda: session.figure("payments") == 2, "funding of both pairs")
                 venue.exchange.fills.funding(venue.exchange.market.perps["BTCUSDT"], MIDNIGHT_MS, Decimal("0.0003"))
-                await desk.agree()
-                assert desk.figure("payments") == 2
-                await desk.close()
-                await desk.agree()
-                assert ours(desk).total == theirs(venue).total
+                await session.agree()
+                assert session.figure("payments") == 2
+                await session.close()
+                await session.agree()
+                assert ours(session).total == theirs(venue).total
             check(tmp_path, venue, adopted=True)
 
     run(work())
@@ -193,13 +195,13 @@ def test_f30_a_settlement_that_is_paid_in_two_records_ties_to_the_balance(tmp_pa
 def test_one_answer_that_leaves_out_a_position_changes_nothing(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as desk:
-                await desk.open(2)
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as session:
+                await session.open(2)
                 venue.faults.inject("stale", where="position/list")
-                await desk.broker.reconciler.reconcile()
-                assert venue.faults.struck == [("stale", "position/list")]
-                assert not desk.broker.agreed
-                await desk.until(lambda: desk.broker.agreed, "agreement")
+                await session.broker.reconciler.reconcile()
+                assert venue.faults.triggered == [("stale", "position/list")]
+                assert not session.broker.agreed
+                await session.until(lambda: session.broker.agreed, "agreement")
             check(tmp_path, venue)
 
     run(work())
@@ -208,15 +210,17 @@ def test_one_answer_that_leaves_out_a_position_changes_nothing(tmp_path: Path) -
 def test_a_difference_that_nobody_can_explain_is_adopted_and_stops_entries_for_a_while(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as desk:
-                await desk.open(2)
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as session:
+                await session.open(2)
                 coins = venue.ledger.balance("BTC")
                 venue.ledger.book("TRANSFER_OUT", "BTC", venue.now_ms, cash_flow=-coins)
-                desk.broker.reconciler.wake()
-                await desk.until(lambda: not desk.broker.agreed, "the disagreement")
-                await desk.until(lambda: desk.broker.agreed, "agreement once it is booked")
-                await desk.until(lambda: not position_of(desk, "BTCUSDT") and desk.is_quiet, "the short bought back")
-                await desk.agree()
+                session.broker.reconciler.wake()
+                await session.until(lambda: not session.broker.agreed, "the disagreement")
+                await session.until(lambda: session.broker.agreed, "agreement once it is booked")
+                await session.until(
+                    lambda: not position_of(session, "BTCUSDT") and session.is_quiet, "the short bought back"
+                )
+                await session.agree()
             check(tmp_path, venue, adopted=True)
 
     run(work())
@@ -229,13 +233,13 @@ def test_a_flatten_during_entries_ends_them_and_closes_what_they_opened(tmp_path
 
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, limits=limits)) as desk:
-                await desk.begin_open()
-                await desk.until(lambda: len(venue.exchange.desk.orders) > 5, "some orders")
-                assert desk.broker.workers
-                await desk.close()
-                await desk.agree()
-                assert ours(desk) == theirs(venue)
+            async with trading_on(venue, tmp_path, settings_for(venue, limits=limits)) as session:
+                await session.begin_open()
+                await session.until(lambda: len(venue.exchange.orders.all) > 5, "some orders")
+                assert session.broker.workers
+                await session.close()
+                await session.agree()
+                assert ours(session) == theirs(venue)
                 assert not venue.exchange.account.held
             check(tmp_path, venue)
 
@@ -251,17 +255,19 @@ def test_a_leg_left_alone_halts_the_run_and_a_restart_does_not_forget_it(tmp_pat
     async def work() -> None:
         async with exchange() as venue:
             settings = settings_for(venue, pairs="BTCUSDT", limits=limits)
-            async with trading_on(venue, tmp_path, settings) as desk:
+            async with trading_on(venue, tmp_path, settings) as session:
                 venue.faults.inject("refuse", where="order/create", value=110007, after=1, count=1_000)
-                await desk.begin_open()
-                await desk.until(lambda: desk.figure("halted") == 1, "the halt")
-                await desk.until(lambda: desk.is_quiet, "the end of the repair")
-            async with trading_on(venue, tmp_path, settings, halted=False) as desk:
-                assert desk.figure("halted") == 1
+                await session.begin_open()
+                await session.until(lambda: session.figure("halted") == 1, "the halt")
+                await session.until(lambda: session.is_quiet, "the end of the repair")
+            async with trading_on(venue, tmp_path, settings, halted=False) as session:
+                assert session.figure("halted") == 1
                 venue.faults.clear()
-                await desk.until(lambda: desk.figure("held") == 0 and desk.is_quiet, "the repair of a new start")
-                await desk.agree()
-                assert desk.figure("halted") == 1, "a person resumes, nobody else"
+                await session.until(
+                    lambda: session.figure("held") == 0 and session.is_quiet, "the repair of a new start"
+                )
+                await session.agree()
+                assert session.figure("halted") == 1, "a person resumes, nobody else"
             check(tmp_path, venue, unhedged_s=600)
 
     run(work())
@@ -274,12 +280,12 @@ def test_a_leg_left_alone_halts_the_run_and_a_restart_does_not_forget_it(tmp_pat
 def test_an_exit_waits_for_nothing_but_its_own_pair(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as desk:
-                await desk.open(2)
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=TWO)) as session:
+                await session.open(2)
                 venue.faults.inject("drop_request", where="order/create", symbol="BTCUSDT", count=2)
-                await desk.close()
-                await desk.agree()
-                assert ours(desk) == theirs(venue)
+                await session.close()
+                await session.agree()
+                assert ours(session) == theirs(venue)
             check(tmp_path, venue)
 
     run(work())

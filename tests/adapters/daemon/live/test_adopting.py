@@ -1,4 +1,4 @@
-"""A run of other parameters, pairs or code takes over what the last one holds, and finishes what it left half done."""
+"""A run with other parameters, pairs or code takes over the last one's holdings and finishes its unfinished work."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from carryfold.domain.events import (
 )
 from carryfold.domain.execution import parse_client_id
 from tests.adapters.daemon.live.checker import check
-from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import Figures, ours, theirs
+from tests.adapters.daemon.live.session import Session, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.test_crashes import crash_at
 from tests.adapters.daemon.world import events_of
 
@@ -34,13 +34,13 @@ def of(home: Path, kind: type) -> list[Any]:
 
 
 def together(*each: Figures) -> Figures:
-    """What several runs came to."""
+    """The result of several runs."""
     return Figures(*(sum(column, Decimal(0)) for column in zip(*each, strict=True)))
 
 
-def holding(desk: Desk, name: str = PAIR) -> tuple[int, int, int, int]:
+def holding(session: Session, name: str = PAIR) -> tuple[int, int, int, int]:
     """Units and what they cost, of both legs, as the fold has them."""
-    live = desk.daemon.runs[0]
+    live = session.daemon.runs[0]
     number = [live.info.labels[pair] for pair in live.pairs].index(name)
     record = live.state.pair[number]
     return tuple(int(record[field]) for field in ("long_units", "short_units", "long_cost", "short_entry"))  # type: ignore[return-value]
@@ -50,29 +50,29 @@ def test_a_run_of_other_parameters_takes_over_what_the_first_one_holds_and_the_m
     async def work() -> None:
         async with exchange() as venue:
             first, other = settings_for(venue, pairs=PAIR), settings_for(venue, "notional=200", pairs=PAIR)
-            async with trading_on(venue, tmp_path, first) as desk:
-                await desk.open(1)
-                number, before, figures = desk.daemon.runs[0].info.run, holding(desk), ours(desk)
-            orders = len(venue.exchange.desk.orders)
-            async with trading_on(venue, tmp_path, other, halted=False) as desk:
-                assert desk.daemon.runs[0].info.adopts == number
-                assert holding(desk) == before
-                assert desk.figure("held") == 1
-                books = desk.broker.account.books.pairs[PAIR]
+            async with trading_on(venue, tmp_path, first) as session:
+                await session.open(1)
+                number, before, figures = session.daemon.runs[0].info.run, holding(session), ours(session)
+            orders = len(venue.exchange.orders.all)
+            async with trading_on(venue, tmp_path, other, halted=False) as session:
+                assert session.daemon.runs[0].info.adopts == number
+                assert holding(session) == before
+                assert session.figure("held") == 1
+                books = session.broker.account.books.pairs[PAIR]
                 assert (books.long_units, books.short_units) == before[:2]
-                await desk.halt()
-                await desk.agree()
-                assert len(venue.exchange.desk.orders) == orders, "nothing is traded for it"
-                await desk.close()
-                await desk.agree()
-                assert together(figures, ours(desk)) == theirs(venue)
-                second = desk.daemon.runs[0].info.run
+                await session.halt()
+                await session.agree()
+                assert len(venue.exchange.orders.all) == orders, "nothing is traded for it"
+                await session.close()
+                await session.agree()
+                assert together(figures, ours(session)) == theirs(venue)
+                second = session.daemon.runs[0].info.run
             # What the second run did is nobody's trade by hand, and no business of the first one's parameters.
-            async with trading_on(venue, tmp_path, first, halted=False) as desk:
-                assert desk.daemon.runs[0].info.run > second
-                assert desk.daemon.runs[0].info.adopts == 0
-                assert not desk.broker.account.books.fill_ids
-                await desk.agree()
+            async with trading_on(venue, tmp_path, first, halted=False) as session:
+                assert session.daemon.runs[0].info.run > second
+                assert session.daemon.runs[0].info.adopts == 0
+                assert not session.broker.account.books.fill_ids
+                await session.agree()
             check(tmp_path, venue)
 
     run(work())
@@ -94,21 +94,21 @@ def test_a_run_of_another_version_is_taken_over_and_that_one_again(
     async def work() -> None:
         async with exchange() as venue:
             settings = settings_for(venue, pairs="BTCUSDT,1000SYN04USDT")
-            async with trading_on(venue, tmp_path, settings) as desk:
-                await desk.open(2)
-                before, figures = [holding(desk, name) for name in ("BTCUSDT", "1000SYN04USDT")], ours(desk)
+            async with trading_on(venue, tmp_path, settings) as session:
+                await session.open(2)
+                before, figures = [holding(session, name) for name in ("BTCUSDT", "1000SYN04USDT")], ours(session)
             for version in ("1" * 32, "2" * 32):
                 with monkeypatch.context() as patched:
                     patched.setattr(start, "CODE_DIGEST", version)
-                    async with trading_on(venue, tmp_path, settings, halted=False) as desk:
-                        await desk.halt()
-                        await desk.agree()
-                        assert [holding(desk, name) for name in ("BTCUSDT", "1000SYN04USDT")] == before
-                        assert desk.daemon.runs[0].info.code_digest == version
+                    async with trading_on(venue, tmp_path, settings, halted=False) as session:
+                        await session.halt()
+                        await session.agree()
+                        assert [holding(session, name) for name in ("BTCUSDT", "1000SYN04USDT")] == before
+                        assert session.daemon.runs[0].info.code_digest == version
                         if version.startswith("2"):
-                            await desk.close()
-                            await desk.agree()
-                            assert together(figures, ours(desk)) == theirs(venue)
+                            await session.close()
+                            await session.agree()
+                            assert together(figures, ours(session)) == theirs(venue)
             assert not venue.exchange.account.held
 
     run(work())
@@ -122,18 +122,18 @@ def test_a_restart_of_a_run_that_took_over_goes_on_with_it(tmp_path: Path) -> No
     async def work() -> None:
         async with exchange() as venue:
             other = settings_for(venue, "notional=200", pairs=PAIR)
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as desk:
-                await desk.open(1)
-                figures, before = ours(desk), holding(desk)
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as session:
+                await session.open(1)
+                figures, before = ours(session), holding(session)
             for _ in range(2):
-                async with trading_on(venue, tmp_path, other, halted=False) as desk:
-                    await desk.halt()
-                    assert holding(desk) == before
-                    await desk.agree()
-            async with trading_on(venue, tmp_path, other, halted=False) as desk:
-                await desk.close()
-                await desk.agree()
-                assert together(figures, ours(desk)) == theirs(venue)
+                async with trading_on(venue, tmp_path, other, halted=False) as session:
+                    await session.halt()
+                    assert holding(session) == before
+                    await session.agree()
+            async with trading_on(venue, tmp_path, other, halted=False) as session:
+                await session.close()
+                await session.agree()
+                assert together(figures, ours(session)) == theirs(venue)
             check(tmp_path, venue)
 
     run(work())
@@ -143,16 +143,16 @@ def test_a_restart_of_a_run_that_took_over_goes_on_with_it(tmp_path: Path) -> No
 def test_a_run_that_had_to_be_halted_hands_its_halt_on(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as desk:
-                await desk.open(1)
-                await desk.tell(Resumed(0, desk.daemon.pace.now(), "test"))
-                number = desk.daemon.runs[0].info.run
-                await desk.tell(Halted(number, desk.daemon.pace.now(), "a bug"))
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as session:
+                await session.open(1)
+                await session.command(Resumed(0, session.daemon.clock.now(), "test"))
+                number = session.daemon.runs[0].info.run
+                await session.command(Halted(number, session.daemon.clock.now(), "a bug"))
             other = settings_for(venue, "notional=200", pairs=PAIR)
-            async with trading_on(venue, tmp_path, other, halted=False) as desk:
-                assert desk.figure("halted") == 1
-                await desk.close()
-                await desk.agree()
+            async with trading_on(venue, tmp_path, other, halted=False) as session:
+                assert session.figure("halted") == 1
+                await session.close()
+                await session.agree()
             check(tmp_path, venue)
 
     run(work())
@@ -162,12 +162,12 @@ def test_a_run_that_had_to_be_halted_hands_its_halt_on(tmp_path: Path) -> None:
 def test_a_pair_that_is_held_comes_along_though_it_is_not_chosen(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as desk:
-                await desk.open(1)
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs="ETHUSDT"), halted=False) as desk:
-                assert set(desk.broker.account.pairs) == {"BTCUSDT", "ETHUSDT"}
-                await desk.close()
-                await desk.agree()
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as session:
+                await session.open(1)
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs="ETHUSDT"), halted=False) as session:
+                assert set(session.broker.account.pairs) == {"BTCUSDT", "ETHUSDT"}
+                await session.close()
+                await session.agree()
             check(tmp_path, venue)
 
     run(work())
@@ -177,8 +177,8 @@ def test_a_pair_that_is_held_comes_along_though_it_is_not_chosen(tmp_path: Path)
 def test_a_pair_that_the_venue_does_not_list_any_more_has_to_be_closed_by_hand(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from carryfold.adapters.bybit import BybitMarket
-    from carryfold.adapters.venue import VenueError
+    from carryfold.adapters.bybit.market import BybitMarket
+    from carryfold.adapters.venues import VenueError
 
     pairs = BybitMarket.pairs
 
@@ -187,10 +187,10 @@ def test_a_pair_that_the_venue_does_not_list_any_more_has_to_be_closed_by_hand(
 
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as desk:
-                await desk.open(1)
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as session:
+                await session.open(1)
             monkeypatch.setattr(BybitMarket, "pairs", without)
-            with pytest.raises(VenueError, match=r"^run \d+ still has [^\n]*BTCUSDT on[^\n]*by hand[^\n]*$"):
+            with pytest.raises(VenueError, match=r"^run \d+ still holds [^\n]*BTCUSDT[^\n]*by hand[^\n]*$"):
                 async with trading_on(venue, tmp_path, settings_for(venue, pairs="ETHUSDT"), halted=False):
                     raise AssertionError("it began")
 
@@ -213,20 +213,20 @@ def test_what_a_crash_left_half_done_is_finished_by_the_run_that_takes_over(
         async with exchange() as venue:
             settings = settings_for(venue, pairs=PAIR)
             with monkeypatch.context() as patched:
-                async with trading_on(venue, tmp_path / "home", settings) as desk:
-                    await crash_at(desk, patched, image, number, sent=sent)
+                async with trading_on(venue, tmp_path / "home", settings) as session:
+                    await crash_at(session, patched, image, number, sent=sent)
             other = settings_for(venue, "notional=200", pairs=PAIR)
-            async with trading_on(venue, image, other, halted=False) as desk:
-                await desk.halt()
-                await desk.agree()
-                books = desk.broker.account.books.pairs[PAIR]
-                await desk.until(
-                    lambda: desk.is_quiet and abs(books.long_units - books.short_units) < books.pair.lot_units,
+            async with trading_on(venue, image, other, halted=False) as session:
+                await session.halt()
+                await session.agree()
+                books = session.broker.account.books.pairs[PAIR]
+                await session.until(
+                    lambda: session.is_quiet and abs(books.long_units - books.short_units) < books.pair.lot_units,
                     "legs that match",
                 )
-                assert not desk.broker.account.books.intents
-                await desk.close()
-                await desk.agree()
+                assert not session.broker.account.books.intents
+                await session.close()
+                await session.agree()
                 assert not venue.exchange.account.held
             check(image, venue)
 
@@ -249,15 +249,15 @@ def test_what_a_crash_left_half_done_is_finished_by_the_run_that_takes_over(
 def test_an_account_asks_for_no_more_than_it_needs_after_a_takeover(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as desk:
-                await desk.open(1)
-                started_at = desk.daemon.runs[0].info.started_at
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as session:
+                await session.open(1)
+                started_at = session.daemon.runs[0].info.started_at
             other = settings_for(venue, "notional=200", pairs=PAIR)
-            async with trading_on(venue, tmp_path, other, halted=False) as desk:
-                account: Account = desk.broker.account
+            async with trading_on(venue, tmp_path, other, halted=False) as session:
+                account: Account = session.broker.account
                 assert account.books.started_at == started_at, "what was missed in between is not lost"
                 assert {one.pair.short.symbol for one in account.pairs.values() for one in [one]} == {PAIR}
-                await desk.close()
+                await session.close()
             check(tmp_path, venue)
 
     run(work())

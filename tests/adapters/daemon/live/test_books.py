@@ -1,4 +1,4 @@
-"""Many trades through ccxt on the exchange in a box: hedged to a lot, and booked to the last 1e-8."""
+"""Many trades through ccxt on the simulated exchange: hedged to a lot, and booked to the last 1e-8."""
 
 from decimal import Decimal
 from pathlib import Path
@@ -7,37 +7,37 @@ import pytest
 
 from carryfold.domain.events import MarginObserved, OrderIntended, RunArmed
 from tests.adapters.daemon.live.checker import check
-from tests.adapters.daemon.live.desk import Desk, exchange, run, trading_on
 from tests.adapters.daemon.live.money import Figures, ours, theirs
+from tests.adapters.daemon.live.session import Session, exchange, run, trading_on
 from tests.adapters.daemon.live.storm import unleash
 from tests.adapters.daemon.world import events_of
 
 BEFORE_SETTLEMENT_MS = 1_748_735_900_000  # 2025-05-31T23:58:20Z
 
 
-async def _trade(desk: Desk, cycles: int) -> tuple[Figures, Figures]:
-    """Open and close every pair so many times; both sides' figures of all of it."""
+async def _trade(session: Session, cycles: int) -> tuple[Figures, Figures]:
+    """Open and close every pair so many times; gives the figures of both sides."""
     for _ in range(cycles):
-        desk.broker.entries_rest.clear()
-        await desk.open()
-        await desk.close()
-    desk.venue.faults.clear()
-    await desk.agree()
-    return ours(desk), theirs(desk.venue)
+        session.broker.dispatcher.entry_cooldowns.clear()
+        await session.open()
+        await session.close()
+    session.venue.faults.clear()
+    await session.agree()
+    return ours(session), theirs(session.venue)
 
 
 def test_what_trading_came_to_is_what_the_exchange_s_own_ledger_says(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange(start_ms=BEFORE_SETTLEMENT_MS) as venue:
-            async with trading_on(venue, tmp_path) as desk:
-                await desk.open()
-                await desk.until(lambda: desk.figure("payments") == 4, "funding of every pair")
-                await desk.close()
-                mine, its = await _trade(desk, 3)
+            async with trading_on(venue, tmp_path) as session:
+                await session.open()
+                await session.until(lambda: session.figure("payments") == 4, "funding of every pair")
+                await session.close()
+                mine, its = await _trade(session, 3)
                 assert mine == its
                 assert mine.funding and mine.spot and mine.perp and mine.fees
                 assert mine.total == venue.ledger.balance("USDT") - 100_000
-                assert desk.figure("trades") == 16
+                assert session.figure("trades") == 16
             check(tmp_path, venue)
 
     run(work())
@@ -49,12 +49,12 @@ def test_what_trading_came_to_is_what_the_exchange_s_own_ledger_says(tmp_path: P
 def test_the_books_tie_while_orders_requests_and_messages_go_wrong(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path) as desk:
+            async with trading_on(venue, tmp_path) as session:
                 unleash(venue, 1, 0.5)
-                mine, its = await _trade(desk, 3)
-                assert venue.faults.struck
+                mine, its = await _trade(session, 3)
+                assert venue.faults.triggered
                 assert mine == its
-                assert desk.figure("trades") >= 12
+                assert session.figure("trades") >= 12
             check(tmp_path, venue)
 
     run(work())
@@ -64,15 +64,15 @@ def test_the_books_tie_while_orders_requests_and_messages_go_wrong(tmp_path: Pat
 def test_a_thousand_trades_with_faults_on_tie_to_the_last_digit(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange(start_ms=BEFORE_SETTLEMENT_MS) as venue:
-            async with trading_on(venue, tmp_path) as desk:
-                await desk.open()
-                await desk.until(lambda: desk.figure("payments") == 4, "funding of every pair")
-                await desk.close()
-                while desk.figure("trades") < 1_000:
-                    unleash(venue, desk.figure("trades"), 0.3)
-                    await _trade(desk, 5)
-                    assert ours(desk) == theirs(venue)
-                assert ours(desk).funding
+            async with trading_on(venue, tmp_path) as session:
+                await session.open()
+                await session.until(lambda: session.figure("payments") == 4, "funding of every pair")
+                await session.close()
+                while session.figure("trades") < 1_000:
+                    unleash(venue, session.figure("trades"), 0.3)
+                    await _trade(session, 5)
+                    assert ours(session) == theirs(venue)
+                assert ours(session).funding
             check(tmp_path, venue)
 
     run(work(), 3_600)
@@ -82,11 +82,11 @@ def test_a_negative_balance_s_interest_is_booked_as_what_it_is(tmp_path: Path) -
     async def work() -> None:
         balances = {"USDT": Decimal(-500), "BTC": Decimal(1)}
         async with exchange(start_ms=BEFORE_SETTLEMENT_MS, balances=balances) as venue:
-            async with trading_on(venue, tmp_path) as desk:
-                await desk.until(lambda: venue.ledger.total("USDT", "INTEREST") < 0, "an hour of interest")
-                await desk.agree()
-                assert ours(desk) == theirs(venue)
-                assert ours(desk).borrow > 0
+            async with trading_on(venue, tmp_path) as session:
+                await session.until(lambda: venue.ledger.total("USDT", "INTEREST") < 0, "an hour of interest")
+                await session.agree()
+                assert ours(session) == theirs(venue)
+                assert ours(session).borrow > 0
             check(tmp_path, venue)
 
     run(work())
@@ -95,14 +95,14 @@ def test_a_negative_balance_s_interest_is_booked_as_what_it_is(tmp_path: Path) -
 def test_positions_of_before_a_stop_are_closed_after_the_next_start(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path) as desk:
-                await desk.open()
-            async with trading_on(venue, tmp_path, halted=False) as desk:
-                assert desk.figure("held") == 4
-                assert desk.figure("halted") == 1
-                await desk.close()
-                await desk.agree()
-                assert ours(desk) == theirs(venue)
+            async with trading_on(venue, tmp_path) as session:
+                await session.open()
+            async with trading_on(venue, tmp_path, halted=False) as session:
+                assert session.figure("held") == 4
+                assert session.figure("halted") == 1
+                await session.close()
+                await session.agree()
+                assert ours(session) == theirs(venue)
             check(tmp_path, venue)
 
     run(work())

@@ -1,4 +1,4 @@
-"""F02, F03 and kill -9: what the disk holds at the moment of a crash is enough to go on without a doubled order."""
+"""F02, F03 and kill -9: the disk at the moment of a crash is enough to continue without sending an order twice."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from carryfold.adapters.daemon import broker as broker_module
 from carryfold.domain.events import OrderIntended, OrderRejected
 from carryfold.domain.execution.reports import OrderRequest, PlaceOutcome
 from tests.adapters.daemon.live.checker import check, ends_of
-from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.live.session import Session, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.world import events_of
 
 
-async def crash_at(desk: Desk, monkeypatch: pytest.MonkeyPatch, image: Path, number: int, *, sent: bool) -> None:
+async def crash_at(session: Session, monkeypatch: pytest.MonkeyPatch, image: Path, number: int, *, sent: bool) -> None:
     """When the daemon comes to send its order of this number, keep its home as the disk has it, and let it send nothing
     more: this daemon is dead, only its process does not know. `sent`: the order itself still leaves."""
-    trading = desk.broker.ports["bybit"]
+    trading = session.broker.ports["bybit"]
     place = trading.place
     seen: list[str] = []
     taken = asyncio.Event()
@@ -32,15 +32,15 @@ async def crash_at(desk: Desk, monkeypatch: pytest.MonkeyPatch, image: Path, num
         if len(seen) == number:
             if sent:
                 await place(order)
-            async with desk.daemon.engine._turn:  # no commit is under way
-                shutil.copytree(desk.home, image, ignore=shutil.ignore_patterns("owner.sock"))
+            async with session.daemon.engine._turn:  # no commit is under way
+                shutil.copytree(session.home, image, ignore=shutil.ignore_patterns("owner.sock"))
             taken.set()
         await asyncio.get_running_loop().create_future()
         raise AssertionError("the dead send nothing")
 
     monkeypatch.setattr(trading, "place", crash)
     monkeypatch.setattr(broker_module, "STOP_WITHIN_S", 0.1)
-    await desk.begin_open()
+    await session.begin_open()
     await asyncio.wait_for(taken.wait(), 30)
 
 
@@ -53,18 +53,20 @@ def _crash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, *, sent
         async with exchange() as venue:
             settings = settings_for(venue, pairs="BTCUSDT")
             with monkeypatch.context() as patched:
-                async with trading_on(venue, tmp_path / "home", settings) as desk:
-                    await crash_at(desk, patched, image, number, sent=sent)
-            async with trading_on(venue, image, settings, halted=False) as desk:
-                await desk.halt()
-                await desk.until(lambda: desk.is_quiet and not desk.figure("pending_entries"), "the end of the entry")
-                await desk.agree()
-                if desk.figure("held"):
-                    await desk.close()
-                    await desk.agree()
-                assert ours(desk) == theirs(venue)
+                async with trading_on(venue, tmp_path / "home", settings) as session:
+                    await crash_at(session, patched, image, number, sent=sent)
+            async with trading_on(venue, image, settings, halted=False) as session:
+                await session.halt()
+                await session.until(
+                    lambda: session.is_quiet and not session.figure("pending_entries"), "the end of the entry"
+                )
+                await session.agree()
+                if session.figure("held"):
+                    await session.close()
+                    await session.agree()
+                assert ours(session) == theirs(venue)
             check(image, venue)
-            orders.extend(order.link_id.rpartition("-")[2] for order in venue.exchange.desk.orders)
+            orders.extend(order.link_id.rpartition("-")[2] for order in venue.exchange.orders.all)
 
     run(work())
     ends = ends_of(image)

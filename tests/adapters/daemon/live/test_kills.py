@@ -17,11 +17,12 @@ import msgspec
 import pytest
 
 from carryfold.adapters.bybit.endpoint import KEY_VARIABLE, SECRET_VARIABLE
-from carryfold.adapters.simexchange import SimExchange
 from carryfold.domain.events import OrderIntended, RunStarted, RunStopped
 from carryfold.eventlog import LogError, send_command
+from carryfold.simexchange import SimExchange
 from tests.adapters.daemon.live.checker import check
-from tests.adapters.daemon.live.desk import (
+from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.live.session import (
     KEY,
     LIMITS,
     PARAMETERS,
@@ -32,13 +33,12 @@ from tests.adapters.daemon.live.desk import (
     settings_for,
     trading_on,
 )
-from tests.adapters.daemon.live.money import ours, theirs
 from tests.adapters.daemon.world import events_of
 from tests.adapters.shell import CARRYFOLD, environment
 
 PAIRS: Final = "BTCUSDT,1000SYN04USDT"
-QUICK: Final = msgspec.structs.replace(LIMITS, rest_s=1.0)
-"""Entries that a kill has cost their hedge are tried again soon."""
+QUICK: Final = msgspec.structs.replace(LIMITS, cooldown_s=1.0)
+"""Entries that lost their hedge to a kill are tried again soon."""
 
 WAIT_S: Final = 200.0
 
@@ -59,7 +59,7 @@ def _changed(value: msgspec.Struct) -> dict[str, object]:
 
 
 class Child:
-    """One daemon in a process of its own. Everything it says goes to a file."""
+    """A daemon in a process of its own. Its output goes to a file."""
 
     def __init__(self, home: Path, process: Process, said: Path) -> None:
         self.home = home
@@ -110,7 +110,7 @@ async def child(home: Path, venue: SimExchange) -> AsyncIterator[Child]:
 
 
 async def _trade(one: Child, rng: Random) -> None:
-    """Open and close for ever, in a rhythm that fits nothing."""
+    """Open and close for ever, at irregular intervals."""
     while True:
         for name in ("resume", "flatten"):
             await one.command(name)
@@ -131,17 +131,17 @@ async def _killed_while_trading(home: Path, venue: SimExchange, rng: Random) -> 
 
 
 async def _kill(home: Path, rounds: int, seed: int) -> None:
-    """So many rounds, then a start that is let live: it has to put everything in order."""
+    """So many rounds of kills, then a start that keeps running and has to put everything in order."""
     write_config(home)
     rng = Random(seed)
     async with exchange() as venue:
         halt_before(home, venue)
         for _ in range(rounds):
             await _killed_while_trading(home, venue, rng)
-        async with trading_on(venue, home, settings_for(venue, pairs=PAIRS, limits=QUICK), halted=False) as desk:
-            await desk.close()
-            await desk.agree(60)
-            assert ours(desk) == theirs(venue)
+        async with trading_on(venue, home, settings_for(venue, pairs=PAIRS, limits=QUICK), halted=False) as session:
+            await session.close()
+            await session.agree(60)
+            assert ours(session) == theirs(venue)
             assert not venue.exchange.account.held
         check(home, venue)
 
@@ -154,7 +154,7 @@ def _check_rounds(home: Path, orders: int) -> None:
 
 
 def run(work: Coroutine[Any, Any, None], within_s: float = 280.0) -> None:
-    """In real time: the daemon is a process of its own, whose clock nobody holds back."""
+    """In real time, because the daemon is a process of its own."""
     asyncio.run(asyncio.wait_for(work, within_s))
 
 
@@ -190,15 +190,15 @@ def test_f31_sigterm_while_trading_ends_in_order_and_a_freeze_is_slept_over(tmp_
                 assert await flatten
                 await one.until_said('"outcome": "closed"')
                 assert await one.command("resume")
-                while len(venue.exchange.desk.orders) % 8 in (0, 7):
+                while len(venue.exchange.orders.all) % 8 in (0, 7):
                     await asyncio.sleep(0.005)
                 assert await one.end(signal.SIGTERM) == 0
                 assert isinstance(events_of(home)[-1][2], RunStopped), "its end is the last that is known of it"
                 said = one.said.read_text()
-            async with trading_on(venue, home, settings_for(venue, pairs=PAIRS), halted=False) as desk:
-                await desk.close()
-                await desk.agree()
-                assert ours(desk) == theirs(venue)
+            async with trading_on(venue, home, settings_for(venue, pairs=PAIRS), halted=False) as session:
+                await session.close()
+                await session.agree()
+                assert ours(session) == theirs(venue)
             check(home, venue, output=said)
 
     run(work())

@@ -12,13 +12,13 @@ from carryfold.domain.events import OrderIntended
 from carryfold.eventlog import AnyEntry, AppendResult, EventLog, Follow, LogError
 from carryfold.eventlog.entries import Columns
 from tests.adapters.daemon.live.checker import check
-from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.live.session import Session, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.world import events_of
 
 
 class Refusal(LogError):
-    """The disk is full, say."""
+    """Fail like a full disk."""
 
 
 def refuse_from(monkeypatch: pytest.MonkeyPatch, number: int, *, folded: bool) -> None:
@@ -44,10 +44,10 @@ def refuse_from(monkeypatch: pytest.MonkeyPatch, number: int, *, folded: bool) -
     monkeypatch.setattr(EventLog, "append_columns", refusing)
 
 
-async def trade_until_it_fails(desk: Desk) -> None:
-    """Open what there is."""
-    await desk.begin_open()
-    await desk.until(desk.task.done, "a failure")
+async def trade_until_it_fails(session: Session) -> None:
+    """Open every pair."""
+    await session.begin_open()
+    await session.until(session.task.done, "a failure")
 
 
 @pytest.mark.parametrize("folded", [False, True], ids=["at once", "folded"])
@@ -59,15 +59,17 @@ def test_f33_a_commit_that_fails_ends_the_daemon_and_the_next_start_goes_on(
         async with exchange() as venue:
             settings = settings_for(venue, pairs="BTCUSDT")
             with monkeypatch.context() as patched, pytest.raises(LogError):
-                async with trading_on(venue, tmp_path, settings) as desk:
+                async with trading_on(venue, tmp_path, settings) as session:
                     refuse_from(patched, number, folded=folded)
-                    await trade_until_it_fails(desk)
-            async with trading_on(venue, tmp_path, settings, halted=False) as desk:
-                await desk.halt()
-                await desk.until(lambda: desk.is_quiet and not desk.figure("pending_entries"), "the end of the entry")
-                await desk.close()
-                await desk.agree()
-                assert ours(desk) == theirs(venue)
+                    await trade_until_it_fails(session)
+            async with trading_on(venue, tmp_path, settings, halted=False) as session:
+                await session.halt()
+                await session.until(
+                    lambda: session.is_quiet and not session.figure("pending_entries"), "the end of the entry"
+                )
+                await session.close()
+                await session.agree()
+                assert ours(session) == theirs(venue)
             check(tmp_path, venue)
 
     run(work())

@@ -1,4 +1,4 @@
-"""What the venue said while a pair traded says nothing about the pair."""
+"""Snapshots that were taken while a pair traded do not count for the pair."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import pytest
 from carryfold.domain.events import Halted, HedgeEnded, MarginObserved, ReconciliationCorrected
 from carryfold.domain.execution.reports import AccountReport
 from tests.adapters.daemon.live.checker import check
-from tests.adapters.daemon.live.desk import Desk, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.live.session import Session, exchange, run, settings_for, trading_on
 from tests.adapters.daemon.world import events_of
 
 PAIR = "BTCUSDT"
 
 
-async def _reconcile_around(desk: Desk, monkeypatch: pytest.MonkeyPatch, cycle: str) -> None:
-    """Positions are asked for before a trade and all the rest after it."""
-    trading = desk.broker.ports["bybit"]
+async def _reconcile_around(session: Session, monkeypatch: pytest.MonkeyPatch, cycle: str) -> None:
+    """Fetch positions before a trade and everything else after it."""
+    trading = session.broker.ports["bybit"]
     account = trading.account
     asked, go_on = asyncio.Event(), asyncio.Event()
 
@@ -30,9 +30,9 @@ async def _reconcile_around(desk: Desk, monkeypatch: pytest.MonkeyPatch, cycle: 
 
     with monkeypatch.context() as patched:
         patched.setattr(trading, "account", slow)
-        reconciling = asyncio.ensure_future(desk.broker.reconciler.reconcile())
+        reconciling = asyncio.ensure_future(session.broker.reconciler.reconcile())
         await asked.wait()
-        await (desk.open(1) if cycle == "open" else desk.close())
+        await (session.open(1) if cycle == "open" else session.close())
         go_on.set()
         await reconciling
 
@@ -43,14 +43,14 @@ def test_a_trade_between_two_answers_of_the_venue_is_no_difference(
 ) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as desk:
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as session:
                 for _ in range(times):
-                    await _reconcile_around(desk, monkeypatch, "open")
-                    assert desk.broker.agreed
-                    await _reconcile_around(desk, monkeypatch, "close")
-                    assert desk.broker.agreed
-                await desk.agree()
-                assert ours(desk) == theirs(venue)
+                    await _reconcile_around(session, monkeypatch, "open")
+                    assert session.broker.agreed
+                    await _reconcile_around(session, monkeypatch, "close")
+                    assert session.broker.agreed
+                await session.agree()
+                assert ours(session) == theirs(venue)
             check(tmp_path, venue)
 
     run(work())
@@ -61,15 +61,15 @@ def test_a_trade_between_two_answers_of_the_venue_is_no_difference(
 def test_margin_health_is_recorded_when_it_moves_and_forgotten_when_nothing_needs_margin(tmp_path: Path) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as desk:
-                await desk.open(1)
-                await desk.agree()
-                assert desk.daemon.runs[0].state.book[0]["observed_health"] > 1
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=PAIR)) as session:
+                await session.open(1)
+                await session.agree()
+                assert session.daemon.runs[0].state.book[0]["observed_health"] > 1
                 for _ in range(3):
-                    await desk.broker.reconciler.reconcile()
-                await desk.close()
-                await desk.agree()
-                assert desk.daemon.runs[0].state.book[0]["observed_health"] == 0
+                    await session.broker.reconciler.reconcile()
+                await session.close()
+                await session.agree()
+                assert session.daemon.runs[0].state.book[0]["observed_health"] == 0
             check(tmp_path, venue)
 
     run(work())
@@ -83,23 +83,23 @@ def test_a_bug_in_one_process_halts_the_run_and_what_it_left_is_repaired(
 ) -> None:
     async def work() -> None:
         async with exchange() as venue:
-            async with trading_on(venue, tmp_path, settings_for(venue, pairs=f"{PAIR},ETHUSDT")) as desk:
+            async with trading_on(venue, tmp_path, settings_for(venue, pairs=f"{PAIR},ETHUSDT")) as session:
                 broken = False
-                judge = desk.broker.quotes
+                judge = session.broker.quotes
 
                 def quotes(symbol: str) -> object:
                     nonlocal broken
-                    if symbol == PAIR and not broken and desk.broker.account.books.pairs[symbol].long_units:
+                    if symbol == PAIR and not broken and session.broker.account.books.pairs[symbol].long_units:
                         broken = True
                         raise ZeroDivisionError("a bug")
                     return judge(symbol)
 
-                monkeypatch.setattr(desk.broker, "quotes", quotes)
-                await desk.begin_open()
-                await desk.until(lambda: broken and desk.figure("halted") == 1, "a halt")
-                books = desk.broker.account.books.pairs
-                await desk.until(lambda: not desk.broker.workers and not books[PAIR].long_units, "the repair")
-                await desk.until(lambda: bool(books["ETHUSDT"].short_units), "the other pair")
+                monkeypatch.setattr(session.broker, "quotes", quotes)
+                await session.begin_open()
+                await session.until(lambda: broken and session.figure("halted") == 1, "a halt")
+                books = session.broker.account.books.pairs
+                await session.until(lambda: not session.broker.workers and not books[PAIR].long_units, "the repair")
+                await session.until(lambda: bool(books["ETHUSDT"].short_units), "the other pair")
             check(tmp_path, venue)
 
     run(work())

@@ -1,4 +1,4 @@
-"""All faults together, by seed, under the common checker; what a run came to still ties to the exchange's ledger."""
+"""All faults together, by seed, under the common checker; the results still match the exchange's ledger."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from tests.adapters.daemon.live.checker import check
-from tests.adapters.daemon.live.desk import exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.money import ours, theirs
+from tests.adapters.daemon.live.session import exchange, run, settings_for, trading_on
 from tests.adapters.daemon.live.storm import disturb, unleash
 
 PAIRS = "BTCUSDT,1000SYN04USDT"
@@ -22,17 +22,19 @@ def weather(home: Path, seed: int) -> None:
     async def work() -> None:
         async with exchange() as venue:
             settings = settings_for(venue, pairs=PAIRS)
-            async with trading_on(venue, home, settings) as desk:
+            async with trading_on(venue, home, settings) as session:
                 unleash(venue, seed, rng.choice((0.3, 0.6, 1.0)))
                 for _ in range(2):
-                    await desk.begin_open()
-                    await desk.until(lambda: desk.figure("held") > 0 or bool(desk.resting()), "an entry")
-                    await desk.until(lambda: desk.is_quiet or bool(desk.resting()), "the end of the entries")
+                    await session.begin_open()
+                    await session.until(lambda: session.figure("held") > 0 or bool(session.cooling_down()), "an entry")
+                    await session.until(
+                        lambda: session.is_quiet or bool(session.cooling_down()), "the end of the entries"
+                    )
                     disturb(venue, rng)
-                    await desk.close()
+                    await session.close()
                 venue.faults.clear()
-                await desk.agree(60)
-                assert ours(desk).total == theirs(venue).total
+                await session.agree(60)
+                assert ours(session).total == theirs(venue).total
             check(home, venue)
 
     run(work())

@@ -1,5 +1,7 @@
-"""The daemon's one clock. Live it is the wall clock read once and monotonic time since; against an exchange in a box it
-is that exchange's clock, which may run many times as fast."""
+"""The clock of the daemon: the wall clock read once and monotonic time since, or the clock of a simulated exchange.
+
+The latter may run many times as fast as real time.
+"""
 
 from __future__ import annotations
 
@@ -9,43 +11,42 @@ from typing import Final
 
 from carryfold.eventlog import Clock
 
-__all__ = ["Pace"]
+__all__ = ["DaemonClock"]
 
 _SHORTEST_SLEEP_S: Final = 0.001
 
 
-class Pace:
-    """`clock` stamps the log; waiting is said in its seconds."""
+class DaemonClock:
+    """`log_clock` stamps the log. Waits are in seconds of this clock, `speed` of which pass in a real second."""
 
     def __init__(self, clock: Clock, speed: float = 1.0, *, is_real: bool = True) -> None:
-        self.clock = clock
+        self.log_clock = clock
         self.speed = speed
         self.is_real = is_real
 
     @classmethod
-    def of_this_machine(cls) -> Pace:
-        """Real time."""
+    def real_time(cls) -> DaemonClock:
+        """The clock of this machine."""
         return cls(Clock())
 
     @classmethod
-    def of_venue(cls, venue_now: int, speed: float, asked_at: int) -> Pace:
-        """The time of a venue that runs at `speed` and answered `venue_now` (UTC ns) to a question that was put at
-        `asked_at` (monotonic ns): the venue has read its clock later, so this one is ahead of it, and never behind."""
+    def following(cls, venue_now: int, speed: float, asked_at: int) -> DaemonClock:
+        """The clock of a venue that runs at `speed`. The venue answered `venue_now` (UTC ns) to a request that was sent
+        at `asked_at` (monotonic ns). It read its clock later than that, so this clock is never behind it."""
 
         followed = _Followed(venue_now, speed, asked_at)
         return cls(Clock(followed.wall, followed.monotonic), speed, is_real=False)
 
     def now(self) -> int:
         """UTC ns; never runs backwards."""
-        return self.clock.now()
+        return self.log_clock.now()
 
     def step(self) -> int:
-        """How far the wall clock has stepped away, in ns. A fast clock is not a wall clock: it has nothing to step
-        from."""
-        return self.clock.check() if self.is_real else 0
+        """How far the wall clock has stepped away from this clock, in ns; 0 for the clock of a venue."""
+        return self.log_clock.check() if self.is_real else 0
 
     async def sleep(self, seconds: float) -> None:
-        """Wait so many of the clock's seconds."""
+        """Wait for seconds of this clock."""
         await asyncio.sleep(max(seconds / self.speed, _SHORTEST_SLEEP_S))
 
     async def sleep_until(self, at: int) -> None:
@@ -54,8 +55,8 @@ class Pace:
 
 
 class _Followed:
-    """A venue's clock as a wall clock and a monotonic one. A monotonic reading right after a wall one is the same
-    reading: what passes between two would be lost to whoever ties them together, many times over."""
+    """A venue's clock, as a wall clock and a monotonic one. A monotonic reading right after a wall reading repeats it:
+    the time between the two would otherwise count `speed` times as an offset between the clocks."""
 
     def __init__(self, venue_now: int, speed: float, asked_at: int) -> None:
         self._venue_now = venue_now
@@ -69,7 +70,7 @@ class _Followed:
         return self._venue_now + self._read
 
     def monotonic(self) -> int:
-        """Ns since the question."""
+        """Ns since the request."""
         read, self._read = self._read, None
         return self._elapsed() if read is None else read
 

@@ -3,37 +3,37 @@
 import asyncio
 import time
 
-from carryfold.adapters.daemon.pace import Pace
+from carryfold.adapters.daemon.clock import DaemonClock
 from carryfold.eventlog import Clock
 from tests.adapters.daemon.world import SECOND, run
 
 
-class Hands:
-    """Two clocks that are set by hand."""
+class ManualClocks:
+    """A wall clock and a monotonic clock that a test sets."""
 
     def __init__(self) -> None:
         self.wall, self.monotonic = 1_000 * SECOND, 5 * SECOND
 
-    def pace(self) -> Pace:
-        return Pace(Clock(lambda: self.wall, lambda: self.monotonic))
+    def clock(self) -> DaemonClock:
+        return DaemonClock(Clock(lambda: self.wall, lambda: self.monotonic))
 
 
 def test_time_goes_on_with_the_monotonic_clock_whatever_the_wall_clock_does() -> None:
-    hands = Hands()
-    pace = hands.pace()
-    hands.monotonic += 7 * SECOND
-    hands.wall -= 300 * SECOND
+    clocks = ManualClocks()
+    clock = clocks.clock()
+    clocks.monotonic += 7 * SECOND
+    clocks.wall -= 300 * SECOND
 
-    assert pace.now() == 1_007 * SECOND
-    assert pace.step() == -307 * SECOND
+    assert clock.now() == 1_007 * SECOND
+    assert clock.step() == -307 * SECOND
 
 
 def test_a_wall_clock_within_a_second_has_not_stepped() -> None:
-    hands = Hands()
-    pace = hands.pace()
-    hands.wall += SECOND
+    clocks = ManualClocks()
+    clock = clocks.clock()
+    clocks.wall += SECOND
 
-    assert pace.step() == 0
+    assert clock.step() == 0
 
 
 def test_a_fast_clock_is_never_behind_the_venue_that_it_follows_and_never_steps() -> None:
@@ -45,21 +45,21 @@ def test_a_fast_clock_is_never_behind_the_venue_that_it_follows_and_never_steps(
 
     asked = time.monotonic_ns()
     answered = venue_now()
-    pace = Pace.of_venue(answered, speed, asked)
+    clock = DaemonClock.following(answered, speed, asked)
 
     for _ in range(100):
         before = venue_now()
-        assert pace.now() >= before
-    assert pace.step() == 0
-    assert not pace.is_real
+        assert clock.now() >= before
+    assert clock.step() == 0
+    assert not clock.is_real
 
 
 def test_waiting_is_said_in_the_seconds_of_the_clock() -> None:
     async def work() -> float:
-        pace = Pace.of_venue(0, 3_600.0, time.monotonic_ns())
-        end = pace.now() + 60 * SECOND
+        clock = DaemonClock.following(0, 3_600.0, time.monotonic_ns())
+        end = clock.now() + 60 * SECOND
         async with asyncio.timeout(10.0):
-            await pace.sleep_until(end)
-        return (pace.now() - end) / SECOND
+            await clock.sleep_until(end)
+        return (clock.now() - end) / SECOND
 
     assert run(work()) >= 0.0

@@ -1,4 +1,4 @@
-"""A paper run that records what a real one does: a quote of each held pair every second."""
+"""A paper run that records as many quotes as a real one: one of each held pair every second."""
 
 from pathlib import Path
 

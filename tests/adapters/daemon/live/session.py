@@ -1,7 +1,7 @@
-"""An exchange in a box, a live daemon that trades on it, and the levers of a test: real orders through ccxt and back.
+"""A simulated exchange and a live daemon that trades on it: real orders through ccxt and back.
 
-The run is told by `resume` to open every pair and by `flatten` to close them all again, as an operator would; the
-decisions are the fold's own. Venue and daemon share a clock that runs `SPEED` times as fast as ours.
+A test opens every pair by `resume` and closes them by `flatten`, as an operator would; the decisions are the fold's.
+Venue and daemon share a clock that runs `SPEED` times as fast as real time.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from carryfold.adapters.daemon.broker import Broker
 from carryfold.adapters.daemon.conflation import RecordingPolicy
 from carryfold.adapters.daemon.service import Daemon, run_daemon
 from carryfold.adapters.daemon.settings import DaemonSettings, ParameterSet
-from carryfold.adapters.simexchange import SimConfig, SimExchange
 from carryfold.domain.codec import encode, event_key
 from carryfold.domain.events import Event, FlattenRequested, Halted, Resumed
 from carryfold.domain.execution import ExecutionLimits
 from carryfold.domain.params import parse_settings
 from carryfold.eventlog import Clock, EventLog
+from carryfold.simexchange import SimConfig, SimExchange
 from tests import steady
 
 SEED: Final = 7
@@ -43,13 +43,13 @@ PARAMETERS: Final = (
 LIMITS: Final = ExecutionLimits(
     max_unhedged_notional=400.0, deadline_s=40.0, quote_max_age_s=30.0, send_within_s=30.0, settle_s=2.0, work_s=200.0,
 )  # fmt: skip
-"""Times are longer than usual, because a busy machine is slow by this clock; what they bound is the same."""
+"""Times are longer than usual, because a busy machine is slow by this clock."""
 
 POLICY: Final = RecordingPolicy(quote_s=1.0, hot_s=0.5, estimate_s=60.0, commits_a_second=4.0)
 T = TypeVar("T")
 
 
-class Desk:
+class Session:
     """A live daemon and its venue."""
 
     def __init__(self, venue: SimExchange, home: Path, daemon: Daemon, task: asyncio.Future[None]) -> None:
@@ -65,23 +65,23 @@ class Desk:
         return self.daemon.broker
 
     def figure(self, name: str) -> int:
-        """A figure of the fold's book, as no fold is going on."""
+        """A figure of the fold's book, read between two folds."""
         run = self.daemon.runs[0]
-        with run._looking:
+        with run._between_folds:
             return int(run.state.book[0][name])
 
-    def resting(self) -> set[str]:
-        """Pairs that are left alone because their entry came to nothing."""
-        now = self.daemon.pace.now()
-        return {symbol for symbol, until in self.broker.entries_rest.items() if until > now}
+    def cooling_down(self) -> set[str]:
+        """Pairs that cool down because their last entry opened nothing."""
+        now = self.daemon.clock.now()
+        return {symbol for symbol, until in self.broker.dispatcher.entry_cooldowns.items() if until > now}
 
     @property
     def is_quiet(self) -> bool:
-        """True if nothing is under way."""
+        """True if no process runs and no decision is pending."""
         return not self.broker.workers and not self.figure("ordered")
 
     async def until(self, condition: Callable[[], bool], what: str, within_s: float = WAIT_S) -> None:
-        """Wait for it. Raises TimeoutError that says what did not come."""
+        """Wait for a condition. Raises TimeoutError that names `what`."""
         end = time.monotonic() + within_s
         while not condition():
             if time.monotonic() > end:
@@ -89,36 +89,36 @@ class Desk:
             await asyncio.sleep(0.005)
 
     def describe(self) -> str:
-        """How things stand, for a test that fails."""
+        """The state of the run, for a test that fails."""
         books = {s: (b.long_units, b.short_units) for s, b in self.broker.account.books.pairs.items()}
-        working = {s: list(w.process.ledger.orders) for s, w in self.broker.workers.items()}
+        working = {s: list(w.process.state.orders) for s, w in self.broker.workers.items()}
         names = ("held", "ordered", "pending_entries", "halted", "flatten")
         figures = {name: self.figure(name) for name in names}
         return f"agreed {self.broker.agreed}, book {figures}, holdings {books}, at work {working}"
 
-    async def tell(self, event: Event) -> None:
+    async def command(self, event: Event) -> None:
         """An operator's command."""
         await self.daemon.engine.record([event])
 
     async def begin_open(self) -> None:
-        """Let entries begin."""
-        await self.tell(Resumed(0, self.daemon.pace.now(), "test"))
+        """Allow entries."""
+        await self.command(Resumed(0, self.daemon.clock.now(), "test"))
 
     async def open(self, pairs: int = 4) -> None:
-        """Open every pair, then let nothing more be opened."""
+        """Open every pair, then halt."""
         await self.begin_open()
         await self.until(
-            lambda: self.figure("held") + len(self.resting()) >= pairs and self.is_quiet, f"{pairs} pairs open"
+            lambda: self.figure("held") + len(self.cooling_down()) >= pairs and self.is_quiet, f"{pairs} pairs open"
         )
         await self.halt()
 
     async def halt(self) -> None:
         """No more entries."""
-        await self.tell(Halted(0, self.daemon.pace.now(), "test"))
+        await self.command(Halted(0, self.daemon.clock.now(), "test"))
 
     async def begin_close(self) -> None:
-        """Let exits begin."""
-        await self.tell(FlattenRequested(0, self.daemon.pace.now(), "test"))
+        """Order the exits."""
+        await self.command(FlattenRequested(0, self.daemon.clock.now(), "test"))
 
     async def close(self) -> None:
         """Close every pair."""
@@ -126,7 +126,7 @@ class Desk:
         await self.until(lambda: self.figure("held") == 0 and self.is_quiet, "everything closed")
 
     async def agree(self, within_s: float = WAIT_S) -> None:
-        """Wait until a reconciliation that began now has found nothing to say."""
+        """Wait until a reconciliation that began now finds no difference."""
         log_was = -1
         end = time.monotonic() + within_s
         while not (self.broker.agreed and self.is_quiet and log_was == self.account_events):
@@ -138,7 +138,7 @@ class Desk:
 
     @property
     def account_events(self) -> int:
-        """How much has been booked."""
+        """The number of bookings."""
         books = self.broker.account.books
         return len(books.fill_ids) + len(books.funding) + len(books.interest)
 
@@ -170,7 +170,7 @@ def settings_for(venue: SimExchange, *parameters: str, **changes: Any) -> Daemon
 
 
 def halt_before(home: Path, venue: SimExchange) -> None:
-    """A halt that is given before anybody runs, so that a test chooses when trading begins."""
+    """Halt before the daemon starts, so that the test chooses when trading begins."""
     at = venue.now_ms * 1_000_000
     with EventLog.open(home, clock=Clock(lambda: at, lambda: 0)) as log:
         event = Halted(0, at, "a test begins")
@@ -180,7 +180,7 @@ def halt_before(home: Path, venue: SimExchange) -> None:
 @asynccontextmanager
 async def trading_on(
     venue: SimExchange, home: Path, settings: DaemonSettings | None = None, *, halted: bool = True
-) -> AsyncIterator[Desk]:
+) -> AsyncIterator[Session]:
     """A live daemon that agrees with its venue; stopped in order at the end."""
     if halted:
         halt_before(home, venue)
@@ -195,9 +195,9 @@ async def trading_on(
             await asyncio.sleep(0.01)
         if task.done():
             await task
-        desk = Desk(venue, home, started[0], task)
-        yield desk
-        desk.daemon.stopping.set()
+        session = Session(venue, home, started[0], task)
+        yield session
+        session.daemon.stopping.set()
         await task
     finally:
         task.cancel()
@@ -205,7 +205,7 @@ async def trading_on(
 
 
 @asynccontextmanager
-async def desk_at(home: Path, **changes: Any) -> AsyncIterator[Desk]:
-    """Both."""
-    async with exchange(**changes) as venue, trading_on(venue, home) as desk:
-        yield desk
+async def session_at(home: Path, **changes: Any) -> AsyncIterator[Session]:
+    """An exchange and a session on it."""
+    async with exchange(**changes) as venue, trading_on(venue, home) as session:
+        yield session

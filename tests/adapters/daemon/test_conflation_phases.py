@@ -1,4 +1,4 @@
-"""Pairs are recorded one after the other, and go on so."""
+"""Each pair has its own phase and keeps it."""
 
 from carryfold.adapters.daemon.conflation import Conflator, RecordingPolicy
 from carryfold.domain.events import Event, Quoted
@@ -11,7 +11,7 @@ PAIRS = 200
 
 
 def recorded(conflator: Conflator, ticks: range) -> list[list[Event]]:
-    """What is taken at each tick while every pair quotes all the time."""
+    """The events taken at each tick while every pair quotes all the time."""
     taken = []
     for tick in ticks:
         now = START + tick * TICK
@@ -23,7 +23,7 @@ def recorded(conflator: Conflator, ticks: range) -> list[list[Event]]:
 
 
 def conflator_of_all() -> Conflator:
-    """One that knows every pair."""
+    """A conflator that follows every pair."""
     conflator = Conflator(RecordingPolicy())
     conflator.follow(carry_pair("bybit", f"P{number}USDT", 1, f"P{number}USDT") for number in range(PAIRS))
     return conflator
