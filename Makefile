@@ -9,7 +9,7 @@ export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: help venv demo test check bench soak lock clean
 help:
-	@echo "make demo    the main job, offline: exchange in a box -> log -> backtests -> paper run -> report"
+	@echo "make demo    the main job, offline: simulated exchange -> log -> backtests -> paper run -> report"
 	@echo "make test    the test suite"
 	@echo "make check   format, lint, types, import rules"
 	@echo "make bench   the benchmarks (benchmarks/README.md)"

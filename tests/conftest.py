@@ -1,4 +1,4 @@
-"""What comes before every test, and what is made once for all of them."""
+"""Set-up before all tests, and fixtures shared by all of them."""
 
 import subprocess
 import sys
@@ -8,12 +8,12 @@ import pytest
 
 from carryfold.domain.fold import is_compiled
 from tests.adapters.shell import carryfold
-from tests.once import made_once
+from tests.once import create_once
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """On a fresh machine the fold is compiled once, not in each worker at the same time beside tests with deadlines."""
+    """Compile the fold once, not in each worker at the same time beside tests with deadlines."""
     if hasattr(session.config, "workerinput") or is_compiled():
         return
     kernels = "simulate", "simulate_many"
@@ -23,13 +23,13 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 @pytest.fixture(scope="session")
-def toured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A home in which the demo was run, and what it said. Nothing may write to it."""
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The home of a finished demo, which must not be written to, and the demo's output."""
 
     def make(folder: Path) -> None:
-        said = carryfold("demo", home=folder / "home")
-        assert (said.returncode, said.stderr.replace("compiling", "").count("\n") <= 1) == (0, True), said.stderr
-        (folder / "said").write_text(said.stdout)
+        done = carryfold("demo", home=folder / "home")
+        assert (done.returncode, done.stderr.replace("compiling", "").count("\n") <= 1) == (0, True), done.stderr
+        (folder / "output").write_text(done.stdout)
 
-    folder = made_once(tmp_path_factory, "demo", make)
-    return folder / "home", (folder / "said").read_text()
+    folder = create_once(tmp_path_factory, "demo", make)
+    return folder / "home", (folder / "output").read_text()

@@ -1,4 +1,4 @@
-"""What takes long to make is made once, whichever worker needs it first."""
+"""Expensive test data, created once for all workers."""
 
 import os
 from collections.abc import Callable
@@ -8,16 +8,16 @@ import pytest
 
 from carryfold.projections.filelock import exclusive
 
-__all__ = ["made_once"]
+__all__ = ["create_once"]
 
 
-def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
-    """A folder that `make` was given, empty. It is there until the tests end, for all workers."""
+def create_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder for all workers, filled by `make` on first use and kept until the tests end."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     folder.mkdir(exist_ok=True)
     with exclusive(folder / "lock"):
-        if not (folder / "made").exists():
+        if not (folder / "complete").exists():
             make(folder)
-            (folder / "made").touch()
+            (folder / "complete").touch()
     return folder

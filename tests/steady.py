@@ -1,8 +1,8 @@
-"""Time that a busy machine does not run away with.
+"""An event loop whose time excludes waiting for the processor.
 
-A test whose exchange runs at hundreds of times real time is at the mercy of whoever else wants the processor: while it
-waits for its turn, hours pass at the venue. Here monotonic time goes on in two ways only, while the event loop waits
-for nothing but the clock and while it computes: time in which it could have run, but was not let, does not count.
+A test whose exchange runs hundreds of times faster than real time fails on a busy machine: while the test waits for a
+core, hours pass at the venue. Here monotonic time advances only while the event loop computes and while it waits for a
+timer. Time in which it was ready but not scheduled does not count.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class SteadyTime(selectors.DefaultSelector):
-    """The monotonic clock of a loop, and the selector that sees it wait."""
+    """The monotonic clock of a loop, and the selector that measures its waiting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,15 +31,15 @@ class SteadyTime(selectors.DefaultSelector):
         self._waited = _real_ns() - time.clock_gettime_ns(self._processor)
 
     def monotonic_ns(self) -> int:
-        """What `time.monotonic_ns` says while this clock rules; from any thread, and never backwards."""
+        """The replacement of `time.monotonic_ns`. Callable from any thread; never decreases."""
         return self._waited + time.clock_gettime_ns(self._processor)
 
     def monotonic(self) -> float:
-        """What `time.monotonic` says."""
+        """The replacement of `time.monotonic`."""
         return self.monotonic_ns() / _NS
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """Wait as ever; longer than was asked for is not counted."""
+        """Wait as usual; time beyond the timeout is not counted."""
         began = _real_ns()
         ready = super().select(timeout)
         waited = _real_ns() - began
@@ -50,8 +50,7 @@ class SteadyTime(selectors.DefaultSelector):
 
 
 def run(work: Coroutine[Any, Any, T], within_s: float) -> T:
-    """A coroutine to its end in an event loop whose time is steady, within so many of its seconds. Raises
-    TimeoutError."""
+    """Run a coroutine in such an event loop, for at most `within_s` of its seconds. Raises TimeoutError."""
     clock = SteadyTime()
 
     def new_loop() -> asyncio.AbstractEventLoop:

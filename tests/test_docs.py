@@ -1,4 +1,4 @@
-"""The documentation says everything there is, and what it tells people to type works."""
+"""The documentation is complete, and its commands work."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 
 from carryfold.domain import events
 from carryfold.domain.params import Parameters
-from tests.own_strategies import naming_both
+from tests.user_strategies import naming_both
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -31,7 +31,7 @@ def carryfold(*arguments: str, cwd: Path, **changes: str) -> subprocess.Complete
 
 
 def documented_commands() -> list[list[str]]:
-    """The lines of README and docs that begin with carryfold, by page in order."""
+    """The command lines in README and docs, in order, by page."""
     pages = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
     found = []
     for page in pages:
@@ -50,7 +50,7 @@ def test_every_documented_command_runs(lines: list[str], tmp_path: Path, request
     strategies = naming_both(tmp_path) if any("--strategy ./" in line or "examples/" in line for line in lines) else {}
     for line in lines:
         if line == "carryfold demo":
-            assert "report.html" in request.getfixturevalue("toured")[1]
+            assert "report.html" in request.getfixturevalue("demo_run")[1]
             continue
         done = carryfold(*shlex.split(line, comments=True)[1:], cwd=tmp_path, **strategies)
         assert done.returncode == 0, f"{line}: {done.stderr}"

@@ -1,4 +1,4 @@
-"""A home with a small market, made once, and a shell in it."""
+"""A home with a small market, created once, and a shell in it."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from tests.adapters.shell import Shell, carryfold, write_files
 
 @pytest.fixture(scope="session")
 def small_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Nothing may write to it."""
+    """A home with a small market, which must not be written to."""
     folder = tmp_path_factory.mktemp("small")
     files = write_files(folder)
     done = carryfold("import", *map(str, files), home=folder / "home")

@@ -1,4 +1,4 @@
-"""The command line as its users meet it: real processes, exit codes, one clear line for every error."""
+"""The command line in real processes: output, exit codes, one clear line for every error."""
 
 import subprocess
 import sys
@@ -86,7 +86,7 @@ def test_verify_names_a_damaged_log(home: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "said"),
+    ("arguments", "code", "expected"),
     [
         (["backtest", "--bogus"], 2, "--bogus"),
         (["backtest", "--set", "entre=1"], 2, "entre"),
@@ -101,11 +101,11 @@ def test_verify_names_a_damaged_log(home: Path, tmp_path: Path) -> None:
         (["nonsense"], 2, "nonsense"),
     ],
 )
-def test_an_error_is_one_clear_line(home: Path, arguments: list[str], code: int, said: str) -> None:
+def test_an_error_is_one_clear_line(home: Path, arguments: list[str], code: int, expected: str) -> None:
     done = carryfold(*arguments, home=home)
 
     assert (done.returncode, done.stdout) == (code, "")
-    assert said in done.stderr
+    assert expected in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
 

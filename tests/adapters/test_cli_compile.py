@@ -20,7 +20,7 @@ def inventory(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 def start(home: Path, cache: Path, *arguments: str) -> tuple[dict[str, Any], list[str], str]:
-    """(its JSON, what numba says of its cache, what stands on stderr) of a command in a process of its own."""
+    """(JSON, numba's cache messages, stderr) of a command in a process of its own."""
     done = carryfold(*arguments, "--json", home=home, XDG_CACHE_HOME=str(cache), NUMBA_DEBUG_CACHE="1")
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -29,23 +29,23 @@ def start(home: Path, cache: Path, *arguments: str) -> tuple[dict[str, Any], lis
 
 
 def check_compiles_nothing(small_home: Path, cache: Path) -> dict[str, Any]:
-    """Two starts on a filled cache, by two strategies, only read it; gives the answer of `simple`."""
+    """Check that two starts on a filled cache, with two strategies, only read it. Returns the answer of `simple`."""
     compiled = inventory(cache)
     assert any(name.endswith(".nbc") for name in compiled)
     simple, loaded, silent = start(small_home, cache, "backtest")
     composite, loaded_by_other, _ = start(small_home, cache, "backtest", "--set", "strategy=composite")
 
     assert inventory(cache) == compiled, "a later start wrote to the cache"
-    for said in (loaded, loaded_by_other):
-        assert any("data loaded" in line for line in said)
-        assert not any("saved" in line for line in said), "a later start compiled something"
+    for messages in (loaded, loaded_by_other):
+        assert any("data loaded" in line for line in messages)
+        assert not any("saved" in line for line in messages), "a later start compiled something"
     assert "compiling" not in silent
     assert (simple["strategy"], composite["strategy"]) == ("simple", "composite")
     return simple
 
 
 def test_a_later_start_compiles_nothing(small_home: Path, tmp_path: Path) -> None:
-    """The first start may have been any on this machine; its cache is copied, because other tests add to it."""
+    """Works on a copy of this machine's cache, because other tests write to it."""
     warm = carryfold("backtest", home=small_home)
     assert warm.returncode == 0, warm.stderr
     for path in (*FOLDER.rglob("*.nb?"), *FOLDER.parent.glob("digest-*")):

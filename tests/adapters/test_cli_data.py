@@ -1,4 +1,4 @@
-"""What the log holds, as the commands show it: instruments and the pairs they form, and events of any release."""
+"""The commands that show the log: instruments, pairs, and events of every release."""
 
 import json
 from pathlib import Path
@@ -18,7 +18,7 @@ HOUR = 3_600_000
 
 @pytest.fixture
 def home(shell: Shell, tmp_path: Path) -> Path:
-    """A perpetual on a thousand coins with its spot market at one venue, and a bare one at another."""
+    """A perpetual on a thousand coins with its spot market at one venue, and a perpetual without one at another."""
     settled = [f"1000PEPEUSDT,{MIDNIGHT + 8 * k * HOUR},0.0001" for k in range(4)]
     settled.append(f"1000PEPEUSDT,{MIDNIGHT + 8 * HOUR + HOUR // 2},0.0001")
     spots = ["", *["0.01"] * 9]
@@ -52,15 +52,15 @@ def test_pairs_and_instruments_are_listed(shell: Shell, home: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["1000PEPEUSDT", "bybit:1000PEPEUSDT", "PEPE/USDT:USDT", "PEPE/USDT", "PEPEUSDT"])
-def test_an_instrument_answers_to_each_of_its_names(shell: Shell, home: Path, name: str) -> None:
+def test_an_instrument_is_found_by_each_of_its_names(shell: Shell, home: Path, name: str) -> None:
     assert [one["pair"] for one in shell.json("pairs", "--pairs", name, home=home)["pairs"]] == ["bybit:1000PEPEUSDT"]
 
 
-def test_a_name_that_nothing_has_is_an_error(shell: Shell, home: Path) -> None:
+def test_an_unknown_name_is_an_error(shell: Shell, home: Path) -> None:
     for command in ("pairs", "rates", "quality"):
-        said = shell.run(command, "--pairs", "NOPE", "--venue", "bybit", home=home)
-        assert (said.code, said.out) == (1, "")
-        assert "no NOPE of venue bybit in the log" in said.err
+        result = shell.run(command, "--pairs", "NOPE", "--venue", "bybit", home=home)
+        assert (result.code, result.out) == (1, "")
+        assert "no NOPE of venue bybit in the log" in result.err
 
 
 def test_quality_shows_settlements_prices_and_pairs(shell: Shell, home: Path) -> None:
@@ -98,7 +98,7 @@ def test_rates_are_of_perpetuals(shell: Shell, home: Path) -> None:
 
 @pytest.fixture
 def mixed(tmp_path: Path) -> Path:
-    """A log with events of release 0.1.0 and of today."""
+    """A log with events of release 0.1.0 and current ones."""
     at = MIDNIGHT * 1_000_000
     perp, pair = Instrument("bybit", "BTCUSDT", "perp"), carry_pair("bybit", "BTCUSDT", spot_symbol="BTCUSDC")
     written = [
@@ -150,8 +150,24 @@ def test_events_are_chosen_by_kind_and_by_name(
     assert [one["seq"] for one in shown(shell, mixed, *arguments)] == seqs
 
 
-def test_a_kind_that_there_never_was_is_an_error(mixed: Path) -> None:
+def test_an_unknown_kind_is_an_error(mixed: Path) -> None:
     done = carryfold("log", "show", "--kind", "PairQuote", home=mixed)
 
     assert (done.returncode, done.stdout) == (2, "")
     assert "there is no kind of event 'PairQuote'" in done.stderr
+
+
+def test_projections_are_built_again_by_name_and_all_at_once(shell: Shell, home: Path) -> None:
+    before = shell.json("rates", home=home)
+    one = shell.json("project", "rebuild", "rates", home=home)
+    everything = shell.json("project", "rebuild", home=home)
+    status = shell.json("project", "status", home=home)
+
+    assert one == {"rebuilt": ["rates"]}
+    assert everything["rebuilt"] == ["tape", *(found["name"] for found in status["projections"])]
+    assert {found["ok"] for found in status["projections"]} == {True}
+    assert status["tape"]["position"] == status["last_seq"] == before["upto_seq"]
+    assert shell.json("rates", home=home) == before
+    refused = shell.run("project", "rebuild", "rats", home=home)
+    assert refused.code == 2
+    assert "there is no projection 'rats'; known: tape, registry, " in refused.err

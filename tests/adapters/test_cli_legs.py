@@ -1,4 +1,4 @@
-"""The research commands over two venues: spreads, carry beside them, and how pairs are named."""
+"""The research commands over two venues: spreads, carry, and the names of pairs."""
 
 from pathlib import Path
 
@@ -37,8 +37,8 @@ def test_a_spread_is_traded_over_two_accounts(shell: Shell, two_venues: Path) ->
     assert (bybit["name"], hyperliquid["name"]) == ("bybit", "hyperliquid")
     assert found["min_free"] == min(bybit["min_free"], hyperliquid["min_free"])
     assert bybit["equity"] + hyperliquid["equity"] == pytest.approx(found["capital"] + found["net_pnl"], abs=1e-8)
-    assert any("nothing is transferred between venues" in said for said in found["assumptions"])
-    assert any("one unit of account" in said for said in found["assumptions"])
+    assert any("nothing is transferred between venues" in text for text in found["assumptions"])
+    assert any("one unit of account" in text for text in found["assumptions"])
 
 
 def test_without_carry_pairs_there_is_no_hold(shell: Shell, two_venues: Path) -> None:
@@ -67,7 +67,7 @@ def test_carry_and_spread_stand_side_by_side(shell: Shell, two_venues: Path) -> 
     assert {(one["venue"], one["symbol"]) for one in found["pairs"]} == {("bybit", "XUSDT"), ("hyperliquid", "X")}
 
 
-def test_what_people_read_names_the_legs_by_what_they_are(shell: Shell, two_venues: Path) -> None:
+def test_text_output_names_the_legs_by_their_kind(shell: Shell, two_venues: Path) -> None:
     carry = shell.run("backtest", "--venue", "bybit", "--trades", home=two_venues).out
     spread = shell.run("backtest", "--legs", "spread", "--trades", home=two_venues).out
 
@@ -87,29 +87,29 @@ def test_what_people_read_names_the_legs_by_what_they_are(shell: Shell, two_venu
         ("hyperliquid:X", 3),
     ],
 )
-def test_pairs_go_by_many_names(shell: Shell, two_venues: Path, named: str, pairs: int) -> None:
+def test_a_pair_is_found_by_each_of_its_names(shell: Shell, two_venues: Path, named: str, pairs: int) -> None:
     assert shell.json("replay", "--legs", "both", "--pairs", named, home=two_venues)["pairs"] == pairs
 
 
-def test_carry_across_venues_is_asked_for(shell: Shell, two_venues: Path) -> None:
+def test_carry_across_venues_needs_its_option(shell: Shell, two_venues: Path) -> None:
     plain = shell.json("replay", home=two_venues)
     across = shell.json("replay", "--carry-across", home=two_venues)
 
     assert (plain["pairs"], across["pairs"]) == (2, 3)
 
 
-def test_a_sort_of_legs_that_there_is_not_is_wrong_usage(shell: Shell) -> None:
-    said = shell.run("backtest", "--legs", "calendar")
+def test_an_unknown_choice_of_legs_is_wrong_usage(shell: Shell) -> None:
+    result = shell.run("backtest", "--legs", "calendar")
 
-    assert (said.code, said.out) == (2, "")
-    assert "legs must be one of carry, spread, both" in said.err
+    assert (result.code, result.out) == (2, "")
+    assert "legs must be one of carry, spread, both" in result.err
 
 
 def test_one_venue_has_no_spreads(shell: Shell) -> None:
-    said = shell.run("backtest", "--legs", "spread")
+    result = shell.run("backtest", "--legs", "spread")
 
-    assert (said.code, said.out) == (1, "")
-    assert "a spread needs perpetuals of two venues" in said.err
+    assert (result.code, result.out) == (1, "")
+    assert "a spread needs perpetuals of two venues" in result.err
 
 
 def test_no_decision_about_a_spread_uses_the_future(shell: Shell, two_venues: Path) -> None:

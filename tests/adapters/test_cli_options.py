@@ -1,4 +1,4 @@
-"""Options are called what the documentation calls them, whatever the command line parser makes of their declaration."""
+"""The help texts of the commands are those of the documentation."""
 
 import re
 from pathlib import Path
@@ -23,6 +23,6 @@ def test_the_help_of_a_command_is_the_one_in_the_documentation(
 
     assert main([*command, "--help"]) == 0
 
-    told = "\n".join(line.rstrip() for line in capsys.readouterr().out.rstrip().splitlines())
-    assert f"```text\n{told}\n```" in (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
-    assert not re.search(r"--[A-Z]", told)
+    help_text = "\n".join(line.rstrip() for line in capsys.readouterr().out.rstrip().splitlines())
+    assert f"```text\n{help_text}\n```" in (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    assert not re.search(r"--[A-Z]", help_text)

@@ -1,4 +1,4 @@
-"""What the commands print: JSON for programs and nothing beside it, plain text where nobody sees colours."""
+"""The output of the commands: JSON alone for programs, plain text in pipes."""
 
 import json
 import re
@@ -30,31 +30,31 @@ def refuse(text: str) -> None:
 
 @pytest.mark.parametrize("arguments", REPORTING, ids=" ".join)
 def test_json_is_one_object_on_stdout_and_nothing_else(shell: Shell, arguments: list[str]) -> None:
-    said = shell.run(*arguments, "--json")
+    result = shell.run(*arguments, "--json")
 
-    assert said.code == 0, said.err
-    assert len(said.out.splitlines()) == 1
-    assert isinstance(json.loads(said.out, parse_constant=refuse), dict)
+    assert result.code == 0, result.err
+    assert len(result.out.splitlines()) == 1
+    assert isinstance(json.loads(result.out, parse_constant=refuse), dict)
 
 
 @pytest.mark.parametrize("arguments", REPORTING, ids=" ".join)
 def test_text_that_is_piped_is_plain(shell: Shell, arguments: list[str]) -> None:
-    said = shell.run(*arguments)
+    result = shell.run(*arguments)
 
-    assert said.code == 0, said.err
-    assert said.out.isascii()
-    assert "\x1b" not in said.out + said.err
-    assert [line for line in said.out.splitlines() if line != line.rstrip()] == []
+    assert result.code == 0, result.err
+    assert result.out.isascii()
+    assert "\x1b" not in result.out + result.err
+    assert [line for line in result.out.splitlines() if line != line.rstrip()] == []
 
 
 def test_a_backtest_leads_with_its_returns_against_hold_and_cash(shell: Shell) -> None:
     lines = shell.run("backtest").out.splitlines()
 
     assert [line.split("  ")[0] for line in lines[2:7]] == [
+        "return with idle cash",
         "return on capital",
         "return on deployed capital",
-        "return with idle cash",
-        "hold, on capital",
+        "hold, with idle cash",
         "cash",
     ]
 
@@ -105,21 +105,21 @@ def test_an_import_counts_what_it_refused_and_goes_on(shell: Shell, tmp_path: Pa
     funding, _ = write_files(tmp_path)
     funding.write_text(funding.read_text() + "\nXUSDT,1704067200001,not-a-rate\n")
 
-    said = shell.run("import", str(funding), home=tmp_path / "home")
+    result = shell.run("import", str(funding), home=tmp_path / "home")
     counted = shell.json("import", str(funding), home=tmp_path / "home")
 
-    assert said.code == 0
-    assert "funding.csv:42" in said.out
+    assert result.code == 0
+    assert "funding.csv:42" in result.out
     assert (counted["rejected"], counted["appended"], counted["duplicates"]) == (1, 0, 40)
 
 
 def test_an_import_of_nothing_usable_fails(shell: Shell, tmp_path: Path) -> None:
     (tmp_path / "bad.csv").write_text("symbol,settled_at_ms,rate\nXUSDT,1704067200000,nan\n")
 
-    said = shell.run("import", str(tmp_path / "bad.csv"), home=tmp_path / "home")
+    result = shell.run("import", str(tmp_path / "bad.csv"), home=tmp_path / "home")
 
-    assert said.code == 1
-    assert said.err.splitlines()[-1].startswith("carryfold: nothing in these files could be used")
+    assert result.code == 1
+    assert result.err.splitlines()[-1].startswith("carryfold: nothing in these files could be used")
 
 
 def test_a_file_that_breaks_off_fails_and_the_others_are_kept(shell: Shell, tmp_path: Path) -> None:
@@ -129,18 +129,18 @@ def test_a_file_that_breaks_off_fails_and_the_others_are_kept(shell: Shell, tmp_
     broken = tmp_path / "funding.csv.gz"
     broken.write_bytes(gzip.compress(funding.read_bytes(), mtime=0)[:-20])
 
-    said = shell.run("import", str(broken), str(bars), home=tmp_path / "home")
+    result = shell.run("import", str(broken), str(bars), home=tmp_path / "home")
 
-    assert said.code == 1
-    assert "funding.csv.gz" in said.err.splitlines()[-1]
+    assert result.code == 1
+    assert "funding.csv.gz" in result.err.splitlines()[-1]
     found = shell.json("quality", home=tmp_path / "home")
     assert [one["price_rows"] for one in found["instruments"]] == [330, 330]
     assert found["pairs"][0]["rows"] == 330
 
 
-def test_the_demo_adds_nothing_the_second_time(toured: tuple[Path, str], tmp_path: Path) -> None:
-    toured_home, first = toured
-    home = Path(shutil.copytree(toured_home, tmp_path / "home", ignore=shutil.ignore_patterns("owner.sock")))
+def test_the_demo_adds_nothing_the_second_time(demo_run: tuple[Path, str], tmp_path: Path) -> None:
+    demo_home, first = demo_run
+    home = Path(shutil.copytree(demo_home, tmp_path / "home", ignore=shutil.ignore_patterns("owner.sock")))
     events = answer("log", "stat", home=home)["events"]
     second = carryfold("demo", home=home)
     other = carryfold("demo", "--seed", "8", home=home)
@@ -148,13 +148,13 @@ def test_the_demo_adds_nothing_the_second_time(toured: tuple[Path, str], tmp_pat
     assert "<svg" in (home / "report.html").read_text()
     assert answer("log", "stat", home=home)["events"] == events
     assert (second.returncode, second.stdout.count("nothing added")) == (0, 2), second.stderr
-    steps = [re.split(r"(?m)^(?=\d\. )", said) for said in (first, second.stdout)]
+    steps = [re.split(r"(?m)^(?=\d\. )", output) for output in (first, second.stdout)]
     assert steps[0][3:5] == steps[1][3:5], "comparison and look-ahead are about the same history"
     assert (other.returncode, "seed 7" in other.stderr) == (1, True)
 
 
-def test_something_is_traded_in_the_demo_and_comes_out_again(toured: tuple[Path, str]) -> None:
-    verified = answer("verify-run", home=toured[0])
+def test_the_demo_trades_and_its_run_is_verified(demo_run: tuple[Path, str]) -> None:
+    verified = answer("verify-run", home=demo_run[0])
 
     assert verified["identical"]
     assert [run["mode"] for run in verified["runs"]] == ["paper", "paper"]
@@ -163,7 +163,7 @@ def test_something_is_traded_in_the_demo_and_comes_out_again(toured: tuple[Path,
 
 
 def test_the_demo_leaves_a_real_log_alone(shell: Shell) -> None:
-    said = shell.run("demo")
+    result = shell.run("demo")
 
-    assert said.code == 1
-    assert "not the demo's" in said.err
+    assert result.code == 1
+    assert "holds another log" in result.err

@@ -1,4 +1,4 @@
-"""Strategies in files of users, from the command line: found, named, refused with one line, compared and verified."""
+"""Users' strategy files on the command line: found, named, refused with one line, compared and verified."""
 
 from pathlib import Path
 
@@ -26,11 +26,11 @@ def size(v, p, d):
 
 
 def gates(v, p, d):
-    return 0 if v.x - v.x_before >= p.rise else 1
+    return 0 if v.rate_8h - v.rate_8h_before >= p.rise else 1
 
 
 def explain(v, p, d):
-    d.scores[0] = v.x - v.x_before
+    d.scores[0] = v.rate_8h - v.rate_8h_before
 
 
 def leaves(v, p, q):
@@ -44,7 +44,7 @@ def write(folder: Path, text: str = GOOD, name: str = "mine.py") -> Path:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         (GOOD.replace("q < p.exit", "q < p.exit)"), "mine.py line 29"),
         (GOOD.replace("p.exit", "p.exitt"), "mine.py: leaves reads a field that there is not: 'exitt'"),
@@ -54,11 +54,13 @@ def write(folder: Path, text: str = GOOD, name: str = "mine.py") -> Path:
         ("import nothing_of_this_name", "mine.py: ModuleNotFoundError"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_one_clear_line(small_home: Path, tmp_path: Path, text: str, said: str) -> None:
+def test_a_file_that_cannot_be_used_is_one_clear_line(
+    small_home: Path, tmp_path: Path, text: str, expected: str
+) -> None:
     done = carryfold("backtest", "--json", "--strategy", str(write(tmp_path, text)), home=small_home)
 
     assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr.splitlines()[-1]
+    assert expected in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 

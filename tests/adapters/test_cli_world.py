@@ -1,4 +1,4 @@
-"""The commands in a world that does not play along: owners, locks, signals, closed pipes, full disks, odd homes."""
+"""The commands under adverse conditions: other owners, locks, signals, closed pipes, full disks, odd homes."""
 
 import errno
 import os
@@ -17,11 +17,11 @@ from carryfold.adapters.terminal import Terminal
 from carryfold.domain import events as ev
 from carryfold.domain.codec import decode
 from carryfold.eventlog import EventLog, LogReader
-from tests.adapters.shell import CARRYFOLD, Shell, carryfold, environment, heed_interrupts, write_files
+from tests.adapters.shell import CARRYFOLD, Shell, carryfold, default_interrupts, environment, write_files
 
 
 def log_home(shell: Shell, folder: Path) -> Path:
-    """A home of its own, to be written to."""
+    """A home that the test may write to."""
     home = folder / "home"
     assert shell.run("import", str(write_files(folder)[0]), home=home).code == 0
     return home
@@ -36,10 +36,10 @@ def test_the_owner_of_the_log_gets_the_command(shell: Shell, tmp_path: Path) -> 
         return 1234
 
     with EventLog.open(home, command_handler=handle):
-        said = shell.json("flatten", "--reason", "a test", home=home)
+        result = shell.json("flatten", "--reason", "a test", home=home)
 
     assert heard == [("flatten", {"reason": "a test"})]
-    assert said == {"command": "flatten", "seq": 1234, "recorded_by": "owner"}
+    assert result == {"command": "flatten", "seq": 1234, "recorded_by": "owner"}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_without_an_owner_the_command_is_recorded_for_every_run(
     assert known_at == batch.recorded_at
 
 
-def test_a_log_that_is_owned_says_by_whom(shell: Shell, tmp_path: Path) -> None:
+def test_log_stat_names_the_owner_of_the_log(shell: Shell, tmp_path: Path) -> None:
     home = log_home(shell, tmp_path)
     with EventLog.open(home):
         imported = shell.run("import", str(tmp_path / "funding.csv"), home=home)
@@ -75,11 +75,11 @@ def test_a_log_that_is_owned_says_by_whom(shell: Shell, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("command", [["halt"], ["compare"], ["log", "stat"], ["pairs"], ["project", "status"]])
-def test_a_home_that_is_not_there_is_not_made(shell: Shell, tmp_path: Path, command: list[str]) -> None:
-    said = shell.run(*command, home=tmp_path / "nowhere")
+def test_a_missing_home_is_not_created(shell: Shell, tmp_path: Path, command: list[str]) -> None:
+    result = shell.run(*command, home=tmp_path / "nowhere")
 
-    assert (said.code, said.out) == (1, "")
-    assert len(said.err.splitlines()) == 1
+    assert (result.code, result.out) == (1, "")
+    assert len(result.err.splitlines()) == 1
     assert not (tmp_path / "nowhere").exists()
 
 
@@ -96,10 +96,10 @@ def test_an_exported_log_is_rebuilt_with_its_digest(shell: Shell, tmp_path: Path
 def test_events_are_shown_by_number_kind_and_pair(shell: Shell) -> None:
     import json
 
-    said = shell.run(
+    result = shell.run(
         "log", "show", "--from", "3", "--to", "20", "--kind", "FundingSettled", "--pair", "XUSDT", "--json"
     )
-    shown = [json.loads(line) for line in said.out.splitlines()]
+    shown = [json.loads(line) for line in result.out.splitlines()]
 
     assert [one["seq"] for one in shown] == [*range(3, 21)]
     assert {one["kind"] for one in shown} == {"FundingSettled"}
@@ -109,10 +109,10 @@ def test_events_are_shown_by_number_kind_and_pair(shell: Shell) -> None:
 
 
 def test_more_events_than_the_limit_are_announced(shell: Shell) -> None:
-    said = shell.run("log", "show", "--limit", "2")
+    result = shell.run("log", "show", "--limit", "2")
 
-    assert len(said.out.splitlines()) == 2
-    assert "--from 3" in said.err
+    assert len(result.out.splitlines()) == 2
+    assert "--from 3" in result.err
 
 
 def test_following_the_log_ends_cleanly_with_an_interrupt(shell: Shell, tmp_path: Path) -> None:
@@ -124,7 +124,7 @@ def test_following_the_log_ends_cleanly_with_an_interrupt(shell: Shell, tmp_path
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
-        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it only sets a signal
+        preexec_fn=default_interrupts,  # noqa: PLW1509 - it only sets a signal
     ) as child:
         assert child.stdout is not None
         assert "FundingSettled" in child.stdout.readline()
@@ -136,7 +136,7 @@ def test_following_the_log_ends_cleanly_with_an_interrupt(shell: Shell, tmp_path
     assert (child.returncode, out, err) == (0, "", "")
 
 
-def test_a_reader_that_went_away_is_no_traceback(shell: Shell) -> None:
+def test_a_closed_pipe_gives_no_traceback(shell: Shell) -> None:
     command = f"'{CARRYFOLD}' --home '{shell.home}' log show --limit 0 --json | head -n 1"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=environment())
 
@@ -160,7 +160,7 @@ def test_the_home_comes_from_the_environment_when_it_is_not_named(
     assert main(["log", "verify"]) == 0
 
 
-def test_a_configuration_is_overruled_by_the_command_line(shell: Shell, tmp_path: Path) -> None:
+def test_the_command_line_overrides_the_configuration(shell: Shell, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('[parameters]\nstrategy = "hold"\ncapital = 5000\nexit = 0.0001\n')
     named = ("--config", str(file))
@@ -175,18 +175,18 @@ def test_a_configuration_that_is_wrong_is_wrong_usage(shell: Shell, tmp_path: Pa
     file = tmp_path / "mine.toml"
     file.write_text("[parameters]\nentre = 1\n")
 
-    said = shell.run("backtest", "--config", str(file))
+    result = shell.run("backtest", "--config", str(file))
 
-    assert (said.code, said.out) == (2, "")
-    assert said.err == f"carryfold: {file}: [parameters]: unknown parameter 'entre'; did you mean 'enter'?\n"
+    assert (result.code, result.out) == (2, "")
+    assert result.err == f"carryfold: {file}: [parameters]: unknown parameter 'entre'; did you mean 'enter'?\n"
 
 
 @pytest.mark.parametrize("target", ["no-such-folder/report.html", "."])
 def test_a_report_has_to_have_a_place(shell: Shell, tmp_path: Path, target: str) -> None:
-    said = shell.run("backtest", "--html", str(tmp_path / target))
+    result = shell.run("backtest", "--html", str(tmp_path / target))
 
-    assert (said.code, said.out) == (2, "")
-    assert len(said.err.splitlines()) == 1
+    assert (result.code, result.out) == (2, "")
+    assert len(result.err.splitlines()) == 1
 
 
 def test_a_span_that_ends_before_it_begins_is_refused(shell: Shell) -> None:
@@ -196,10 +196,10 @@ def test_a_span_that_ends_before_it_begins_is_refused(shell: Shell) -> None:
 def test_a_log_without_pairs_says_what_to_do(shell: Shell, tmp_path: Path) -> None:
     EventLog.open(tmp_path / "empty").close()
 
-    said = shell.run("compare", home=tmp_path / "empty")
+    result = shell.run("compare", home=tmp_path / "empty")
 
-    assert said.code == 1
-    assert "carryfold import" in said.err
+    assert result.code == 1
+    assert "carryfold import" in result.err
 
 
 def test_a_full_disk_is_one_line_that_says_so() -> None:
@@ -208,13 +208,13 @@ def test_a_full_disk_is_one_line_that_says_so() -> None:
     assert described == (1, "carryfold: report.html: no space left on device: make room and run it again")
 
 
-def test_our_own_mistakes_are_not_explained_away() -> None:
+def test_a_bug_is_a_traceback() -> None:
     assert errors.describe_error(AssertionError("a bug")) is None
     assert errors.describe_error(KeyError("a bug")) is None
 
 
-def test_every_error_of_the_world_is_one_that_there_is() -> None:
-    for module, name in errors._WORLD:
+def test_every_expected_error_is_an_existing_class() -> None:
+    for module, name in errors._EXIT_CODES:
         assert issubclass(getattr(import_module(module), name), Exception)
 
 

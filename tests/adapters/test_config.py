@@ -1,4 +1,4 @@
-"""carryfold.toml: what it may say, and what is refused."""
+"""carryfold.toml: its settings, and what is refused."""
 
 from pathlib import Path
 
@@ -42,7 +42,7 @@ def test_a_switch_is_true_or_false(tmp_path: Path) -> None:
     assert config.parse_parameters() == Parameters(carry_across=True, legs="both")
 
 
-def test_the_command_line_overrules_the_file(tmp_path: Path) -> None:
+def test_the_command_line_overrides_the_file(tmp_path: Path) -> None:
     config = loaded(tmp_path, "[parameters]\nenter = 0.0005\ncapital = 20000\n")
 
     assert config.parse_parameters(["enter=0.0004"]) == Parameters(enter=0.0004, capital=20000.0)
@@ -58,7 +58,7 @@ def test_a_named_file_is_used_instead_of_the_home_s(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "expected"),
     [
         ("[parameters]\nentre = 1\n", "unknown parameter 'entre'; did you mean 'enter'?"),
         ("[parameters]\nmax_unhedged_s = 1\n", "write deadline_s under [execution]"),
@@ -81,22 +81,24 @@ def test_a_named_file_is_used_instead_of_the_home_s(tmp_path: Path) -> None:
         ("\udcff", "is not TOML"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_one_line_that_names_the_file(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_settings_are_refused_with_one_line_that_names_the_file(
+    tmp_path: Path, text: str, expected: str
+) -> None:
     (tmp_path / "carryfold.toml").write_bytes(text.encode(errors="surrogateescape"))
 
     with pytest.raises(ConfigError) as refused:
         load_config(tmp_path)
 
-    assert said in str(refused.value)
+    assert expected in str(refused.value)
     assert str(tmp_path / "carryfold.toml") in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_a_named_file_has_to_be_there(tmp_path: Path) -> None:
+def test_a_named_file_must_exist(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no such file"):
         load_config(tmp_path, tmp_path / "missing.toml")
 
 
-def test_something_huge_is_no_configuration(tmp_path: Path) -> None:
+def test_a_huge_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="larger"):
         loaded(tmp_path, "#" * (2 << 20))

@@ -1,5 +1,5 @@
-"""Two venues in one log, on real data: the spreads of Bybit and Hyperliquid beside their carry pairs, the same in
-whatever order and pieces the files come."""
+"""Two venues in one log, on real data: spreads and carry pairs of Bybit and Hyperliquid, equal for any order and
+splitting of the files."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def tables() -> dict[str, list[Table]]:
 
 
 def imported(shell: Shell, home: Path, tables: dict[str, list[Table]], *, shuffled: bool) -> None:
-    """A home with all tables: as they are, or in pieces of rows drawn by chance, in as many calls."""
+    """A home with all tables, imported as they are or in random pieces, in as many calls."""
     calls: list[tuple[str, Table]] = [(venue, table) for venue in tables for table in tables[venue]]
     if shuffled:
         draw = random.Random(11)
@@ -62,8 +62,8 @@ def imported(shell: Shell, home: Path, tables: dict[str, list[Table]], *, shuffl
         path = home.parent / f"{home.name}-{number}.csv"
         path.write_text("\n".join(",".join(row) for row in [header, *rows]) + "\n")
         length = ["--bar-minutes", "60" if venue == "bybit" else "480"] if "perp_close" in header else []
-        said = shell.run("import", "--venue", venue, *length, str(path), home=home)
-        assert said.code == 0, said.err
+        result = shell.run("import", "--venue", venue, *length, str(path), home=home)
+        assert result.code == 0, result.err
 
 
 def test_carry_and_spreads_of_two_venues_in_any_order_of_the_files(
@@ -91,7 +91,9 @@ def test_carry_and_spreads_of_two_venues_in_any_order_of_the_files(
     assert min(bybit["largest_in"], hyperliquid["largest_in"]) > 0
 
 
-def test_all_of_it_side_by_side_in_one_command(shell: Shell, tables: dict[str, list[Table]], tmp_path: Path) -> None:
+def test_carry_and_spreads_are_compared_in_one_command(
+    shell: Shell, tables: dict[str, list[Table]], tmp_path: Path
+) -> None:
     imported(shell, tmp_path / "home", tables, shuffled=False)
 
     compared = shell.json("compare", "--legs", "both", "--pairs", ",".join(COINS), home=tmp_path / "home")

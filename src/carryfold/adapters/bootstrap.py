@@ -1,6 +1,6 @@
-"""The composition root: the one place where the commands' concrete parts are made and put together.
+"""The composition root: the concrete parts of the commands are built and connected here.
 
-Nothing heavy is imported before it is asked for, so that `carryfold --help` costs nothing.
+Heavy modules are imported on use, so that `carryfold --help` stays fast.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from carryfold.domain.params import Parameters
     from carryfold.domain.rows import Rows
     from carryfold.eventlog import EventLog, LogReader
-    from carryfold.projections.backtest import Backtest, Figures, LookaheadReport, Selection
+    from carryfold.projections.backtest import Backtest, Figures, LookaheadReport, PairRequest, Selection
     from carryfold.projections.cursor import Cursor
-    from carryfold.projections.runner import Projections
+    from carryfold.projections.queries import OpenHome
     from carryfold.projections.tape import Tape
 
 __all__ = [
-    "Bench",
-    "Place",
-    "Request",
+    "BacktestRequest",
+    "BacktestSession",
+    "Workspace",
     "announce_compiling",
-    "open_bench",
+    "open_backtest",
     "open_log",
-    "open_projections",
+    "open_queries",
     "open_reader",
     "open_tape",
 ]
@@ -40,20 +40,20 @@ __all__ = [
 _COMPILING: Final = "compiling the fold for this machine, once (about a minute) ..."
 
 
-class Place(NamedTuple):
-    """Which home a command works in, and which configuration file was named. `given`: the user said so."""
+class Workspace(NamedTuple):
+    """The home and the configuration file of a command. `home_given`: the user named the home."""
 
     home: Path
     config_file: Path | None = None
-    given: bool = True
+    home_given: bool = True
 
     def load_config(self) -> Config:
         """Raises ConfigError or OSError."""
         return load_config(self.home, self.config_file)
 
 
-class Request(NamedTuple):
-    """What a run is asked to be about, as the user wrote it."""
+class BacktestRequest(NamedTuple):
+    """The options of a backtest as the user wrote them."""
 
     strategy: str | None = None
     settings: Sequence[str] = ()
@@ -65,21 +65,22 @@ class Request(NamedTuple):
     upto_seq: str | None = None
     legs: str | None = None
     carry_across: bool = False
+    universe: str | None = None
 
     @property
     def parameters(self) -> list[str]:
-        """The settings of the command line; those with an option of their own come first, and `--set` may overrule
-        them."""
+        """The parameters of the command line: first those with an option of their own, which `--set` may override."""
         named = {"strategy": self.strategy, "legs": self.legs, "carry_across": "true" if self.carry_across else None}
         return [*(f"{name}={value}" for name, value in named.items() if value is not None), *self.settings]
 
 
-class Bench(NamedTuple):
-    """A request made concrete over one home's log: everything a run of the fold needs."""
+class BacktestSession(NamedTuple):
+    """A checked request over the log of one home: everything that a backtest needs."""
 
     reader: LogReader
     tape: Tape
     params: Parameters
+    pair_request: PairRequest
     selection: Selection
     cursor: Cursor
     since: int
@@ -87,7 +88,7 @@ class Bench(NamedTuple):
 
     @property
     def rows_at_most(self) -> int:
-        """How many rows a run may have to read; for progress bars."""
+        """The largest number of rows that a run may read, for progress bars."""
         from carryfold.projections.cursor import MAX
 
         last = min(self.cursor.as_of, MAX if self.until is None else self.until)
@@ -95,18 +96,14 @@ class Bench(NamedTuple):
 
     @property
     def cursor_fields(self) -> dict[str, Any]:
-        """What to ask for to get the very same figures again."""
+        """The cursor under which a later command gives the same figures."""
         from carryfold.projections.cursor import MAX, format_time
 
         as_of = None if self.cursor.as_of == MAX else format_time(self.cursor.as_of)
         return {"as_of": as_of, "upto_seq": min(self.cursor.upto_seq, self.tape.last_seq)}
 
-    def blocks(self) -> Iterator[Rows]:
-        """The rows that the request is about."""
-        return self.tape.blocks(self.cursor, until=self.until, instrument_ids=self.selection.instrument_ids)
-
     def run(self, terminal: Terminal, strategy: str | None = None) -> Backtest:
-        """One backtest, with a progress bar; `strategy`: another one with otherwise equal parameters."""
+        """One backtest, with a progress bar. `strategy` replaces that of the request."""
         from carryfold.projections.backtest import run_backtest
 
         params = self.params if strategy is None else self.params.changed({"strategy": strategy})
@@ -140,27 +137,35 @@ class Bench(NamedTuple):
         """The look-ahead checks on these rows, with a progress bar."""
         from carryfold.projections.backtest import check_lookahead
 
-        total = self.rows_at_most * (2 + 2 * cuts)  # shorter runs read less: the bar then arrives early
+        total = self.rows_at_most * (3 + 4 * cuts)  # runs up to a cut read less, so the bar arrives early
         with terminal.progress(f"checking {self.params.strategy} for look-ahead", total) as advance:
             read = 0
 
             def blocks() -> Iterator[Rows]:
                 nonlocal read
-                for rows in self.blocks():
+                for rows in self.tape.blocks(self.cursor, until=self.until):
                     read += len(rows)
                     advance(read)
                     yield rows
 
-            return check_lookahead(blocks, self.params, self.selection, since=self.since, cuts=cuts, seed=seed)
+            return check_lookahead(
+                blocks,
+                self.params,
+                self.pair_request,
+                self.tape.instruments,
+                since=self.since,
+                cuts=cuts,
+                seed=seed,
+            )
 
     def write_report(self, file: Path, run: Backtest, figures: Figures, hold: Backtest | None, command: str) -> None:
-        """The HTML report of a run; the file appears, or is replaced, only when it is whole."""
-        from carryfold.adapters.importing.availability import META_NAME, Availability
+        """Write the HTML report of a run. The file is replaced atomically."""
         from carryfold.adapters.report import render_report
+        from carryfold.domain.availability import META_NAME, Availability
 
         stored = self.reader.get_meta(META_NAME)
         delays = None if stored is None else msgspec.json.decode(stored, type=Availability)
-        upto_seq = min(self.cursor.upto_seq, self.tape.last_seq)  # what was there now, for whoever asks again later
+        upto_seq = min(self.cursor.upto_seq, self.tape.last_seq)  # later events must not change the figures
         page = render_report(
             run,
             figures,
@@ -178,48 +183,38 @@ class Bench(NamedTuple):
 
 
 def open_log(home: Path) -> EventLog:
-    """The owner's handle; makes the home when there is none."""
+    """Open the log as its owner; creates the home if there is none."""
     from carryfold.eventlog import EventLog
 
     return EventLog.open(home)
 
 
 def open_reader(home: Path) -> LogReader:
-    """A reader beside whoever owns the log."""
+    """Open the log for reading, beside its owner."""
     from carryfold.eventlog import LogReader
 
     return LogReader.open(home)
 
 
 def open_tape(home: Path, reader: LogReader, terminal: Terminal) -> Tape:
-    """The tape of all that is in the log, built first where that is needed."""
+    """Open the tape of the log, and build it first where needed."""
     from carryfold.projections.tape import Tape
 
     with terminal.progress("laying the log out as rows", 100) as advance:
         return Tape.open(home, reader, progress=lambda read, total: advance(100 * read // max(total, 1)))
 
 
-@contextmanager
-def open_projections(
-    home: Path, reader: LogReader, terminal: Terminal, *, update: bool = True
-) -> Iterator[Projections]:
-    """Every read model of a home, brought up to date with its log unless that is not wanted."""
-    from carryfold.projections.quality import QUALITY
-    from carryfold.projections.rates import RATES
-    from carryfold.projections.registry import REGISTRY
-    from carryfold.projections.runner import Projections
+def open_queries(home: Path, terminal: Terminal) -> OpenHome:
+    """Open a home for questions; long updates of its read models show a progress bar."""
+    from carryfold.projections.queries import OpenHome
 
-    with Projections.open(home, reader, [REGISTRY, RATES, QUALITY]) as projections:
-        if update:
-            with terminal.progress("bringing the read models up to date", 100) as advance:
-                projections.update(lambda reached, end: advance(100 * reached // max(end, 1)))
-        yield projections
+    return OpenHome(home, open_reader(home), lambda title: terminal.progress(title, 100))
 
 
 @contextmanager
-def open_bench(place: Place, request: Request, terminal: Terminal) -> Iterator[Bench]:
-    """Check the request, then open what it needs. What is wrong with the request shows before any work is done."""
-    params = place.load_config().parse_parameters(register_named(request.parameters))
+def open_backtest(workspace: Workspace, request: BacktestRequest, terminal: Terminal) -> Iterator[BacktestSession]:
+    """Check a request and open its log. Errors of the request are raised before any work is done."""
+    params = workspace.load_config().parse_parameters(register_named(request.parameters))
     from carryfold.projections.cursor import CursorError, parse_cursor, parse_time
 
     cursor = parse_cursor(request.as_of, request.upto_seq)
@@ -227,27 +222,35 @@ def open_bench(place: Place, request: Request, terminal: Terminal) -> Iterator[B
     until = None if request.until is None else parse_time(request.until)
     if until is not None and until <= since:
         raise CursorError(f"--until {request.until} is not after --since {request.since or '1970-01-01'}")
-    symbols = None if request.pairs is None else [s.strip() for s in request.pairs.split(",") if s.strip()]
-    with open_reader(place.home) as reader:
+    pair_request = _pair_request(request, params)
+    with open_reader(workspace.home) as reader:
         reader.check_tail()
-        tape = open_tape(place.home, reader, terminal)
-        from carryfold.projections.backtest import select_pairs
+        tape = open_tape(workspace.home, reader, terminal)
+        from carryfold.projections.backtest import choose_pairs, listed_ids
+        from carryfold.projections.pair_choices import pair_choices
 
-        selection = select_pairs(
-            tape,
-            cursor,
-            symbols=symbols,
-            venue=request.venue,
-            until=until,
-            legs=params.legs,
-            carry_across=params.carry_across,
-        )
+        listed = listed_ids(tape.blocks(cursor, until=until))
+        selection = choose_pairs(pair_request, tape.instruments, listed, pair_choices(reader))
         announce_compiling(terminal)
-        yield Bench(reader, tape, params, selection, cursor, since, until)
+        yield BacktestSession(reader, tape, params, pair_request, selection, cursor, since, until)
+
+
+def _pair_request(request: BacktestRequest, params: Parameters) -> PairRequest:
+    """Raises SelectionError."""
+    from carryfold.projections.backtest import PairRequest, parse_universe
+
+    symbols = None if request.pairs is None else tuple(s.strip() for s in request.pairs.split(",") if s.strip())
+    return PairRequest(
+        legs=params.legs,
+        carry_across=params.carry_across,
+        venue=request.venue,
+        symbols=symbols,
+        universe=None if request.universe is None else parse_universe(request.universe),
+    )
 
 
 def announce_compiling(terminal: Terminal) -> None:
-    """Say so when the next fold will be compiled first."""
+    """Print a note if the next fold has to be compiled first."""
     from carryfold.domain.fold import is_compiled
 
     if not is_compiled():

@@ -1,14 +1,13 @@
-"""`carryfold.toml`: what a home (or `--config FILE`) sets once, so that it need not be typed each time.
+"""The configuration file: `carryfold.toml` in a home, or `--config FILE`.
 
-    [parameters]            any parameter of the strategies and of the simulated venue, by its name
-    [data]                  how `carryfold import` reads files
-    [daemon]                what `carryfold run` runs on
+    [parameters]            parameters of the strategies and of the simulated venue
+    [data]                  options of `carryfold import`
+    [daemon]                options of `carryfold run`
     [recording]             how much of a stream it records
-    [execution]             what its two-leg orders may risk
+    [execution]             limits of its two-leg orders
 
-Defaults are overruled by the file, the file by the command line. Numbers are read as the decimals they are written as.
-Anything the program does not know is refused with one line: a setting that is misspelt must not be silently without
-effect.
+The file overrides the defaults, and the command line overrides the file. Numbers are read as exact decimals. Unknown
+names are refused with one line: a misspelt setting must not be ignored.
 """
 
 from collections.abc import Iterable
@@ -36,11 +35,11 @@ _TABLES: Final = ("parameters", "data", "daemon", "recording", "execution")
 
 
 class ConfigError(ValueError):
-    """The configuration file cannot be used; the text is one line that says where and what to do."""
+    """The configuration file cannot be used. The text is one line with the place and the remedy."""
 
 
 class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How files of history are read; None: as `carryfold import` does by itself."""
+    """Options of `carryfold import`; None: its own default."""
 
     venue: str | None = None
     bar_delay_s: float = 1.0
@@ -49,7 +48,7 @@ class DataSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Config(msgspec.Struct, frozen=True):
-    """What one file says. `parameters` are texts of the form name=value; `source` None: there is no file."""
+    """The content of a configuration file. `parameters` are texts name=value; `source` is None without a file."""
 
     parameters: tuple[str, ...] = ()
     data: DataSettings = DataSettings()
@@ -78,19 +77,20 @@ class Config(msgspec.Struct, frozen=True):
         return self._table("execution", ExecutionLimits)
 
     def _table(self, name: str, kind: type[T]) -> T:
-        """Checked where it is used: `carryfold backtest` need not load what a daemon needs."""
+        """Checked on use, so that `carryfold backtest` does not load the daemon's modules."""
         assert self.source is not None or not self.tables
         return _converted(self.source, name, self.tables.get(name, {}), kind)
 
     def parse_parameters(self, settings: Iterable[str] = ()) -> "Parameters":
-        """Defaults, then this file, then `settings` (texts name=value). Raises ParameterError."""
+        """The defaults, overridden by this file, then by `settings` (texts name=value). Raises ParameterError."""
         from carryfold.domain.params import parse_settings
 
         return parse_settings([*self.parameters, *settings])
 
 
 def load_config(home: Path, file: Path | None = None) -> Config:
-    """The given file, or the home's own if it has one. Raises ConfigError; OSError when it cannot be read."""
+    """Read the given file, or else the home's own file if it exists. Raises ConfigError; OSError if it is
+    unreadable."""
     path = file if file is not None else home / FILE_NAME
     try:
         with path.open("rb") as stream:
@@ -100,7 +100,7 @@ def load_config(home: Path, file: Path | None = None) -> Config:
             return Config()
         raise ConfigError(f"{path}: no such file: name an existing file with --config, or leave it out") from None
     if len(data) > MAX_BYTES:
-        raise ConfigError(f"{path}: larger than {MAX_BYTES >> 20} MiB, this is not a configuration")
+        raise ConfigError(f"{path} is larger than {MAX_BYTES >> 20} MiB: a configuration file is smaller")
     import tomllib
 
     try:
@@ -109,7 +109,7 @@ def load_config(home: Path, file: Path | None = None) -> Config:
         raise ConfigError(f"{path} is not TOML: {error}") from None
     for name, table in tables.items():
         if name not in _TABLES:
-            raise ConfigError(f"{path}: unknown name '{name}'; there are the tables {_names()}")
+            raise ConfigError(f"{path}: unknown name '{name}'; the tables are {_names()}")
         if not isinstance(table, dict):
             raise ConfigError(f"{path}: '{name}' must be a table: write [{name}] and its settings on lines below")
     settings = _converted(path, "data", tables.get("data", {}), DataSettings)
@@ -121,7 +121,7 @@ def _names() -> str:
 
 
 def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    """The end of a sentence about an unknown name."""
+    """A hint that completes a message about an unknown name."""
     import difflib
 
     close = difflib.get_close_matches(name, known, n=1)
@@ -136,8 +136,8 @@ def _parameters(path: Path, table: dict[str, Any]) -> tuple[str, ...]:
     for name, value in table.items():
         is_switch = isinstance(getattr(defaults, name, None), bool)
         if not isinstance(value, (str, int, Decimal)) or isinstance(value, bool) != is_switch:
-            wanted = "true or false" if is_switch else "a number or a word"
-            raise ConfigError(f"{path}: [parameters]: {name} must be {wanted}")
+            expected = "true or false" if is_switch else "a number or a word"
+            raise ConfigError(f"{path}: [parameters]: {name} must be {expected}")
     texts = (f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in table.items())
     try:
         settings = tuple(register_named(texts, path.parent))
@@ -152,7 +152,7 @@ def _parameters(path: Path, table: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _converted(path: Path | None, name: str, table: dict[str, Any], kind: type[T]) -> T:
-    """A table as its struct. Raises ConfigError."""
+    """Convert a table to its struct. Raises ConfigError."""
     known = msgspec.structs.fields(kind)  # type: ignore[arg-type]
     for setting in table:
         if setting not in {field.name for field in known}:

@@ -1,7 +1,7 @@
-"""Text for people and JSON for programs: what the commands print, and where.
+"""Output of the commands: text for people and JSON for programs.
 
-Guarantees: with `json` nothing but JSON reaches stdout, and everything said to a person goes to stderr; nothing is
-drawn with lines, colours or cursor movements unless a person can see it; text from files cannot move the cursor.
+Guarantees: with `json` only JSON reaches stdout, and text goes to stderr; lines, colours and cursor movements appear
+only on a terminal; text from files cannot move the cursor.
 """
 
 import os
@@ -16,25 +16,25 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-__all__ = ["NOTHING", "Advance", "Terminal", "amount", "clean", "count", "percent", "ratio", "short_time", "to_json"]
+__all__ = ["EMPTY", "Advance", "Terminal", "amount", "clean", "count", "percent", "ratio", "short_time", "to_json"]
 
 _GAP: Final = 2  # between columns
 PIPED_WIDTH: Final = 220  # characters; a table that is narrower stays so
-NOTHING: Final = "-"
+EMPTY: Final = "-"
 
 Advance = Callable[[int], None]
-"""Told how much is done so far, in the units of the progress bar's total."""
+"""Called with the progress so far, in the units of the progress bar's total."""
 
 
 class Terminal:
-    """Where one command writes."""
+    """The output of one command."""
 
     def __init__(self, *, json: bool = False) -> None:
         self.json = json
 
     @cached_property
     def out(self) -> "Console":
-        """Standard output, for people."""
+        """Standard output, for text."""
         return _console(stderr=False)
 
     @cached_property
@@ -42,25 +42,25 @@ class Terminal:
         """Standard error."""
         return _console(stderr=True)
 
-    def say(self, text: str = "", style: str | None = None) -> None:
-        """A line for people on stdout; on stderr when stdout belongs to a program."""
+    def print(self, text: str = "", style: str | None = None) -> None:
+        """A line of text on stdout, or on stderr when stdout is JSON."""
         console = self.err if self.json else self.out
         console.print(clean(text), style=style, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """A line about the work itself, on stderr."""
+        """A line of text on stderr, about the progress of the command."""
         self.err.print(clean(text), soft_wrap=True)
 
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, title: str = "", left: Iterable[int] = (0,)
     ) -> None:
-        """A table; columns are aligned right but for those in `left`. An empty cell row draws a rule."""
+        """A table. Columns are aligned right except for those in `left`; an empty row draws a rule."""
         from rich.segment import Segment, Segments
 
         console = self.err if self.json else self.out
         cells = [[clean(cell) for cell in row] for row in rows]
         drawn = _table(columns, cells, clean(title), set(left), drawn=console.is_terminal)
-        # Digits are never cut off or broken: where there is no room at all, the terminal breaks the lines.
+        # Digits are never cut off or folded: on a narrow terminal, whole lines wrap instead.
         width = max(console.width, _least_width(columns, cells, set(left)))
         for line in console.render_lines(drawn, console.options.update(width=width), pad=False):
             if console.is_terminal:
@@ -78,7 +78,7 @@ class Terminal:
 
     @contextmanager
     def progress(self, title: str, total: int | None = None) -> Iterator[Advance]:
-        """A bar on stderr while something takes its time; without `total`, a sign of life. Nothing if nobody looks."""
+        """A progress bar on stderr; without `total`, a pulsing one. Nothing unless stderr is a terminal."""
         if self.json or not self.err.is_terminal:
             yield lambda _done: None
             return
@@ -94,14 +94,14 @@ class Terminal:
 
 
 def to_json(value: Any) -> str:
-    """JSON with exact decimals as numbers and null for what is not a number."""
+    """JSON with exact decimals as numbers, and null for NaN."""
     import msgspec
 
     return msgspec.json.Encoder(decimal_format="number").encode(value).decode()
 
 
 def clean(text: str) -> str:
-    """`text` without anything that a terminal would obey; line ends stay."""
+    """`text` with control characters escaped, except for line ends."""
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
@@ -109,30 +109,30 @@ def clean(text: str) -> str:
 
 def count(number: int | None) -> str:
     """1,234."""
-    return NOTHING if number is None else f"{number:,}"
+    return EMPTY if number is None else f"{number:,}"
 
 
 def amount(value: Decimal | float | None, *, signed: bool = False) -> str:
     """1,234.50 in quote."""
     if value is None:
-        return NOTHING
+        return EMPTY
     text = f"{value:+,.2f}" if signed else f"{value:,.2f}"
     return text.lstrip("+-") if text.lstrip("+-") == "0.00" else text
 
 
 def percent(fraction: float | None, digits: int = 2) -> str:
     """0.1234 as 12.34 %."""
-    return NOTHING if fraction is None else f"{fraction * 100:,.{digits}f} %"
+    return EMPTY if fraction is None else f"{fraction * 100:,.{digits}f} %"
 
 
 def ratio(value: float | None) -> str:
     """A figure without a unit."""
-    return NOTHING if value is None else f"{value:.2f}"
+    return EMPTY if value is None else f"{value:.2f}"
 
 
 def short_time(text: str | None) -> str:
     """2025-01-31 08:00 of an RFC 3339 time."""
-    return NOTHING if text is None else text[:16].replace("T", " ")
+    return EMPTY if text is None else text[:16].replace("T", " ")
 
 
 def _console(*, stderr: bool) -> "Console":
@@ -171,12 +171,12 @@ def _table(
 
 
 def _is_whole(index: int, left: set[int]) -> bool:
-    """Names and figures stay on one line; other text may be folded."""
+    """True for a column of names or figures, whose cells stay on one line; other text may fold."""
     return index == 0 or index not in left
 
 
 def _least_width(columns: Sequence[str], rows: Sequence[Sequence[str]], left: set[int]) -> int:
-    """How wide a table has to be for every whole cell, and for the longest word of every other."""
+    """The width that a table needs for its unfolded cells and for the longest word of each other cell."""
     least = _GAP
     for index, name in enumerate(columns):
         cells = [name, *(row[index] for row in rows if row)]

@@ -1,8 +1,8 @@
-"""`carryfold`: the commands, the global options, and how a command ends.
+"""`carryfold`: the commands, the global options, and the exit codes.
 
-Exit codes: 0 good, 1 the check failed or the job could not finish, 2 wrong usage, 130 interrupted. What goes wrong in
-the world is one line on stderr; a traceback is a bug. Only the command that is asked for is imported, and it imports
-what it needs when it runs: `--help` and `--version` pay for none of it (a test holds this).
+Exit codes: 0 success, 1 the check failed or the job could not finish, 2 wrong usage, 130 interrupted. An error of the
+environment is one line on stderr; a traceback is a bug. Only the requested command is imported, and it imports its
+modules when it runs, so that `--help` and `--version` stay fast (tests check this).
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import Annotated, Final
 
 import typer
 
-from carryfold.adapters.bootstrap import Place
+from carryfold.adapters.bootstrap import Workspace
 from carryfold.adapters.cli.errors import describe_error
 from carryfold.adapters.strategy_files import register_environment
 
@@ -34,9 +34,18 @@ _COMMANDS: Final = {
     "lookahead": "research.lookahead",
     "pairs": "data.pairs",
     "rates": "data.rates",
+    "predictions": "data.predictions",
     "quality": "data.quality",
     "run": "run.run",
     "verify-run": "run.verify_run",
+    "runs": "trading.runs",
+    "decisions": "trading.decisions",
+    "orders": "trading.orders",
+    "fills": "trading.fills",
+    "positions": "trading.positions",
+    "ledger": "trading.ledger",
+    "equity": "trading.equity",
+    "feeds": "trading.feeds",
     "halt": "control.halt",
     "resume": "control.resume",
     "flatten": "control.flatten",
@@ -44,7 +53,7 @@ _COMMANDS: Final = {
     "log": "logs.app",
     "project": "project.app",
 }
-"""Every command and group of commands, in the order of the help: where its function, or its app, is."""
+"""The function or the app of every command, as module.member, in the order of the help."""
 
 
 def _show_version(wanted: bool) -> None:
@@ -63,18 +72,18 @@ def _root(
     config: Annotated[
         Path | None, typer.Option(help="Configuration file.  [default: carryfold.toml in the home, if there is one]")
     ] = None,
-    version: Annotated[  # noqa: ARG001 - its callback does it
+    version: Annotated[  # noqa: ARG001 - its callback handles it
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     register_environment()
     variable = os.environ.get(HOME_VARIABLE)
     chosen = home or (Path(variable) if variable else DEFAULT_HOME)
-    context.obj = Place(chosen, config, given=home is not None or bool(variable))
+    context.obj = Workspace(chosen, config, home_given=home is not None or bool(variable))
 
 
 def _app(names: Iterable[str]) -> typer.Typer:
-    """The program with these commands."""
+    """The Typer app with these commands."""
     app = typer.Typer(
         name="carryfold",
         help="Funding-rate arbitrage as one event-sourced fold. --home and --config may stand anywhere.",
@@ -96,16 +105,16 @@ def _app(names: Iterable[str]) -> typer.Typer:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    options, rest = _hoisted(sys.argv[1:] if arguments is None else list(arguments))
-    app = _app(rest[:1] if rest and rest[0] in _COMMANDS else _COMMANDS)
+    global_options, others = _split_global_options(sys.argv[1:] if arguments is None else list(arguments))
+    app = _app(others[:1] if others and others[0] in _COMMANDS else _COMMANDS)
     try:
-        code = app([*options, *rest], standalone_mode=False, prog_name="carryfold")
+        code = app([*global_options, *others], standalone_mode=False, prog_name="carryfold")
         sys.stdout.flush()
     except KeyboardInterrupt:
         return 130
     except Exception as error:
         if isinstance(error, BrokenPipeError):
-            _forget_stdout()
+            _discard_stdout()
             return 1
         described = describe_error(error)
         if described is None:
@@ -115,23 +124,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _hoisted(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
-    """(the global options, which are looked for in front; the other arguments)."""
-    front: list[str] = []
-    rest: list[str] = []
-    left = iter(arguments)
-    for argument in left:
+def _split_global_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """(the global options, which the parser expects first; the other arguments)."""
+    global_options: list[str] = []
+    others: list[str] = []
+    remaining = iter(arguments)
+    for argument in remaining:
         if argument == "--":
-            rest += [argument, *left]
+            others += [argument, *remaining]
         elif argument in _GLOBAL:
-            front += [argument, *[value for value in [next(left, None)] if value is not None]]
+            global_options += [argument, *[value for value in [next(remaining, None)] if value is not None]]
         elif argument.startswith(tuple(name + "=" for name in _GLOBAL)):
-            front.append(argument)
+            global_options.append(argument)
         else:
-            rest.append(argument)
-    return front, rest
+            others.append(argument)
+    return global_options, others
 
 
-def _forget_stdout() -> None:
-    """Whoever read our output has gone: nothing more may be written there, not even at the end of the process."""
+def _discard_stdout() -> None:
+    """The reader of our output has gone. Python flushes stdout at exit, so point it elsewhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

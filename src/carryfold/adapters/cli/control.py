@@ -1,4 +1,4 @@
-"""`halt`, `resume`, `flatten`: sent to the owner of the log, or written into a log that nobody owns."""
+"""`halt`, `resume`, `flatten`: sent to the owner of the log, or appended to a log without an owner."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from carryfold.adapters.terminal import Terminal
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from carryfold.adapters.bootstrap import Place
+    from carryfold.adapters.bootstrap import Workspace
 
 __all__ = ["flatten", "halt", "resume"]
 
@@ -34,24 +34,24 @@ def flatten(context: typer.Context, reason: Reason = "", json: Json = False) -> 
     _command(context.obj, "flatten", reason, json=json)
 
 
-def _command(place: Place, command: str, reason: str, *, json: bool) -> None:
+def _command(workspace: Workspace, command: str, reason: str, *, json: bool) -> None:
     from carryfold.adapters.bootstrap import open_reader
     from carryfold.eventlog import NoOwner, send_command
 
     terminal = Terminal(json=json)
-    open_reader(place.home).close()  # a log that is not there is a home that was misspelt, not one to begin
+    open_reader(workspace.home).close()  # a misspelt home must not become a new log
     try:
-        seq = send_command(place.home, command, {"reason": reason})
+        seq = send_command(workspace.home, command, {"reason": reason})
         by = "owner"
     except NoOwner:
-        seq = _append(place.home, command, reason)
+        seq = _append(workspace.home, command, reason)
         by = "command line"
     if json:
         terminal.emit({"command": command, "seq": seq, "recorded_by": by})
         return
-    terminal.say(f"{command}: recorded as event {seq} of {place.home}, by the {by}")
+    terminal.print(f"{command}: recorded as event {seq} of {workspace.home}, by the {by}")
     if by != "owner":
-        terminal.say("nobody runs on this log now; the next run obeys it before it does anything else")
+        terminal.print("no run is active on this log; the next one carries the command out first")
 
 
 def _append(home: Path, command: str, reason: str) -> int:

@@ -1,53 +1,39 @@
-"""`carryfold import`, and what the log holds: `pairs`, `rates`, `quality`."""
+"""`carryfold import`, and the market data of the log: `pairs`, `rates`, `predictions`, `quality`."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from carryfold.adapters.cli.data_tables import (
-    short_labels,
     show_import,
     show_instruments,
     show_pairs,
+    show_predictions,
     show_quality,
     show_rates,
-    show_rejected,
     show_series,
 )
 from carryfold.adapters.cli.errors import CheckFailed, UsageFailed
-from carryfold.adapters.cli.options import (
-    AsOf,
-    CarryAcross,
-    Json,
-    LegsName,
-    PairList,
-    Since,
-    Until,
-    UptoSeq,
-    Venue,
-)
+from carryfold.adapters.cli.options import AsOf, CarryAcross, Json, LegsName, UptoSeq, Venue
+from carryfold.adapters.cli.questions import Names, Since, Until, give, open_sources, parse_span, split_names
 from carryfold.adapters.terminal import Terminal
+from carryfold.adapters.venue_names import DEFAULT_VENUE
 
 if TYPE_CHECKING:
-    from carryfold.adapters.bootstrap import Place
-    from carryfold.domain.instruments import Instrument, Legs, Listing
-    from carryfold.eventlog import LogReader
-    from carryfold.projections.cursor import Cursor
-    from carryfold.projections.runner import Projections
+    from carryfold.domain.instruments import Legs
 
-__all__ = ["import_files", "pairs", "quality", "rates"]
+__all__ = ["import_files", "pairs", "predictions", "quality", "rates"]
 
 
 def import_files(
     context: typer.Context,
     paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="CSV, JSON or feather, also .gz and .zip.")],
     venue: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Venue of the files.  [default: as the format says, else bybit]")
+        str | None,
+        typer.Option(metavar="NAME", help=f"Venue of the files.  [default: as the format says, else {DEFAULT_VENUE}]"),
     ] = None,
     bar_delay: Annotated[
         float | None, typer.Option(metavar="S", help="A bar is known this many seconds after its close.  [default: 1]")
@@ -72,7 +58,7 @@ def import_files(
     with open_log(context.obj.home) as log, terminal.progress("importing (rows)") as advance:
         read: dict[str, int] = {}
 
-        def told(file: str, rows: int) -> None:
+        def report_rows(file: str, rows: int) -> None:
             read[file] = rows
             advance(sum(read.values()))
 
@@ -83,7 +69,7 @@ def import_files(
             bar_delay_s=settings.bar_delay_s if bar_delay is None else bar_delay,
             settlement_delay_s=settings.settlement_delay_s if settlement_delay is None else settlement_delay,
             bar_minutes=settings.bar_minutes if bar_minutes is None else bar_minutes,
-            progress=told,
+            progress=report_rows,
         )
         last_seq = log.last.seq
     if json:
@@ -95,79 +81,16 @@ def import_files(
     else:
         show_import(terminal, report, last_seq)
         if venue is None and settings.venue is None:
-            terminal.note("venue: as the format says, else bybit; --venue names another")
+            terminal.note(f"venue: as the format says, else {DEFAULT_VENUE}; --venue names another")
     if report.errors:
         raise CheckFailed(report.errors[0])
     if report.appended + report.duplicates + report.conflicts == 0:
         raise CheckFailed("nothing in these files could be used: see the refused rows")
 
 
-class _Wanted(NamedTuple):
-    """Which instruments and pairs a question is about: names, of a venue; None: any. `spellings` are what else people
-    call the instruments of the log."""
-
-    names: frozenset[str] | None
-    venue: str | None
-    spellings: Mapping[Instrument, frozenset[str]]
-
-    @property
-    def is_all(self) -> bool:
-        """Nothing was named."""
-        return self.names is None and self.venue is None
-
-    def has(self, *instruments: Instrument, name: str = "") -> bool:
-        """Is one of these wanted, or the pair of them that is called `name`?"""
-        return any(
-            (self.venue is None or one.venue == self.venue)
-            and (
-                self.names is None
-                or not self.names.isdisjoint((name, one.symbol, one.label, *self.spellings.get(one, ())))
-            )
-            for one in instruments
-        )
-
-    def check(self, found: Sized) -> None:
-        """Raises CheckFailed if what was named does not exist."""
-        if not self.is_all and not found:
-            names = None if self.names is None else ",".join(sorted(self.names))
-            wanted = " ".join(one for one in (names, self.venue and f"of venue {self.venue}") if one)
-            raise CheckFailed(f"no {wanted} in the log: `carryfold pairs` lists what there is")
-
-
-class _View(NamedTuple):
-    """Opened read models and the bounds of a question."""
-
-    reader: LogReader
-    projections: Projections
-    cursor: Cursor
-    wanted: _Wanted
-
-
-@contextmanager
-def _open_view(
-    place: Place, terminal: Terminal, names: str | None, venue: str | None, as_of: str | None, upto_seq: str | None
-) -> Iterator[_View]:
-    from carryfold.adapters.bootstrap import open_projections, open_reader
-    from carryfold.projections.cursor import parse_cursor
-    from carryfold.projections.registry import listings_of, registry
-
-    cursor = parse_cursor(as_of, upto_seq)
-    named = None if names is None else frozenset(s.strip() for s in names.split(",") if s.strip())
-    with open_reader(place.home) as reader, open_projections(place.home, reader, terminal) as projections:
-        listings = [] if named is None else listings_of(registry(projections, cursor))
-        spellings = {one.instrument: _spellings(one) for one in listings}
-        yield _View(reader, projections, cursor, _Wanted(named, venue, spellings))
-
-
-def _spellings(one: Listing) -> frozenset[str]:
-    """Its coin, and ccxt's unified name."""
-    unified = f"{one.base}/{one.quote}" + (f":{one.quote}" if one.instrument.kind == "perp" else "")
-    return frozenset((one.base, unified))
-
-
 def pairs(
     context: typer.Context,
-    only: PairList = None,
+    only: Names = None,
     venue: Venue = None,
     legs: LegsName = None,
     carry_across: CarryAcross = False,
@@ -177,38 +100,25 @@ def pairs(
     json: Json = False,
 ) -> None:
     """List the pairs of the log: status, lot, span of their data."""
-    from carryfold.adapters.bootstrap import open_tape
-    from carryfold.projections.pairs import pair_records
-    from carryfold.projections.registry import registry
+    from carryfold.projections import queries
 
     legs = legs or "carry"
     if legs not in ("carry", "spread", "both"):
         raise UsageFailed(f"--legs {legs} is none of carry, spread, both")
     terminal = Terminal(json=json)
-    with _open_view(context.obj, terminal, only, venue, as_of, upto_seq) as view:
-        tape = open_tape(context.obj.home, view.reader, terminal)
-        records = registry(view.projections, view.cursor, tape=tape)
-    wanted = view.wanted
-    if instruments:
-        listed = [one for one in records if wanted.has(one.instrument)]
-        wanted.check(listed)
-        if json:
-            terminal.emit({"instruments": listed})
+    names = split_names(only)
+    with open_sources(context, terminal, as_of, upto_seq) as sources:
+        if instruments:
+            listed = queries.instruments(sources, names=names, venue=venue)
+            give(terminal, listed, show_instruments)
         else:
-            show_instruments(terminal, listed, short_labels(one.instrument for one in records))
-        return
-    every = pair_records(records, cast("Legs", legs), carry_across=carry_across)
-    found = [one for pair, one in every.items() if wanted.has(*pair, name=one.pair)]
-    wanted.check(found)
-    if json:
-        terminal.emit({"pairs": found})
-    else:
-        show_pairs(terminal, found)
+            found = queries.pairs(sources, names=names, venue=venue, legs=cast("Legs", legs), carry_across=carry_across)
+            give(terminal, found, show_pairs)
 
 
 def rates(
     context: typer.Context,
-    only: PairList = None,
+    only: Names = None,
     venue: Venue = None,
     since: Since = None,
     until: Until = None,
@@ -218,32 +128,22 @@ def rates(
     json: Json = False,
 ) -> None:
     """Settled funding rates of each perpetual: number, sum, spread."""
-    from carryfold.projections.cursor import MAX, parse_time
-    from carryfold.projections.rates import rate_series, rate_statistics
+    from carryfold.projections import queries
 
     terminal = Terminal(json=json)
-    first, end = 0 if since is None else parse_time(since), MAX if until is None else parse_time(until)
-    with _open_view(context.obj, terminal, only, venue, as_of, upto_seq) as view:
-        every = rate_statistics(view.projections, view.cursor, since=first, until=end)
-        found = [one for one in every if view.wanted.has(one.instrument)]
-        view.wanted.check(found)
-        names = short_labels(one.instrument for one in every)
+    span = parse_span(since, until)
+    with open_sources(context, terminal, as_of, upto_seq) as sources:
         if listed:
-            for one in found:
-                series = rate_series(view.projections, one.instrument, view.cursor, since=first, until=end)
-                if json:
-                    terminal.emit(series)
-                else:
-                    show_series(terminal, series, names[one.instrument])
-        elif json:
-            terminal.emit({"instruments": found})
+            series = queries.settlements(sources, names=split_names(only), venue=venue, **span._asdict())
+            give(terminal, series, show_series)
         else:
-            show_rates(terminal, found, names)
+            found = queries.rates(sources, names=split_names(only), venue=venue, **span._asdict())
+            give(terminal, found, show_rates)
 
 
-def quality(
+def predictions(
     context: typer.Context,
-    only: PairList = None,
+    only: Names = None,
     venue: Venue = None,
     since: Since = None,
     until: Until = None,
@@ -251,24 +151,34 @@ def quality(
     upto_seq: UptoSeq = None,
     json: Json = False,
 ) -> None:
-    """What is wrong with the data: gaps, late, suspect, refused."""
-    from carryfold.adapters.bootstrap import open_tape
-    from carryfold.projections.cursor import MAX, parse_time
-    from carryfold.projections.quality import data_quality
+    """Errors of predicted rates against the settled ones."""
+    from carryfold.projections import queries
 
     terminal = Terminal(json=json)
-    first, end = 0 if since is None else parse_time(since), MAX if until is None else parse_time(until)
-    with _open_view(context.obj, terminal, only, venue, as_of, upto_seq) as view:
-        tape = open_tape(context.obj.home, view.reader, terminal)
-        with terminal.progress("looking at every row"):
-            report = data_quality(view.projections, tape, view.cursor, since=first, until=end)
-    wanted = view.wanted
-    of_pairs = [one for one in report.pairs if wanted.has(*one.legs, name=one.pair)]
-    legs = {leg for one in of_pairs for leg in one.legs}
-    found = [one for one in report.instruments if one.instrument in legs or wanted.has(one.instrument)]
-    wanted.check(found)
-    if json:
-        terminal.emit({"instruments": found, "pairs": of_pairs, "rejected": report.rejected})
-        return
-    show_quality(terminal, found, of_pairs, short_labels(one.instrument for one in report.instruments))
-    show_rejected(terminal, report.rejected)
+    span = parse_span(since, until)
+    with open_sources(context, terminal, as_of, upto_seq) as sources:
+        found = queries.predictions(sources, names=split_names(only), venue=venue, **span._asdict())
+    give(terminal, found, show_predictions)
+
+
+def quality(
+    context: typer.Context,
+    only: Names = None,
+    venue: Venue = None,
+    since: Since = None,
+    until: Until = None,
+    as_of: AsOf = None,
+    upto_seq: UptoSeq = None,
+    json: Json = False,
+) -> None:
+    """Faults in the data: gaps, late, suspect and refused rows."""
+    from carryfold.projections import queries
+
+    terminal = Terminal(json=json)
+    span = parse_span(since, until)
+    with (
+        open_sources(context, terminal, as_of, upto_seq) as sources,
+        terminal.progress("looking at every row"),
+    ):
+        found = queries.quality(sources, names=split_names(only), venue=venue, **span._asdict())
+    give(terminal, found, show_quality)

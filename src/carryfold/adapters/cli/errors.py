@@ -1,4 +1,4 @@
-"""What went wrong, as one line for the user and an exit code."""
+"""Errors as one line for the user and an exit code."""
 
 from __future__ import annotations
 
@@ -21,12 +21,16 @@ _HINTS: Final = {
     errno.EEXIST: "name another, or remove it first",
 }
 
-# By name, so that nothing is imported to find out that it did not happen: an error of a module means it is loaded.
-_WORLD: Final = {
+# By name, so that no module is imported only to compare classes.
+_EXIT_CODES: Final = {
     ("carryfold.eventlog.errors", "LogError"): FAILED,
-    ("carryfold.adapters.importing.report", "ImportRefused"): FAILED,
+    ("carryfold.adapters.importing.errors", "ImportRefused"): FAILED,
+    ("carryfold.domain.availability", "AvailabilityRefused"): FAILED,
+    ("carryfold.domain.row_builder", "RowError"): FAILED,
     ("carryfold.projections.tape_rows", "TapeError"): FAILED,
     ("carryfold.projections.runner", "ProjectionError"): FAILED,
+    ("carryfold.projections.queries.answers", "QueryError"): FAILED,
+    ("carryfold.projections.queries.answers", "UnknownKind"): USAGE,
     ("carryfold.domain.fold.run", "SizeOutOfRange"): FAILED,
     ("carryfold.projections.backtest.selection", "NothingListed"): FAILED,
     ("carryfold.projections.backtest.selection", "SelectionError"): USAGE,
@@ -38,38 +42,38 @@ _WORLD: Final = {
 
 
 class CheckFailed(Exception):
-    """The job was done and the answer is no, or it could not be done; the text is one line."""
+    """The check failed, or the job could not be done. The text is one line."""
 
 
 class UsageFailed(Exception):
-    """The command was called in a way that makes no sense; the text is one line."""
+    """The command was called with wrong arguments. The text is one line."""
 
 
 class Described(NamedTuple):
-    """How a command ends."""
+    """An exit code and the line for the user."""
 
     code: int
     text: str
 
 
 def describe_error(error: Exception) -> Described | None:
-    """None for what is not the world's fault but ours."""
+    """The exit code and the line of an expected error; None for a bug."""
     if isinstance(error, CheckFailed):
         return Described(FAILED, f"carryfold: {error}")
     if isinstance(error, UsageFailed):
         return Described(USAGE, f"carryfold: {error}")
     if isinstance(error, OSError):
-        return Described(FAILED, f"carryfold: {_of_system(error)}")
+        return Described(FAILED, f"carryfold: {_system_message(error)}")
     if isinstance(error, MemoryError):
         return Described(FAILED, "carryfold: out of memory: ask for fewer pairs or a shorter span")
     for cls in type(error).__mro__:
-        code = _WORLD.get((cls.__module__, cls.__name__))
+        code = _EXIT_CODES.get((cls.__module__, cls.__name__))
         if code is not None:
             return Described(code, f"carryfold: {_one_line(str(error))}")
-    return _of_usage(error)
+    return _describe_usage(error)
 
 
-def _of_system(error: OSError) -> str:
+def _system_message(error: OSError) -> str:
     if error.errno is None:
         return _one_line(str(error))
     what = os.strerror(error.errno).lower()
@@ -78,8 +82,8 @@ def _of_system(error: OSError) -> str:
     return f"{where}{what}" + (f": {hint}" if hint else "")
 
 
-def _of_usage(error: Exception) -> Described | None:
-    """What the command line parser says about arguments. Its classes are not public, its `format_message` is."""
+def _describe_usage(error: Exception) -> Described | None:
+    """Errors of the command line parser. Its classes are not public, but their `format_message` is."""
     format_message = getattr(error, "format_message", None)
     if format_message is None:
         return None

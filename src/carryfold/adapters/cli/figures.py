@@ -1,4 +1,4 @@
-"""Figures of backtests as tables for a terminal. What a professional asks first comes first."""
+"""Figures of backtests as tables, the most important ones first."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from carryfold.adapters.report.headline import judge
+from carryfold.adapters.report.conclusion import conclude
 from carryfold.adapters.report.words import leg_words
-from carryfold.adapters.terminal import NOTHING, Terminal, amount, count, percent, ratio, short_time
+from carryfold.adapters.terminal import EMPTY, Terminal, amount, count, percent, ratio, short_time
+from carryfold.projections.backtest.remarks import NO_EDGE, span_note
 
 if TYPE_CHECKING:
     from carryfold.projections.backtest import Comparison, Figures, Settlements, Trade
@@ -21,40 +22,47 @@ _AMOUNTS: Final = (
     ("fees", "fees"), ("borrow", "borrow"), ("slippage, inside P&L", "slippage"),
 )  # fmt: skip
 ROWS_SHOWN: Final = 200  # of trades and of decisions
-_JUDGED: Final = "no edge over"  # warnings that begin so are said by the verdict
+UNKNOWN: Final = "unknown"
 _BASIS: Final = {True: "yes", False: "no: these pairs have no prices", "partly": "partly: some pairs have no prices"}
 
 
 def show_figures(terminal: Terminal, figures: Figures) -> None:
-    """One backtest: returns, verdict, where they came from, risk, data, warnings."""
-    terminal.say(f"{figures.strategy} on {figures.pairs} pairs, {_span(figures)}", style="bold")
+    """One backtest: returns, verdict, attribution, risk, data, warnings."""
+    terminal.print(f"{figures.strategy} on {figures.pairs} pairs, {_span(figures)}", style="bold")
     years = figures.years
     rows = [
-        ["return on capital", percent(figures.return_on_capital), percent(figures.return_on_capital_annual)],
-        ["return on deployed capital", percent(figures.return_on_deployed), percent(figures.return_on_deployed_annual)],
         [
             "return with idle cash",
             percent(figures.return_with_idle_cash),
             percent(figures.return_with_idle_cash_annual),
         ],
+        ["return on capital", percent(figures.return_on_capital), percent(figures.return_on_capital_annual)],
+        ["return on deployed capital", percent(figures.return_on_deployed), percent(figures.return_on_deployed_annual)],
     ]
-    hold, cash = figures.hold_return_on_capital, figures.cash_return_on_capital
+    hold, cash = figures.hold_return_with_idle_cash, figures.cash_return_on_capital
     if hold is not None and figures.strategy != "hold":
-        rows.append(["hold, on capital", percent(hold), percent(hold / years if years else None)])
+        rows.append(["hold, with idle cash", percent(hold), percent(hold / years if years else None)])
     rows.append(["cash", percent(cash), percent(float(figures.params["cash_apr"]))])
     terminal.table(["", "whole span", "a year"], rows)
-    terminal.say(judge(figures, None, float(figures.params["cash_apr"])).text)
-    terminal.say()
+    terminal.print(conclude(figures).text)
+    _print_span_note(terminal, figures)
+    terminal.print()
     _show_attribution(terminal, figures)
     _show_by_year(terminal, figures)
     _show_risk(terminal, figures)
     if len(figures.venues) > 1:
         _show_venues(terminal, figures)
     for assumption in figures.assumptions:
-        terminal.say(f"assumed: {assumption}")
+        terminal.print(f"assumed: {assumption}")
     for warning in _warnings(figures):
-        terminal.say(f"warning: {warning}", style="yellow")
-    terminal.say(f"decisions hash {figures.decisions_hash}, state hash {figures.state_hash}")
+        terminal.print(f"warning: {warning}", style="yellow")
+    terminal.print(f"decisions hash {figures.decisions_hash}, state hash {figures.state_hash}")
+
+
+def _print_span_note(terminal: Terminal, figures: Figures) -> None:
+    note = span_note(figures)
+    if note is not None:
+        terminal.print(f"note: {note}")
 
 
 def _show_attribution(terminal: Terminal, figures: Figures) -> None:
@@ -109,7 +117,7 @@ def _settlements(figures: Figures) -> str:
 
 
 def _show_venues(terminal: Terminal, figures: Figures) -> None:
-    """The accounts, and how far value moved from one to another: what would have to be transferred."""
+    """The account at each venue, and the largest transfers that would restore the shares of the capital."""
     columns = [
         "venue", "capital", "equity", "free", "smallest free", "smallest health", "largest surplus",
         "largest shortfall",
@@ -138,71 +146,74 @@ def show_trades(terminal: Terminal, trades: Sequence[Trade]) -> None:
     ]  # fmt: skip
     terminal.table(columns, rows, left=(1, 2, 3, 4))
     if len(trades) > ROWS_SHOWN:
-        terminal.say(f"{ROWS_SHOWN} of {len(trades):,} trades shown; --json has them all")
+        terminal.print(f"{ROWS_SHOWN} of {len(trades):,} trades shown; --json has them all")
 
 
 def show_decisions(terminal: Terminal, decisions: Sequence[dict[str, Any]]) -> None:
-    """Entries, exits and refusals, each with what decided it."""
+    """Entries, exits and refusals, each with its reason."""
     rows = [
         [
-            one["at"], one["pair"], one["action"], f"{one['size']:,.2f}", f"{one['rate']['q'] * 1e4:.3f}",
-            f"{one['score']:.4g}" if "score" in one else NOTHING,
+            one["at"] or UNKNOWN, one["pair"], one["action"], f"{one['size']:,.2f}",
+            f"{one['rate']['estimate_8h'] * 1e4:.3f}",
+            f"{one['score']:.4g}" if "score" in one else EMPTY,
             one.get("reason") or ", ".join(one["failed"]) or f"cap: {one.get('bound_by') or 'notional'}",
         ]
         for one in decisions[:ROWS_SHOWN]
     ]  # fmt: skip
     terminal.table(["at", "pair", "action", "size", "rate bp", "score", "because"], rows, left=(0, 1, 2, 6))
     if len(decisions) > ROWS_SHOWN:
-        terminal.say(
+        terminal.print(
             f"{ROWS_SHOWN} of {len(decisions):,} decisions shown; --json has them all, with their full working"
         )
 
 
 def show_comparison(terminal: Terminal, comparison: Comparison) -> None:
-    """Strategies side by side, then what each says against hold and cash."""
+    """Strategies side by side, then each against hold and cash."""
     figures = comparison.strategies
     runs = list(figures.values())
     widest = max(runs, key=lambda one: one.pairs)
-    terminal.say(f"{widest.pairs} pairs, {_span(widest)}", style="bold")
+    terminal.print(f"{widest.pairs} pairs, {_span(widest)}", style="bold")
     long, short = (f"{word} P&L" for word in leg_words({one.legs for one in runs}))
     names = {"long_pnl": long, "short_pnl": short}
     cash, annual = percent(comparison.cash_return_on_capital), percent(comparison.cash_return_on_capital_annual)
     rows: list[list[str]] = [
-        ["return on capital", *(percent(f.return_on_capital) for f in runs), cash],
-        ["  a year", *(percent(f.return_on_capital_annual) for f in runs), annual],
-        ["return on deployed", *(percent(f.return_on_deployed) for f in runs), NOTHING],
-        ["  a year", *(percent(f.return_on_deployed_annual) for f in runs), NOTHING],
         ["return with idle cash", *(percent(f.return_with_idle_cash) for f in runs), cash],
         ["  a year", *(percent(f.return_with_idle_cash_annual) for f in runs), annual],
+        ["return on capital", *(percent(f.return_on_capital) for f in runs), EMPTY],
+        ["  a year", *(percent(f.return_on_capital_annual) for f in runs), EMPTY],
+        ["return on deployed", *(percent(f.return_on_deployed) for f in runs), EMPTY],
+        ["  a year", *(percent(f.return_on_deployed_annual) for f in runs), EMPTY],
         [],
         *([names.get(field, name), *(amount(getattr(f, field)) for f in runs), ""] for name, field in _AMOUNTS),
         [],
         ["largest drawdown", *(percent(f.max_drawdown) for f in runs), percent(0.0)],
+        ["Sharpe ratio", *(ratio(f.sharpe) for f in runs), ""],
         ["Sharpe ratio (Lo)", *(ratio(f.sharpe_lo) for f in runs), ""],
         ["mean deployed capital", *(amount(f.mean_deployed) for f in runs), ""],
         ["smallest free capital", *(amount(f.min_free) for f in runs), ""],
         ["trades closed / open", *(f"{f.trades:,} / {f.open_positions:,}" for f in runs), ""],
     ]
     terminal.table([f"of {amount(runs[0].capital)}", *figures, "cash"], rows)
-    hold, cash_apr = figures.get("hold"), comparison.cash_return_on_capital_annual
+    _print_span_note(terminal, widest)
+    hold = figures.get("hold")
     for name, one in figures.items():
         if one.strategy != "hold":
-            terminal.say(f"{name}: {judge(one, hold, cash_apr).text}")
+            terminal.print(f"{name}: {conclude(one, hold).text}")
             if not one.trades and not one.open_positions:
-                terminal.say(f"{name}: entries refused by gate: {_refused(one)}")
+                terminal.print(f"{name}: entries refused by gate: {_refused(one)}")
     for assumption in widest.assumptions:
-        terminal.say(f"assumed: {assumption}")
+        terminal.print(f"assumed: {assumption}")
     warned: dict[str, list[str]] = {}
     for name, one in figures.items():
         for warning in _warnings(one):
             warned.setdefault(warning, []).append(name)
     for warning, warned_of in warned.items():
-        terminal.say(f"warning: {', '.join(warned_of)}: {warning}", style="yellow")
-    terminal.say()
+        terminal.print(f"warning: {', '.join(warned_of)}: {warning}", style="yellow")
+    terminal.print()
 
 
 def show_settlements(terminal: Terminal, perpetuals: Sequence[Settlements]) -> None:
-    """What each perpetual settled: the largest sums when there are many, and one line for the others."""
+    """Settlements by perpetual; of many perpetuals those with the largest sums, and one line for the others."""
     shown = perpetuals
     if len(perpetuals) > PERPETUALS_SHOWN:
         shown = sorted(perpetuals, key=lambda one: -abs(one.rate_sum))[:PERPETUALS_SHOWN]
@@ -250,4 +261,5 @@ def _span(figures: Figures) -> str:
 
 
 def _warnings(figures: Figures) -> list[str]:
-    return [one for one in figures.warnings if not one.startswith(_JUDGED)]
+    """Warnings that do not repeat the conclusion."""
+    return [one for one in figures.warnings if not one.startswith(NO_EDGE)]

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
 
 from carryfold.adapters.cli.errors import CheckFailed
-from carryfold.adapters.cli.log_events import Wanted, decoded, show_event
+from carryfold.adapters.cli.log_tables import show_event, show_status
 from carryfold.adapters.cli.options import Json
+from carryfold.adapters.cli.questions import give, open_sources
 from carryfold.adapters.terminal import Terminal
 
 __all__ = ["app"]
 
 SHOWN: Final = 50
-MEGABYTE: Final = 1e6
-MINUTE_NS: Final = 60e9
 
 app = typer.Typer(help="The event log: look at it, check it, copy it.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -32,52 +30,11 @@ Name = Annotated[
 @app.command()
 def stat(context: typer.Context, json: Json = False) -> None:
     """Size, growth a day, room left on the disk, head."""
-    from carryfold.adapters.bootstrap import open_reader
-    from carryfold.eventlog import owner_pid
-    from carryfold.projections.cursor import format_optional_time
+    from carryfold.projections import queries
 
     terminal = Terminal(json=json)
-    home: Path = context.obj.home
-    with open_reader(home) as reader:
-        found = reader.stat()
-        head = reader.last
-        availability = reader.get_meta("availability")
-    free = shutil.disk_usage(home).free
-    per_day = float(found["bytes_per_day"])
-    stated: dict[str, Any] = {
-        **found,
-        "first_recorded_at": format_optional_time(int(found["first_recorded_at"]) or None),
-        "last_recorded_at": format_optional_time(int(found["last_recorded_at"]) or None),
-        "head_digest": head.digest.hex(),
-        "disk_free": free,
-        "days_until_full": free / per_day if per_day > 0 else None,
-        "owner_pid": owner_pid(home),
-    }
-    if json:
-        terminal.emit(stated)
-        return
-    days = stated["days_until_full"]
-    rule = "not set yet" if availability is None else availability.decode()
-    rows = [
-        ["events", f"{found['events']:,} in {found['batches']:,} commits, {found['keys']:,} with a key"],
-        ["recorded", f"{stated['first_recorded_at'] or '-'} to {stated['last_recorded_at'] or '-'}"],
-        ["size", f"{found['map_used'] / MEGABYTE:,.1f} MB of at most {found['map_size'] / MEGABYTE:,.0f} MB"],
-        [
-            "growth",
-            f"{found['events_per_day']:,.0f} events and {per_day / MEGABYTE:,.1f} MB a day, by its last"
-            f" {found['growth_span'] / MINUTE_NS:,.0f} minutes"
-            if per_day
-            else "not known yet",
-        ],
-        [
-            "disk",
-            f"{free / MEGABYTE:,.0f} MB free" + ("" if days is None else f", full in {days:,.0f} days at this rate"),
-        ],
-        ["head", f"seq {head.seq:,}, {head.digest.hex()}"],
-        ["availability", rule],
-        ["owner", "nobody" if stated["owner_pid"] is None else f"process {stated['owner_pid']}"],
-    ]
-    terminal.table(["", ""], rows, left=(0, 1))
+    with open_sources(context, terminal) as sources:
+        give(terminal, queries.log_status(sources), show_status)
 
 
 @app.command()
@@ -93,25 +50,16 @@ def show(
     json: Json = False,
 ) -> None:
     """Events by sequence number, for people or as JSON lines."""
-    from carryfold.adapters.bootstrap import open_reader
+    from carryfold.projections import queries
 
     terminal = Terminal(json=json)
-    wanted = Wanted(kind, pair)
-    shown = 0
-    with open_reader(context.obj.home) as reader:
-        for batch in reader.read(first - 1):
-            for seq, known_at, event in decoded(batch.first_seq, batch.payload):
-                if seq < first or not wanted.matches(event):
-                    continue
-                if last is not None and seq > last:
-                    return
-                if limit and shown == limit:
-                    terminal.note(f"{limit} events shown, there are more: --from {seq} goes on, --limit 0 shows all")
-                    return
-                show_event(terminal, seq, known_at, batch.recorded_at, event)
-                shown += 1
-            if last is not None and batch.last_seq >= last:
+    with open_sources(context, terminal) as sources:
+        found = queries.events(sources, first_seq=first, last_seq=last, kinds=kind, name=pair)
+        for number, event in enumerate(found):
+            if limit and number == limit:
+                terminal.note(f"{limit} events shown, there are more: --from {event.seq} goes on, --limit 0 shows all")
                 return
+            show_event(terminal, event)
 
 
 @app.command()
@@ -124,16 +72,17 @@ def tail(
 ) -> None:
     """Events as they are recorded, until Ctrl-C."""
     from carryfold.adapters.bootstrap import open_reader
+    from carryfold.projections.queries import EventFilter
 
     terminal = Terminal(json=json)
-    wanted = Wanted(kind, pair)
+    chosen = EventFilter(kind, pair)
     with open_reader(context.obj.home) as reader:
         start = max(reader.last.seq - lines, 0)
         try:
             for batch in reader.tail(start):
-                for seq, known_at, event in decoded(batch.first_seq, batch.payload):
-                    if seq > start and wanted.matches(event):
-                        show_event(terminal, seq, known_at, batch.recorded_at, event, flush=True)
+                for event in chosen.select(batch):
+                    if event.seq > start:
+                        show_event(terminal, event, flush=True)
         except KeyboardInterrupt:
             return
 
@@ -155,7 +104,7 @@ def verify(context: typer.Context, json: Json = False) -> None:
     if not report.ok:
         raise CheckFailed(report.error or "the log is damaged")
     if not json:
-        terminal.say(
+        terminal.print(
             f"whole: {report.events:,} events in {report.batches:,} commits, head seq {report.head_seq:,}"
             f" {report.head_digest.hex()}"
         )
@@ -186,7 +135,7 @@ def backup(
              "head_digest": report.head_digest.hex()}
         )  # fmt: skip
     else:
-        terminal.say(f"{report.events:,} events copied to {target} and verified, head {report.head_digest.hex()}")
+        terminal.print(f"{report.events:,} events copied to {target} and verified, head {report.head_digest.hex()}")
 
 
 @app.command()
@@ -204,7 +153,7 @@ def export(
     if json:
         terminal.emit({"file": str(target), "events": head.seq, "head_digest": head.digest.hex()})
     else:
-        terminal.say(f"{head.seq:,} events written to {target}, head {head.digest.hex()}")
+        terminal.print(f"{head.seq:,} events written to {target}, head {head.digest.hex()}")
 
 
 @app.command("import")
@@ -222,4 +171,4 @@ def import_log(
     if json:
         terminal.emit({"home": str(context.obj.home), "events": head.seq, "head_digest": head.digest.hex()})
     else:
-        terminal.say(f"{head.seq:,} events rebuilt in {context.obj.home} and verified, head {head.digest.hex()}")
+        terminal.print(f"{head.seq:,} events rebuilt in {context.obj.home} and verified, head {head.digest.hex()}")

@@ -5,8 +5,8 @@ from typing import Annotated
 import typer
 
 __all__ = [
-    "AsOf", "CarryAcross", "Json", "LegsName", "PairList", "Reason", "Settings", "Since", "StrategyName", "Until",
-    "UptoSeq", "Venue",
+    "AsOf", "CarryAcross", "Json", "LegsName", "PairList", "Reason", "Settings", "Since", "StrategyName", "Universe",
+    "Until", "UptoSeq", "Venue",
 ]  # fmt: skip
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on stdout.")]
@@ -32,6 +32,14 @@ CarryAcross = Annotated[bool, typer.Option("--carry-across", help="Also carry pa
 PairList = Annotated[
     str | None,
     typer.Option("--pairs", metavar="A,B,...", help="Only these pairs or symbols.  [default: all that are listed]"),
+]
+Universe = Annotated[
+    str | None,
+    typer.Option(
+        "--universe",
+        metavar="top:N",
+        help="Enter only the N perpetuals with the most turnover in the 30 days before each month.",
+    ),
 ]
 Venue = Annotated[str | None, typer.Option("--venue", metavar="NAME", help="Only pairs of this venue.")]
 Since = Annotated[

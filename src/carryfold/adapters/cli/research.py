@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from carryfold.adapters.bootstrap import Request, open_bench
+from carryfold.adapters.bootstrap import BacktestRequest, open_backtest
 from carryfold.adapters.cli.errors import CheckFailed, UsageFailed
 from carryfold.adapters.cli.options import (
     AsOf,
@@ -20,6 +20,7 @@ from carryfold.adapters.cli.options import (
     Settings,
     Since,
     StrategyName,
+    Universe,
     Until,
     UptoSeq,
     Venue,
@@ -36,6 +37,7 @@ def backtest(
     legs: LegsName = None,
     carry_across: CarryAcross = False,
     pairs: PairList = None,
+    universe: Universe = None,
     venue: Venue = None,
     since: Since = None,
     until: Until = None,
@@ -57,16 +59,18 @@ def backtest(
     if html is not None and (html.is_dir() or not html.absolute().parent.is_dir()):
         raise UsageFailed(f"--html {html}: name a file in a folder that is there")
     terminal = Terminal(json=json)
-    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across)
-    with open_bench(context.obj, request, terminal) as bench:
+    request = BacktestRequest(
+        strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across, universe
+    )
+    with open_backtest(context.obj, request, terminal) as session:
         from carryfold.projections.backtest import compute_figures, decision_rows, list_trades
 
-        run = bench.run(terminal)
-        hold = None if no_hold else bench.run_hold(terminal, run)
-        figures = compute_figures(run, None if hold is None else compute_figures(hold).return_on_capital)
+        run = session.run(terminal)
+        hold = None if no_hold else session.run_hold(terminal, run)
+        figures = compute_figures(run, None if hold is None else compute_figures(hold))
         if html is not None:
-            bench.write_report(html, run, figures, hold, _command_line())
-    extra: dict[str, Any] = bench.cursor_fields
+            session.write_report(html, run, figures, hold, _command_line())
+    extra: dict[str, Any] = session.cursor_fields
     if trades:
         extra["trade_list"] = list_trades(run)
     if decisions:
@@ -82,7 +86,7 @@ def backtest(
     if decisions:
         show_decisions(terminal, extra["decision_list"])
     if html is not None:
-        terminal.say(f"report written to {html}")
+        terminal.print(f"report written to {html}")
 
 
 def compare(
@@ -94,6 +98,7 @@ def compare(
     legs: LegsName = None,
     carry_across: CarryAcross = False,
     pairs: PairList = None,
+    universe: Universe = None,
     venue: Venue = None,
     since: Since = None,
     until: Until = None,
@@ -106,30 +111,32 @@ def compare(
     With --legs both each strategy trades carry pairs alone, spreads alone, and both at once.
     """
     terminal = Terminal(json=json)
-    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across)
-    with open_bench(context.obj, request, terminal) as bench:
+    request = BacktestRequest(
+        strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across, universe
+    )
+    with open_backtest(context.obj, request, terminal) as session:
         from carryfold.projections import backtest as bt
 
         with terminal.progress("folding each strategy", 100) as advance:
             comparison, runs = bt.compare(
-                bench.tape,
-                bench.params,
-                bench.selection,
-                cursor=bench.cursor,
-                since=bench.since,
-                until=bench.until,
+                session.tape,
+                session.params,
+                session.selection,
+                cursor=session.cursor,
+                since=session.since,
+                until=session.until,
                 started=lambda done, of: advance(100 * done // of),
             )
             advance(100)
-            whole = next(run for run in runs.values() if run.selection is bench.selection)
-            settlements = bt.list_settlements(bench.tape, whole, bench.cursor)
+            whole = next(run for run in runs.values() if run.selection is session.selection)
+            settlements = bt.list_settlements(session.tape, whole, session.cursor)
     if json:
         cash = {
             "return_on_capital": comparison.cash_return_on_capital,
             "return_on_capital_annual": comparison.cash_return_on_capital_annual,
         }
         found = {"strategies": comparison.strategies, "cash": cash, "pairs": settlements}
-        terminal.emit(found | bench.cursor_fields)
+        terminal.emit(found | session.cursor_fields)
     else:
         from carryfold.adapters.cli.figures import show_comparison, show_settlements
 
@@ -153,15 +160,15 @@ def replay(
 ) -> None:
     """Fold the log up to a cursor: state hash and summary."""
     terminal = Terminal(json=json)
-    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across)
-    with open_bench(context.obj, request, terminal) as bench:
+    request = BacktestRequest(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across)
+    with open_backtest(context.obj, request, terminal) as session:
         from carryfold.adapters.report.words import leg_words
         from carryfold.projections.backtest import compute_figures, list_trades
 
-        run = bench.run(terminal)
+        run = session.run(terminal)
         figures = compute_figures(run)
         held = [trade for trade in list_trades(run) if trade.closed_at is None]
-    stated = bench.cursor_fields | {
+    stated = session.cursor_fields | {
         "state_hash": figures.state_hash,
         "decisions_hash": figures.decisions_hash,
         "strategy": figures.strategy,
@@ -202,7 +209,7 @@ def replay(
         ]  # fmt: skip
         terminal.table(columns, rows, left=(0, 1))
     else:
-        terminal.say("nothing is held")
+        terminal.print("nothing is held")
 
 
 def lookahead(
@@ -212,33 +219,37 @@ def lookahead(
     legs: LegsName = None,
     carry_across: CarryAcross = False,
     pairs: PairList = None,
+    universe: Universe = None,
     venue: Venue = None,
     since: Since = None,
     until: Until = None,
     as_of: AsOf = None,
     upto_seq: UptoSeq = None,
-    cuts: Annotated[int, typer.Option(metavar="N", help="Cut the history at this many moments.", min=1, max=1000)] = 5,
-    seed: Annotated[int, typer.Option(metavar="N", help="Which moments, and which wild values.", min=0)] = 1,
+    cuts: Annotated[int, typer.Option(metavar="N", help="Cut the history at this many instants.", min=1, max=1000)] = 5,
+    seed: Annotated[int, typer.Option(metavar="N", help="Chooses the instants and the wild values.", min=0)] = 1,
     json: Json = False,
 ) -> None:
-    """Prove on your own log that no decision uses the future.
+    """Check on your own log that a run does not use the future.
 
-    Cuts the history at some moments, first leaving out what came after, then filling it with wild values: every
-    decision up to the cut must stay the same.
+    Cuts the history at some instants. What came after a cut is first left out, then replaced by wild values. The
+    choice of pairs, every decision and the whole state up to the cut must stay the same.
     """
     terminal = Terminal(json=json)
-    request = Request(strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across)
-    with open_bench(context.obj, request, terminal) as bench:
-        report = bench.check_lookahead(terminal, cuts, seed)
+    request = BacktestRequest(
+        strategy, settings or (), pairs, venue, since, until, as_of, upto_seq, legs, carry_across, universe
+    )
+    with open_backtest(context.obj, request, terminal) as session:
+        report = session.check_lookahead(terminal, cuts, seed)
     if json:
-        terminal.emit({"strategy": bench.params.strategy, "checks": 2 * report.cuts} | _as_fields(report))
+        terminal.emit({"strategy": session.params.strategy, "checks": 2 * report.cuts} | _as_fields(report))
     else:
-        terminal.say(
-            f"{bench.params.strategy}: {report.decisions:,} decisions, history cut at {report.cuts} moments,"
-            f" {2 * report.cuts} checks: {'no decision depends on the future' if report.ok else 'FAILED'}"
+        found = "no difference found" if report.ok else "FAILED"
+        terminal.print(
+            f"{session.params.strategy}: {report.decisions:,} decisions, checked at {report.cuts} cuts"
+            f" ({2 * report.cuts} checks): {found}"
         )
     if not report.ok:
-        raise CheckFailed(f"a decision depends on the future: {report.first_difference}")
+        raise CheckFailed(f"the run depends on the future: {report.first_difference}")
 
 
 def _as_fields(value: Any) -> dict[str, Any]:

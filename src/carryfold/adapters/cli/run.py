@@ -1,4 +1,4 @@
-"""`carryfold run` and `carryfold verify-run`: the daemon, and the proof that what it did is what its log says."""
+"""`carryfold run` and `carryfold verify-run`: the daemon, and the comparison of its runs with a new fold of the log."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from carryfold.adapters.strategy_files import register_named
 from carryfold.adapters.terminal import Terminal, count
 
 if TYPE_CHECKING:
-    from carryfold.adapters.bootstrap import Place
+    from carryfold.adapters.bootstrap import Workspace
     from carryfold.adapters.daemon.settings import DaemonSettings, ParameterSet
-    from carryfold.projections.runs import Verification
+    from carryfold.projections.run_verification import Verification
 
 __all__ = ["run", "verify_run"]
 
@@ -44,7 +44,8 @@ def run(
     ] = None,
     live: Annotated[bool, typer.Option("--live", help="Needed for --mode live, together with live = true.")] = False,
     speed: Annotated[
-        float | None, typer.Option(metavar="X", help="Follow the clock of an exchange in a box that runs X times fast.")
+        float | None,
+        typer.Option(metavar="X", help="Follow the clock of a simulated exchange that runs X times as fast."),
     ] = None,
     duration: Annotated[
         float | None, typer.Option("--for", metavar="SECONDS", help="Stop after so long, by the daemon's clock.")
@@ -57,10 +58,10 @@ def run(
     ] = None,
     verbose: Annotated[bool, typer.Option("--verbose", help="More lines.")] = False,
 ) -> None:
-    """Run on a venue's live streams until it is stopped.
+    """Run on a venue's live streams until stopped.
 
-    observe records, paper also decides and books simulated fills, live sends orders. What happens is one JSON line
-    each on stderr. SIGTERM and Ctrl-C stop in order; a start takes up the run it finds.
+    observe records, paper also decides and books simulated fills, live sends orders. Each notice is one line on stderr,
+    in JSON unless that is a terminal. SIGTERM and Ctrl-C stop in order. The next start resumes the run.
     """
     given = {
         "pairs": pairs, "endpoint": endpoint, "speed": speed, "stop_after_s": duration, "metrics_port": metrics_port,
@@ -72,7 +73,7 @@ def run(
 
     from carryfold.adapters.daemon.notices import Notices  # imports the fold: after strategies are registered
     from carryfold.adapters.daemon.service import run_daemon
-    from carryfold.adapters.venue import VenueError
+    from carryfold.adapters.venues import VenueError
     from carryfold.projections.runs import RunError
 
     Notices.to_stderr(verbose=verbose)
@@ -83,21 +84,21 @@ def run(
 
 
 def _settings(
-    place: Place, mode: str, given: dict[str, Any], settings: list[str], files: list[Path], *, live: bool
+    workspace: Workspace, mode: str, given: dict[str, Any], settings: list[str], files: list[Path], *, live: bool
 ) -> DaemonSettings:
-    """The file's [daemon] and [execution], overruled by the command line. Raises ConfigError, UsageFailed."""
+    """The file's [daemon] and [execution], overridden by the command line. Raises ConfigError, UsageFailed."""
     from carryfold.adapters.daemon.settings import DaemonSettings
 
     if mode not in _MODES:
-        raise UsageFailed(f"--mode {mode}: there are {', '.join(_MODES)}")
+        raise UsageFailed(f"--mode {mode}: the modes are {', '.join(_MODES)}")
     duration = given["stop_after_s"]
     if duration is not None and not 0.0 < duration < math.inf:
         raise UsageFailed("--for takes seconds, more than 0")
-    config = place.load_config()
+    config = workspace.load_config()
     if (mode == "live") != live:
         raise UsageFailed("real orders need both --mode live and --live" if live else "--mode live also needs --live")
     if mode == "live" and not config.daemon.live:
-        raise UsageFailed("real orders also need the configuration to say so: [daemon] live = true")
+        raise UsageFailed("real orders also need [daemon] live = true in the configuration")
     table = config.daemon
     merged: dict[str, Any] = {
         "pairs": table.pairs, "endpoint": table.endpoint, "metrics_port": table.metrics_port,
@@ -105,7 +106,7 @@ def _settings(
     } | {name: value for name, value in given.items() if value is not None}  # fmt: skip
     return DaemonSettings(
         mode=mode,  # type: ignore[arg-type]
-        sets=_sets(place, mode, settings, files),
+        sets=_sets(workspace, mode, settings, files),
         policy=config.recording,
         limits=config.execution,
         low_disk_mb=table.low_disk_mb,
@@ -113,8 +114,8 @@ def _settings(
     )
 
 
-def _sets(place: Place, mode: str, settings: list[str], files: list[Path]) -> tuple[ParameterSet, ...]:
-    """One run a file, or one of the configuration and --set."""
+def _sets(workspace: Workspace, mode: str, settings: list[str], files: list[Path]) -> tuple[ParameterSet, ...]:
+    """One run for each file, or one of the configuration and --set."""
     from carryfold.adapters.config import load_config
     from carryfold.adapters.daemon.settings import LIVE_STALE_S, ParameterSet
     from carryfold.domain.params import parse_settings
@@ -126,12 +127,12 @@ def _sets(place: Place, mode: str, settings: list[str], files: list[Path]) -> tu
             )
         return ()
     if mode == "live" and len(files) > 1:
-        raise UsageFailed("a live account takes one parameter set: try several of them with --mode paper")
-    base = place.load_config().parameters
+        raise UsageFailed("a live account runs one parameter set: compare several with --mode paper")
+    base = workspace.load_config().parameters
     missing = [file for file in files if not file.is_file()]
     if missing:
         raise UsageFailed(f"--set-file {missing[0]}: no such file")
-    loaded = [(file, load_config(place.home, file)) for file in files]
+    loaded = [(file, load_config(workspace.home, file)) for file in files]
     for file, config in loaded:
         if other := sorted({*config.tables} - {"parameters"}):
             raise UsageFailed(f"--set-file {file}: a parameter set has only [parameters], not [{other[0]}]")
@@ -141,7 +142,7 @@ def _sets(place: Place, mode: str, settings: list[str], files: list[Path]) -> tu
         stale = [f"stale_s={LIVE_STALE_S}"]
         sets.append(ParameterSet(name, parse_settings([*stale, *base, *own, *settings])))
     if any(one.parameters == other.parameters for one, other in combinations(sets, 2)):
-        raise UsageFailed("two parameter sets are the same: an A/B needs a difference")
+        raise UsageFailed("two parameter sets are equal: an A/B comparison needs a difference")
     return tuple(sets)
 
 
@@ -152,21 +153,23 @@ def verify_run(
     ] = None,
     files: Annotated[
         list[Path] | None,
-        typer.Option("--strategy", metavar="FILE", help="A strategy of your own that runs used; may be given again."),
+        typer.Option(
+            "--strategy", metavar="FILE", help="The file of a strategy that runs used; may be given several times."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
     """Fold a paper or live run again and compare.
 
-    Every decision and every simulated fill has to come out to the last bit, and the final state where the run was
-    stopped in order. Says "identical", or shows the first difference and exits with 1.
+    Every decision, every simulated fill and, after a stop in order, the final state must be equal to the last bit.
+    Prints "identical", or the first difference with exit code 1.
     """
     register_named(f"strategy={file.absolute()}" for file in files or [])
-    context.obj.load_config()  # a strategy that it names is registered
+    context.obj.load_config()  # registers the strategy that it names
     from carryfold.adapters.bootstrap import announce_compiling, open_reader, open_tape
     from carryfold.domain.fold import CODE_DIGEST
+    from carryfold.projections.run_verification import verify_run as verify
     from carryfold.projections.runs import RunError, list_runs
-    from carryfold.projections.runs import verify_run as verify
 
     terminal = Terminal(json=json)
     try:
@@ -193,18 +196,18 @@ def _show(terminal: Terminal, one: Verification) -> None:
     what = f"run {one.run} ({one.mode}): {count(one.decisions)} decisions, {count(one.fills)} simulated bookings"
     if one.identical:
         state = "and the state " if one.recorded_state_hash else ""
-        terminal.say(f"{what} {state}identical under upto_seq {one.upto_seq:,}")
+        terminal.print(f"{what} {state}identical under upto_seq {one.upto_seq:,}")
     elif one.first_difference is None:
-        terminal.say(f"{what} identical, but the state is {one.state_hash}, not {one.recorded_state_hash}")
+        terminal.print(f"{what} identical, but the state is {one.state_hash}, not {one.recorded_state_hash}")
     else:
         first = one.first_difference
-        terminal.say(f"{what}: DIFFERENT from number {first.number} of its {first.stream} on")
-        terminal.say(f"  recorded: {first.recorded}")
-        terminal.say(f"  refolded: {first.refolded}")
+        terminal.print(f"{what}: DIFFERENT from number {first.number} of its {first.stream} on")
+        terminal.print(f"  recorded: {first.recorded}")
+        terminal.print(f"  refolded: {first.refolded}")
     holding = f"holds {', '.join(one.held)}" if one.held else "holds nothing"
-    terminal.say(f"  {holding}; equity {one.equity:,.2f}, funding {one.funding:,.2f}, fees {one.fees:,.2f}")
+    terminal.print(f"  {holding}; equity {one.equity:,.2f}, funding {one.funding:,.2f}, fees {one.fees:,.2f}")
     if one.hindsight_decisions:
-        terminal.say(
-            f"  with what was recorded later, {one.hindsight_decisions} decisions would be other ones, the first at"
-            f" {one.hindsight_first_at}: hindsight, not a fault"
+        terminal.print(
+            f"  with observations recorded later, {one.hindsight_decisions} decisions would differ, the first at"
+            f" {one.hindsight_first_at}: hindsight, not an error"
         )

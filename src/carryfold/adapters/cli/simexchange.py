@@ -1,4 +1,4 @@
-"""`carryfold simexchange`: the exchange in a box, until it is told to stop."""
+"""`carryfold simexchange`: serve a simulated exchange until interrupted."""
 
 from __future__ import annotations
 
@@ -11,41 +11,42 @@ import typer
 from carryfold.adapters.cli.errors import UsageFailed
 
 if TYPE_CHECKING:
-    from carryfold.adapters.simexchange import SimConfig
+    from carryfold.simexchange import SimConfig
 
 __all__ = ["simexchange"]
 
 
 def simexchange(
     port: Annotated[int, typer.Option(metavar="N", help="Port on 127.0.0.1; 0: any free one.", min=0, max=65535)] = 0,
-    seed: Annotated[int, typer.Option(metavar="N", help="Which market, and which faults.", min=0)] = 7,
-    speed: Annotated[float, typer.Option(metavar="X", help="Venue seconds in a second.", min=0.0)] = 1.0,
+    seed: Annotated[int, typer.Option(metavar="N", help="Seed of the generated market and of the faults.", min=0)] = 7,
+    speed: Annotated[float, typer.Option(metavar="X", help="Venue seconds per real second.", min=0.0)] = 1.0,
     pairs: Annotated[
-        int | None, typer.Option(metavar="N", help="How many pairs.  [default: 8, or all that were recorded]", min=1)
+        int | None, typer.Option(metavar="N", help="Number of pairs.  [default: 8, or all recorded ones]", min=1)
     ] = None,
     replay: Annotated[
-        Path | None, typer.Option(metavar="HOME", help="Play the history in this home's log instead of a made market.")
+        Path | None, typer.Option(metavar="HOME", help="Replay the log of this home instead of a generated market.")
     ] = None,
     faults: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="What goes wrong: JSON or TOML, see docs/simexchange.md.")
+        Path | None, typer.Option(metavar="FILE", help="Faults to inject: JSON or TOML, see docs/simexchange.md.")
     ] = None,
     start: Annotated[
         str | None, typer.Option(metavar="TIME", help="Venue time at the start. RFC 3339 or a date.  [default: now]")
     ] = None,
     history_days: Annotated[
-        int, typer.Option(metavar="N", help="Days of made history before the start.", min=2, max=4000)
+        int, typer.Option(metavar="N", help="Days of generated history before the start.", min=2, max=4000)
     ] = 420,
-    balance: Annotated[float, typer.Option(metavar="USDT", help="What the account has.", min=0.0)] = 100_000.0,
+    balance: Annotated[
+        float, typer.Option(metavar="USDT", help="Starting balance of the account.", min=0.0)
+    ] = 100_000.0,
 ) -> None:
-    """A Bybit-compatible exchange on this machine, to test bots against.
+    """Run a Bybit-compatible exchange on this machine to test bots.
 
-    Prints one line of JSON when it is ready: where it listens, and the API key that it knows. Serves until it is
-    interrupted.
+    Prints one line of JSON with its addresses and API key when it is ready. Serves until interrupted.
     """
     from decimal import Decimal
 
-    from carryfold.adapters.simexchange import SimConfig
     from carryfold.projections.cursor import parse_time
+    from carryfold.simexchange import SimConfig
 
     try:
         config = SimConfig(
@@ -70,14 +71,14 @@ def _serve(config: SimConfig) -> None:
 
     import msgspec
 
-    from carryfold.adapters.simexchange import SimExchange
     from carryfold.projections.cursor import format_time
+    from carryfold.simexchange import SimExchange
 
     async def serve() -> None:
         loop = asyncio.get_running_loop()
         try:
             started = await SimExchange.start(config)
-        except ValueError as error:  # faults or a record that cannot be used
+        except ValueError as error:  # invalid faults or an unusable replay
             raise UsageFailed(str(error)) from None
         async with started as venue:
             ready = {
@@ -85,7 +86,7 @@ def _serve(config: SimConfig) -> None:
                 "seed": config.seed,
                 "start": format_time(venue.clock.start_ms * 1_000_000),
                 "speed": config.speed,
-                "symbols": [one.symbol for one in venue.exchange.market.instruments],
+                "symbols": [pair.symbol for pair in venue.exchange.market.pairs],
             }
             waiting = asyncio.ensure_future(venue.wait())
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -94,13 +95,13 @@ def _serve(config: SimConfig) -> None:
             sys.stdout.flush()
             await asyncio.wait([waiting])
             if not waiting.cancelled():
-                waiting.result()  # the streams ended by themselves: that is a bug, and shows
+                waiting.result()  # raises the error that ended the streams
 
     asyncio.run(serve())
 
 
 def _read_faults(file: Path) -> tuple[dict[str, object], ...]:
-    """`fault` in TOML or JSON: a list of tables. Raises UsageFailed or OSError."""
+    """The faults in a TOML or JSON file: a list of tables. Raises UsageFailed or OSError."""
     import json
     import tomllib
 
@@ -110,6 +111,6 @@ def _read_faults(file: Path) -> tuple[dict[str, object], ...]:
     except ValueError as error:
         raise UsageFailed(f"{file} cannot be read ({error})") from None
     listed = read.get("fault") if isinstance(read, dict) else read
-    if not isinstance(listed, list) or not all(isinstance(one, dict) and "name" in one for one in listed):
-        raise UsageFailed(f"{file} has no list of faults with names: see docs/simexchange.md")
+    if not isinstance(listed, list) or not all(isinstance(item, dict) and "name" in item for item in listed):
+        raise UsageFailed(f"{file} has no list of named faults: see docs/simexchange.md")
     return tuple(listed)

@@ -1,4 +1,4 @@
-"""A user's strategy file, from a backtest to a paper run that is folded again, without touching the package."""
+"""A user's strategy file, from a backtest to a verified paper run, without a change of the package."""
 
 import json
 import signal
@@ -15,16 +15,16 @@ from carryfold.eventlog.clock import Clock
 from carryfold.projections.cursor import parse_time
 from tests.adapters.daemon.processes import daemon_process, exchange_process, wait_for_seq
 from tests.adapters.shell import carryfold, environment, write_files
-from tests.own_strategies import PATIENT, naming_both
+from tests.user_strategies import PATIENT, naming_both
 
 SWEEP = """
 import sys
 from pathlib import Path
 
-from carryfold.domain.strategies import register
+from carryfold.adapters.strategy_files import register_file
 
 for path in sys.argv[2:]:
-    register(Path(path))
+    register_file(Path(path))
 
 import numpy as np
 
@@ -62,7 +62,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "home"
 
 
-def asked(*arguments: str, home: Path, folder: Path) -> Any:
+def answer(*arguments: str, home: Path, folder: Path) -> Any:
     done = carryfold(*arguments, "--json", home=home, **naming_both(folder))
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -70,9 +70,9 @@ def asked(*arguments: str, home: Path, folder: Path) -> Any:
 
 def test_the_example_trades_by_its_own_gates_and_looks_at_no_later_row(home: Path, tmp_path: Path) -> None:
     patient = ("--strategy", str(PATIENT))
-    found = asked("backtest", *patient, "--set", "patience=3", "--decisions", home=home, folder=tmp_path)
-    fussy = asked("backtest", *patient, "--set", "patience=1000", home=home, folder=tmp_path)
-    looked = asked("lookahead", *patient, "--set", "patience=3", "--cuts", "2", home=home, folder=tmp_path)
+    found = answer("backtest", *patient, "--set", "patience=3", "--decisions", home=home, folder=tmp_path)
+    fussy = answer("backtest", *patient, "--set", "patience=1000", home=home, folder=tmp_path)
+    looked = answer("lookahead", *patient, "--set", "patience=3", "--cuts", "2", home=home, folder=tmp_path)
 
     (entry, *_) = found["decision_list"]
     assert (found["strategy"], found["params"]["own"], found["trades"] + found["open_positions"]) == (
@@ -95,11 +95,11 @@ def test_the_sweep_kernel_folds_users_strategies_to_the_same_bits(home: Path, tm
 
 
 def test_two_paper_runs_of_users_strategies_are_folded_again(tmp_path: Path) -> None:
-    """Beside a market of another venue under the same symbols, which is none of theirs."""
+    """The log also has another venue's market under the same symbols, which the runs do not trade."""
     home, named = tmp_path / "home", naming_both(tmp_path)
     other = "symbol,settled_at_ms,rate\n" + "".join(f"BTCUSDT,{1704067200000 + 28800000 * k},0.01\n" for k in range(30))
     (tmp_path / "other.csv").write_text(other)
-    before = parse_time("2025-06-01T00:00:00Z")  # the exchange in a box begins later that day
+    before = parse_time("2025-06-01T00:00:00Z")  # the simulated exchange begins later that day
     with EventLog.open(home, clock=Clock(wall=lambda: before, monotonic=lambda: 0)) as log:
         import_paths(log, [tmp_path / "other.csv"], venue="binance", now=lambda: before)
     for name in ("mine", "patient"):
