@@ -121,6 +121,7 @@ def entry_size(book: Book, candidate: Candidate, moment: Moment) -> float:
         known = sum(
             not booked.market.is_spread
             and booked.market.known()
+            and not waits(book, booked)
             and all(view.in_universe for view in booked.market.perps)
             for booked in book.booked_pairs
         )
@@ -205,7 +206,7 @@ def failed_gates(book: Book, candidate: Candidate, moment: Moment, size: float, 
     price, mid, venues = market.price, sizing_mid(market), venues_of([booked.pair])
     taken = [other.pair for other in book.booked_pairs if other.taken]
     passed = {
-        "listed": is_listed(market, moment),
+        "listed": is_listed(market, moment) and not waits(book, booked),
         "prices": not market.priced or price is not None,
         "stale_price": not market.priced or (price is not None and t - price.event_at <= market.stale_ns()),
         "stale_rate": all(view.rates.is_fresh(t) for view in market.perps),
@@ -232,6 +233,19 @@ def failed_gates(book: Book, candidate: Candidate, moment: Moment, size: float, 
         passed["interval"] = hours > 0 and hours >= p.min_interval_h
         passed["too_small"] = size >= 0.5 * p.size_floor * p.in_quote("notional")
     return [name for name in GATES if not passed[name]]
+
+
+def waits(book: Book, booked: BookedPair) -> bool:
+    """The spot leg is not listed, and another pair of the perpetual is the one that counts: one whose spot is, or of
+    those whose spots are not either, an earlier one."""
+    if booked.market.priced:
+        return False
+    rivals = [
+        other
+        for other in book.booked_pairs
+        if other.market.is_one_venue_carry and other.pair.short == booked.pair.short
+    ]
+    return any(other.market.priced for other in rivals) or rivals[0] is not booked
 
 
 def is_listed(market: PairMarket, moment: Moment) -> bool:

@@ -20,13 +20,9 @@ HOUR_NS = 3600 * 10**9
 
 
 def market(seed: int) -> tuple[Rows, list[Listing]]:
-    """A random market with trades in it, with one spot market a coin and venue. As in every log, an instrument is
-    listed before its first observation."""
+    """A random market with trades in it. As in every log, an instrument is listed before its first observation."""
     found, listings = rows_of(shape_of(seed))
     rows = ordered(found)
-    kinds = [(one.instrument.venue, one.base, one.instrument.kind) for one in listings]
-    others = [number for number, kind in enumerate(kinds) if kind[2] == "spot" and kinds.index(kind) != number]
-    rows = rows[~np.isin(rows["subject"], others)]
     listed = np.full(len(listings) + 1, 2**62)
     mine = rows["kind"] == Kind.INSTRUMENT_LISTED
     np.minimum.at(listed, rows["subject"][mine], rows["known_at"][mine])

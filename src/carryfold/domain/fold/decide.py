@@ -273,7 +273,7 @@ def _known_pairs(market: Any, views: Any) -> int:
     known = 0
     for j in range(len(views)):
         v = views[j]
-        if v.carry == 0 or market[v.short].outside != 0:
+        if v.carry == 0 or v.waits != 0 or market[v.short].outside != 0:
             continue
         if _is_known(market[v.short]) or (v.long >= 0 and _is_known(market[v.long])):
             known += 1

@@ -69,7 +69,7 @@ def market_gates(market: Any, v: Any, book: Any, params: Any, t: int) -> int:
     that has the same limits of age."""
     failed = 0
     short = market[v.short]
-    if short.listed == 0 or short.listed_at > t:
+    if short.listed == 0 or short.listed_at > t or v.waits != 0:
         failed |= G_LISTED
     if short.delist_at != 0:
         failed |= G_DELISTING

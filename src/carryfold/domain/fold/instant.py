@@ -77,14 +77,26 @@ def _observe_listing(market: Any, views: Any, links: Any, row: Any) -> None:
             v.min_notional = short.min_notional
             continue
         long = market[v.long]
-        v.priced = 1
+        if v.priced == 0:
+            v.priced = 1
+            _let_others_wait(views, links, v.short)
+        v.waits = 0
         if short.listed != 0:
             v.lot = common_lot(long.lot, long.multiplier, short.lot, short.multiplier)
             v.min_notional = max(long.min_notional, short.min_notional)
 
 
 @compiled
-def _told_interval(rows: Any, k: int, end: int) -> float:
+def _let_others_wait(views: Any, links: Any, perpetual: int) -> None:
+    """A spot of the perpetual is listed: its pairs with spots that are not are no stand-ins any more."""
+    for k in range(links[perpetual], links[perpetual + 1]):
+        v = views[links[k]]
+        if v.short == perpetual and v.priced == 0:
+            v.waits = 1
+
+
+@compiled
+def _interval_by_revision(rows: Any, k: int, end: int) -> float:
     """The interval in hours of the settlement rows[k]: its own, else the one that another source told of it later, in a
     revision that changes no rate; 0: nobody did. Revisions stand behind all rows of phase 2."""
     row = rows[k]
@@ -172,7 +184,7 @@ def _observe_others(
             if kind == FUNDING_SETTLED:
                 tally.settlements += 1
                 later |= MONEY
-                interval_h = row.b if row.b > 0.0 else _told_interval(rows, stop, end)
+                interval_h = row.b if row.b > 0.0 else _interval_by_revision(rows, stop, end)
                 subject = row.subject
                 if observe_settled(market[index(subject)], tally, row, interval_h):
                     for i in range(index(links[index(subject)]), index(links[index(subject + 1)])):

@@ -215,6 +215,8 @@ def _new_views(instruments: Sequence[Instrument], pairs: Sequence[Pair], venues:
         view["long_venue"], view["short_venue"] = venues.index(pair.long.venue), venues.index(pair.short.venue)
         view["priced"] = not (pair.is_carry and pair.is_one_venue)  # that of a carry pair is listed first
         view["tag"] = _tag(pair)
+        before = views[:number]
+        view["waits"] = ((before["short"] == view["short"]) & (before["priced"] == 0)).any() and not view["priced"]
     return views
 
 

@@ -138,6 +138,7 @@ VIEW: Final = np.dtype(
         ("seen_at", "i8"),  # the instant and the settlement of the last observation
         ("seen_for", "i8"),
         ("priced", "i8"),
+        ("waits", "i8"),  # 1: its spot is not listed yet, and another pair of the perpetual stands for it
         # the last accepted pair row
         ("viewed", "i8"),
         ("view_known_at", "i8"),
