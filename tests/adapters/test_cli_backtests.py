@@ -74,3 +74,29 @@ def test_a_look_ahead_check_claims_no_more_than_it_did(shell: Shell) -> None:
 
     assert "checked at 2 cuts (4 checks): no difference found" in said
     assert "prove" not in said + shell.run("lookahead", "--help").out.lower()
+
+
+def test_the_first_entry_of_hold_does_not_depend_on_pairs_that_come_later(shell: Shell, tmp_path: Path) -> None:
+    """One pair from the first day, four more from day 40: each entry is divided by the pairs known at its time."""
+    start_ms, hour_ms = 1704067200000, 3600000
+    first_hour = {"AUSDT": 0} | {f"{coin}USDT": 40 * 24 for coin in "BCDE"}
+    bars = ["symbol,open_at_ms,spot_close,mark_close,perp_close,perp_turnover_usdt"]
+    rates = ["symbol,settled_at_ms,rate"]
+    for symbol, first in first_hour.items():
+        bars += [f"{symbol},{start_ms + hour_ms * h},100,100,100.02,1000000" for h in range(first, 50 * 24)]
+        rates += [f"{symbol},{start_ms + hour_ms * h},0.0001" for h in range(first, 50 * 24, 8)]
+    (tmp_path / "bars.csv").write_text("\n".join(bars))
+    (tmp_path / "funding.csv").write_text("\n".join(rates))
+    home = tmp_path / "home"
+    assert shell.run("import", str(tmp_path / "bars.csv"), str(tmp_path / "funding.csv"), home=home).code == 0
+
+    def entries(*options: str) -> list[tuple[str, int]]:
+        found = shell.json("backtest", "--strategy", "hold", "--decisions", *options, home=home)["decision_list"]
+        return [(one["pair"], one["lots"]) for one in found if one["action"] == "enter"]
+
+    whole, early = entries(), entries("--as-of", "2024-01-31")
+    checked = shell.json("lookahead", "--strategy", "hold", home=home)
+
+    assert early == whole[:1] == [("AUSDT", 50_000_000)]
+    assert {lots for _, lots in whole[1:]} == {10_000_000}
+    assert checked["ok"]
